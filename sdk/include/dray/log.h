@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log.h - where the output of containers goes.
+ *
+ * open, write, flush and close are called in the container's shim; read is called in the daemon, on
+ * another instance, while the shim may be writing. A stream is named by the container's id.
+ */
+#ifndef DRAY_LOG_H
+#define DRAY_LOG_H
+
+#include <dray/abi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** read() works. */
+#define DRAY_LOG_F_READ UINT64_C(1)
+
+#define DRAY_LOG_STDOUT 1u
+#define DRAY_LOG_STDERR 2u
+
+#define DRAY_LOG_PARTIAL 1u /**< the line goes on in the stream's next record */
+
+/** One line, or a piece of one. */
+struct dray_log_record {
+    int64_t time_ns; /**< Unix time */
+    const void *data; /**< without its newline (a partial piece has none) */
+    uint32_t len;
+    uint8_t stream;   /**< DRAY_LOG_STDOUT or DRAY_LOG_STDERR */
+    uint8_t flags;    /**< DRAY_LOG_PARTIAL */
+    uint16_t reserved;
+};
+
+/** Facts about the container whose output this is. */
+struct dray_log_info {
+    uint32_t size;
+    uint32_t reserved;
+    const char *container_id;
+    const char *container_name; /**< without "/" */
+    const char *image_id;
+    const char *image_name;
+    const char *command;
+    const char *daemon_name;
+    const char *dir;         /**< the container's own folder, for drivers that keep files */
+    int64_t created_ns;
+    struct dray_kvs labels;
+    struct dray_kvs env;
+    struct dray_kvs options; /**< --log-opt */
+};
+
+#define DRAY_LOGQ_FOLLOW 1u
+#define DRAY_LOGQ_STDOUT 2u
+#define DRAY_LOGQ_STDERR 4u
+
+struct dray_log_query {
+    uint32_t size;
+    uint32_t flags;
+    int64_t since_ns; /**< 0: from the beginning */
+    int64_t until_ns; /**< 0: no end */
+    int64_t tail;     /**< last n lines; -1: all */
+    struct dray_fd_borrow ended; /**< readable once nothing more will be written; ends a follow
+                                      after the last record has been read; -1: has ended */
+};
+
+/** Goes before each record that read() writes to its descriptor; host byte order. */
+struct dray_log_frame {
+    int64_t time_ns;
+    uint32_t len;       /**< bytes of the line that follow the attributes */
+    uint8_t stream;
+    uint8_t flags;
+    uint16_t attrs_len; /**< bytes of "key=value,key=value" that come first */
+};
+
+struct dray_log_ops {
+    struct dray_head head;
+
+    /** Begin, or go on after a restart of the container. Bad options: INVAL. */
+    int32_t (*open)(struct dray_self *, const struct dray_call *, const struct dray_log_info *,
+                    struct dray_err *);
+    /** Append records in order; a batch is cheaper than its records one by one. */
+    int32_t (*write)(struct dray_self *, const struct dray_call *, const char *container_id,
+                     const struct dray_log_record *records, uint64_t n, struct dray_err *);
+    int32_t (*close)(struct dray_self *, const struct dray_call *, const char *container_id,
+                     struct dray_err *);
+
+    /* Optional. */
+
+    int32_t (*flush)(struct dray_self *, const struct dray_call *, const char *container_id,
+                     struct dray_err *);
+    /** Write struct dray_log_frame records to out until the query is answered, the call is
+     *  cancelled, or out breaks. */
+    int32_t (*read)(struct dray_self *, const struct dray_call *, const struct dray_log_info *,
+                    const struct dray_log_query *, struct dray_fd_borrow out, struct dray_err *);
+    /** Check options when a container is created, before anything is written. */
+    int32_t (*validate)(struct dray_self *, const struct dray_call *, struct dray_kvs options,
+                        struct dray_err *);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
