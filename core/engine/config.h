@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.h - what the daemon was told, after options and daemon.json have been merged. */
+#ifndef DRAY_ENGINE_CONFIG_H
+#define DRAY_ENGINE_CONFIG_H
+
+#include "base/strlist.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct json_object;
+
+/** Owned by the daemon; constant while the engine is open, but for the reloadable fields. */
+struct dray_config {
+    char *data_root;  /* /var/lib/dray */
+    char *exec_root;  /* /run/dray */
+    char *config_file;
+    char *plugin_dir;  /* of the installation */
+    char *libexec_dir; /* where dray-shim is */
+    struct dray_strlist plugin_dirs; /* more folders, from the config */
+
+    char *storage_driver;         /* "overlay" */
+    struct dray_strlist storage_opts;
+    char *log_driver;             /* "json-file" */
+    struct dray_kvlist log_opts;
+    char *default_runtime;        /* "native" */
+    struct json_object *runtimes; /* as in daemon.json, or NULL */
+    char *cgroup_parent;
+    char *init_path;              /* for --init */
+    struct json_object *default_ulimits;
+    int64_t default_shm_size;     /* bytes */
+    bool no_new_privileges;
+    char *seccomp_profile;        /* path, "unconfined", or NULL for the default */
+    int shutdown_timeout_s;
+    bool live_restore;            /* always true in effect; kept for info */
+    bool init;
+
+    char *bridge;           /* name of the default bridge, "none" to have none */
+    char *bip;              /* CIDR of the default bridge, or NULL */
+    char *fixed_cidr;
+    int mtu;
+    bool icc, ip_masq, ip_forward, ipv6;
+    char *default_ip;       /* host address of published ports */
+    char *default_gateway;
+    struct dray_strlist default_address_pools; /* "base:size" */
+    char *nft_table;
+    struct dray_strlist dns, dns_search, dns_opts;
+    char *host_gateway_ip;
+
+    struct dray_strlist insecure_registries, registry_mirrors;
+    int max_concurrent_downloads, max_concurrent_uploads, max_download_attempts;
+    char *http_proxy, *https_proxy, *no_proxy;
+
+    struct dray_strlist labels; /* of the daemon */
+    bool experimental, debug;
+    struct json_object *plugins; /* "plugins" of daemon.json: {NAME: {path, required, disabled,
+                                    isolation, options...}} or NULL */
+    struct json_object *raw;     /* the merged configuration as JSON */
+};
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.h - the domain: everything the daemon knows, without any HTTP. */
+#ifndef DRAY_ENGINE_ENGINE_H
+#define DRAY_ENGINE_ENGINE_H
+
+#include "base/ident.h"
+#include "engine/config.h"
+#include "plugin/driver.h"
+
+#include <dray/util.h>
+#include <stdint.h>
+
+struct dray_events;
+struct dray_images;
+struct dray_networks;
+struct dray_volumes;
+struct dray_containers;
+
+/** Parts find each other here. Set once by dray_engine_open(), constant until dray_engine_close(). */
+struct dray_engine {
+    const struct dray_config *config;
+    struct dray_drivers *drivers;
+    struct dray_driver *storage; /* driver of new layers */
+    struct dray_events *events;
+    struct dray_images *images;
+    struct dray_networks *networks;
+    struct dray_volumes *volumes;
+    struct dray_containers *containers;
+    int data_fd; /* folder data_root */
+    int exec_fd; /* folder exec_root */
+    char id[DRAY_ID_LEN]; /* of this installation, kept in data_root */
+    int64_t started_ns;
+};
+
+/**
+ * Open the stores, load the plugins, take over what still runs, drop what was half made. Order:
+ * events, drivers, images, volumes, networks, containers (which restore their endpoints and mounts),
+ * then each part's collect.
+ */
+int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
+                     struct dray_err *err);
+/** End without stopping containers: they outlive the daemon. */
+void dray_engine_close(struct dray_engine *e);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * images.h - the image store: content-addressed blobs, references, unpacked layers.
+ *
+ * An image id is the digest of its config blob. Layers are unpacked into the storage driver under an
+ * id of our own, recorded by chain id once complete.
+ */
+#ifndef DRAY_ENGINE_IMAGES_H
+#define DRAY_ENGINE_IMAGES_H
+
+#include "base/buf.h"
+#include "base/digest.h"
+
+#include <dray/registry.h>
+#include <dray/util.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dray_engine;
+struct dray_filters;
+struct dray_images;
+struct json_object;
+
+int dray_images_open(struct dray_engine *e, struct dray_images **out, struct dray_err *err);
+/** Drop half-made layers and blobs; layers of `containers` (writable, storage ids) are kept. */
+int dray_images_collect(struct dray_images *im, struct dray_strs containers, struct dray_err *err);
+void dray_images_close(struct dray_images *im);
+
+/** What a container needs to know of its image. */
+struct dray_image {
+    char id[DRAY_DIGEST_LEN];
+    struct json_object *config; /* the OCI image config, owned: dray_image_release() */
+    char *top_layer;            /* storage layer id to use as parent, "" for an empty image */
+    char *storage;              /* storage driver that holds it */
+    char *manifest;             /* digest of its manifest, or NULL */
+};
+
+/** Find by id, unique id prefix, or reference, and load. NOTFOUND: "No such image: X". */
+int dray_images_get(struct dray_images *im, const char *ref, struct dray_image *out,
+                    struct dray_err *err);
+void dray_image_release(struct dray_image *image);
+static inline void dray_image_cleanup(struct dray_image *image)
+{
+    dray_image_release(image);
+}
+
+/** Count a container's use of an image, so that it is not removed under it. Not persistent: the
+ *  container part calls it again for each container at start. */
+int dray_images_hold(struct dray_images *im, const char *image_id, const char *container_id,
+                     struct dray_err *err);
+void dray_images_unhold(struct dray_images *im, const char *image_id, const char *container_id);
+
+/** One line of a progress stream goes to fn as an object it may keep; nonzero cancels. */
+typedef int (*dray_progress_fn)(void *ctx, struct json_object *line /* takes */);
+
+struct dray_pull_req {
+    const char *ref;      /* as the user wrote it */
+    const char *platform; /* "linux/arm64/v8", or NULL for this machine */
+    const struct dray_auth *auth; /* or NULL */
+    bool all_tags;
+    int cancel_fd; /* readable when the client has gone; -1 */
+};
+/** Pull; progress as Docker streams it. */
+int dray_images_pull(struct dray_images *im, const struct dray_pull_req *req, dray_progress_fn fn,
+                     void *ctx, struct dray_err *err);
+
+struct dray_commit_req {
+    const char *parent_image;   /* id or NULL */
+    const char *storage;        /* driver name */
+    const char *layer;          /* storage id whose diff becomes the new layer; NULL: none */
+    const char *layer_parent;   /* storage id of its parent, "" */
+    struct json_object *config; /* Docker "Config" object of the new image */
+    const char *author, *comment, *created_by;
+    const char *ref;            /* tag for it, or NULL */
+};
+/** Make an image from a container's changes; id_out is the image id. */
+int dray_images_commit(struct dray_images *im, const struct dray_commit_req *req,
+                       char id_out[DRAY_DIGEST_LEN], struct dray_err *err);
+
+/** Number of images, for info. */
+uint64_t dray_images_count(struct dray_images *im);
+
+#endif
