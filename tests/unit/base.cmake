@@ -1,0 +1,5 @@
+foreach(name buf strlist json fs digest ident logging clock spawn sockmsg)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test_${name}.c)
+        dray_unit_test(test_${name} SOURCES test_${name}.c LIBS dray_base)
+    endif()
+endforeach()
