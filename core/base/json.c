@@ -14,20 +14,39 @@
 #define MAX_FILE ((size_t)64 << 20)
 #define TEXT_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
-/* A NUL, raw or written \u0000, would cut C strings short behind the back of every check. */
-static bool has_nul(const char *text, size_t len)
+/* The end of the string that opens before p: at its quote, or at what may not stand in it. A NUL,
+ * raw or written \u0000, would cut C strings short behind the back of every check. */
+static const char *skip_string(const char *p, const char *end)
 {
-    if (memchr(text, '\0', len))
-        return true;
-    const char *end = text + len;
-    for (const char *p = text; (p = memmem(p, (size_t)(end - p), "\\u0000", 6)); p += 6) {
-        size_t slashes = 0;
-        while (p - slashes > text && p[-1 - (ptrdiff_t)slashes] == '\\')
-            slashes++;
-        if (slashes % 2 == 0)
-            return true;
+    for (; p < end && *p != '"' && (unsigned char)*p >= 0x20; p++) {
+        if (*p != '\\')
+            continue;
+        if (end - p >= 6 && memcmp(p + 1, "u0000", 5) == 0)
+            return p;
+        p++;
     }
-    return false;
+    return p;
+}
+
+/* json-c lets pass, even when told to be strict: 'text', NaN, Infinity, raw control characters,
+ * whatever follows a NUL. Returns the first offender, or NULL. */
+static const char *find_stranger(const char *text, size_t len)
+{
+    static const char allowed[] = " \t\r\n{}[],:+-.0123456789eEtrufalsn";
+    bool ok[256] = {false};
+    for (const char *c = allowed; *c; c++)
+        ok[(unsigned char)*c] = true;
+    const char *end = text + len;
+    for (const char *p = text; p < end; p++) {
+        if (*p == '"') {
+            p = skip_string(p + 1, end);
+            if (p < end && *p != '"')
+                return p;
+        } else if (!ok[(unsigned char)*p]) {
+            return p;
+        }
+    }
+    return NULL;
 }
 
 static void free_tokener(struct json_tokener **t)
@@ -40,8 +59,10 @@ int dray_json_parse(const char *text, size_t len, struct json_object **out, stru
 {
     if (len > INT_MAX)
         return dray_fail(err, DRAY_E_LIMIT, "invalid JSON: too large");
-    if (has_nul(text, len))
-        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: it contains a NUL character");
+    const char *stranger = find_stranger(text, len);
+    if (stranger)
+        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: invalid character at offset %td",
+                         stranger - text);
     __attribute__((cleanup(free_tokener))) struct json_tokener *t = json_tokener_new_ex(MAX_DEPTH);
     if (!t)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");

@@ -29,23 +29,11 @@ static void accepts(void)
 static void refuses(void)
 {
     static const char *const bad[] = {
-        "",
-        " ",
-        "{",
-        "{\"a\":1",
-        "{} x",
-        "{}{}",
-        "{'a':1}",
-        "[1,]",
-        "/* */ {}",
-        "nul",
-        "{\"a\" 1}",
-        "[\"a\\u0000b\"]",
-        "\"\xff\"",
-        "{\"a\":1,}",
-        "12 13",
-        "NaN",
-        "[\"\\\\\\u0000\"]",
+        "",           " ",          "{",         "{\"a\":1",
+        "{} x",       "{}{}",       "{'a':1}",   "[1,]",
+        "/* */ {}",   "nul",        "{\"a\" 1}", "[\"a\\u0000b\"]",
+        "\"\xff\"",   "{\"a\":1,}", "12 13",     "NaN",
+        "[Infinity]", "[\"a\tb\"]", "[\"\\",     "[\"\\\\\\u0000\"]",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         dray_autojson *v = NULL;
