@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* space.c - reserves pools without overlap, and addresses within them. */
+#include "space.h"
+
+#include <dray/util.h>
+
+void space_init(struct space *s)
+{
+    *s = (struct space){0};
+    pthread_mutex_init(&s->lock, NULL);
+}
+
+static void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    bitset_free(&p->taken);
+    free(p);
+}
+
+void space_fini(struct space *s)
+{
+    for (size_t i = 0; i < s->n_pools; i++)
+        pool_free(s->pools[i]);
+    free(s->pools);
+    free(s->defaults);
+    pthread_mutex_destroy(&s->lock);
+}
+
+int space_add_default(struct space *s, const char *text, struct dray_err *err)
+{
+    char base[PREFIX_TEXT];
+    const char *colon = strrchr(text, ':');
+    struct space_default d;
+    char *end = NULL;
+    unsigned long size = colon && colon[1] ? strtoul(colon + 1, &end, 10) : 0;
+    if (!size || *end || (size_t)(colon - text) >= sizeof base)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid default address pool \"%s\": want BASE/LEN:SIZE", text);
+    memcpy(base, text, (size_t)(colon - text));
+    base[colon - text] = '\0';
+    if (!prefix_parse(base, &d.base) || size < d.base.len || size > prefix_bits(d.base.family))
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid default address pool \"%s\": the size must lie within the base",
+                         text);
+    d.size = (uint32_t)size;
+    struct space_default *v = reallocarray(s->defaults, s->n_defaults + 1, sizeof *v);
+    if (!v)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    s->defaults = v;
+    s->defaults[s->n_defaults++] = d;
+    return 0;
+}
+
+static struct pool *find(struct space *s, const char *id)
+{
+    for (size_t i = 0; i < s->n_pools; i++)
+        if (strcmp(s->pools[i]->id, id) == 0)
+            return s->pools[i];
+    return NULL;
+}
+
+static const struct prefix *overlapping_pool(const struct space *s, const struct prefix *p)
+{
+    for (size_t i = 0; i < s->n_pools; i++)
+        if (prefix_overlap(&s->pools[i]->subnet, p))
+            return &s->pools[i]->subnet;
+    return NULL;
+}
+
+/* The prefix of `list` that overlaps p. */
+static bool overlapping_avoid(struct dray_strs list, const struct prefix *p, struct prefix *out)
+{
+    for (uint64_t i = 0; i < list.n; i++)
+        if (prefix_parse(list.v[i], out) && out->len && prefix_overlap(out, p))
+            return true;
+    return false;
+}
+
+/* Cuts the first free subnet out of one default pool; a taken stretch is passed in one step. */
+static bool cut(const struct space *s, const struct space_default *d, struct dray_strs avoid,
+                struct prefix *out)
+{
+    uint32_t bits = prefix_bits(d->base.family);
+    prefix_u128 step = (prefix_u128)1 << (bits - d->size);
+    prefix_u128 span = (prefix_u128)1 << (bits - d->base.len); /* 0 for ::/0 */
+    struct prefix p = {.family = d->base.family, .len = d->size, .base = d->base.base};
+    while (p.base - d->base.base < span) {
+        struct prefix other;
+        const struct prefix *hit = overlapping_pool(s, &p);
+        if (!hit && overlapping_avoid(avoid, &p, &other))
+            hit = &other;
+        if (!hit) {
+            *out = p;
+            return true;
+        }
+        prefix_u128 hit_span = (prefix_u128)1 << (bits - hit->len);
+        prefix_u128 next = hit_span > step ? hit->base + hit_span : p.base + step;
+        if (next <= p.base)
+            return false; /* the end of all addresses */
+        p.base = next;
+    }
+    return false;
+}
+
+static int choose(const struct space *s, const struct dray_pool_spec *spec, struct prefix *out,
+                  struct dray_err *err)
+{
+    for (size_t i = 0; i < s->n_defaults; i++)
+        if (s->defaults[i].base.family == spec->family && cut(s, &s->defaults[i], spec->avoid, out))
+            return 0;
+    return dray_fail(err, DRAY_E_NOSPACE, "all predefined address pools have been fully subnetted");
+}
+
+static int settle(const struct dray_pool_spec *spec, struct pool *p, struct dray_err *err)
+{
+    if (!prefix_parse(spec->subnet, &p->subnet) || p->subnet.family != spec->family)
+        return dray_fail(err, DRAY_E_INVAL, "invalid subnet \"%s\": want an IPv%u CIDR",
+                         spec->subnet, spec->family);
+    p->range = p->subnet;
+    if (!spec->range[0])
+        return 0;
+    if (!prefix_parse(spec->range, &p->range) || p->range.family != p->subnet.family)
+        return dray_fail(err, DRAY_E_INVAL, "invalid address range \"%s\": want an IPv%u CIDR",
+                         spec->range, spec->family);
+    if (!prefix_contains(&p->subnet, &p->range))
+        return dray_fail(err, DRAY_E_INVAL, "address range %s is not within subnet %s", spec->range,
+                         spec->subnet);
+    return 0;
+}
+
+static void name_pool(struct pool *p)
+{
+    char subnet[PREFIX_TEXT];
+    char range[PREFIX_TEXT];
+    prefix_format(&p->subnet, subnet);
+    prefix_format(&p->range, range);
+    bool ranged = p->range.len != p->subnet.len;
+    (void)snprintf(p->id, sizeof p->id, "LocalDefault/%s%s%s", subnet, ranged ? "/" : "",
+                   ranged ? range : "");
+}
+
+/* The network's and the broadcast address are nobody's, unless the subnet is too small for them. */
+static bool reserve_ends(struct pool *p)
+{
+    uint64_t last = prefix_last_host(&p->subnet);
+    if (p->subnet.family == 4 && last <= 1)
+        return true;
+    if (!bitset_add(&p->taken, 0))
+        return false;
+    return p->subnet.family == 6 || bitset_add(&p->taken, last);
+}
+
+static int insert(struct space *s, struct pool *p /* takes on success */, struct dray_err *err)
+{
+    if (s->n_pools == s->cap_pools) {
+        size_t cap = s->cap_pools ? s->cap_pools * 2 : 16;
+        struct pool **v = reallocarray(s->pools, cap, sizeof(*v));
+        if (!v)
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+        s->pools = v;
+        s->cap_pools = cap;
+    }
+    if (!reserve_ends(p))
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    s->pools[s->n_pools++] = p;
+    return 0;
+}
+
+/* Lock held. 1: the pool of before is taken over. */
+static int prepare(struct space *s, const struct dray_pool_spec *spec, bool replay, struct pool *p,
+                   struct dray_err *err)
+{
+    if (!spec->subnet[0] && spec->range[0])
+        return dray_fail(err, DRAY_E_INVAL, "an address range needs a subnet");
+    if (!spec->subnet[0]) {
+        int rc = choose(s, spec, &p->subnet, err);
+        p->range = p->subnet;
+        name_pool(p);
+        return rc;
+    }
+    int rc = settle(spec, p, err);
+    if (rc)
+        return rc;
+    name_pool(p);
+    if (replay && find(s, p->id))
+        return 1;
+    if (overlapping_pool(s, &p->subnet))
+        return dray_fail(err, DRAY_E_CONFLICT,
+                         "Pool overlaps with other one on this address space");
+    return 0;
+}
+
+int space_pool_request(struct space *s, const struct dray_pool_spec *spec, bool replay,
+                       char id_out[POOL_ID], char subnet_out[PREFIX_TEXT], struct dray_err *err)
+{
+    struct pool *p = calloc(1, sizeof *p);
+    if (!p)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    pthread_mutex_lock(&s->lock);
+    int rc = prepare(s, spec, replay, p, err);
+    bool adopted = rc == 1;
+    if (!rc)
+        rc = insert(s, p, err);
+    if (rc >= 0) {
+        memcpy(id_out, p->id, POOL_ID);
+        prefix_format(&p->subnet, subnet_out);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (rc < 0 || adopted)
+        pool_free(p);
+    return rc < 0 ? rc : 0;
+}
+
+static void drop(struct space *s, size_t i)
+{
+    pool_free(s->pools[i]);
+    memmove(s->pools + i, s->pools + i + 1, (s->n_pools - i - 1) * sizeof(*s->pools));
+    s->n_pools--;
+}
+
+void space_pool_release(struct space *s, const char *id)
+{
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < s->n_pools; i++) {
+        if (strcmp(s->pools[i]->id, id) == 0) {
+            drop(s, i);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Host number of an address of the pool. */
+static int host_number(const struct pool *p, const char *addr, uint64_t *out, struct dray_err *err)
+{
+    uint32_t family = 0;
+    prefix_u128 value = 0;
+    if (!prefix_parse_addr(addr, &family, &value))
+        return dray_fail(err, DRAY_E_INVAL, "invalid address \"%s\"", addr);
+    prefix_u128 host = value - p->subnet.base;
+    if (!prefix_has_addr(&p->subnet, family, value) || host > prefix_last_host(&p->subnet))
+        return dray_fail(err, DRAY_E_INVAL, "requested address is out of range");
+    *out = (uint64_t)host;
+    return 0;
+}
+
+static int any_host(struct pool *p, bool next_fit, uint64_t *out, struct dray_err *err)
+{
+    uint64_t first = (uint64_t)(p->range.base - p->subnet.base);
+    uint64_t span = prefix_last_host(&p->range);
+    uint64_t last = span > UINT64_MAX - first ? UINT64_MAX : first + span;
+    bool found = next_fit && p->next > first && p->next <= last &&
+                 bitset_first_free(&p->taken, p->next, last, out);
+    if (!found && !bitset_first_free(&p->taken, first, last, out))
+        return dray_fail(err, DRAY_E_NOSPACE, "no available addresses on this pool");
+    p->next = *out == UINT64_MAX ? 0 : *out + 1;
+    return 0;
+}
+
+/* Lock held. */
+static int take_addr(struct space *s, struct pool *p, const char *addr, bool replay, uint64_t *out,
+                     struct dray_err *err)
+{
+    int rc = addr[0] ? host_number(p, addr, out, err) : any_host(p, s->next_fit, out, err);
+    if (rc)
+        return rc;
+    if (addr[0] && bitset_has(&p->taken, *out))
+        return replay ? 0 : dray_fail(err, DRAY_E_CONFLICT, "Address already in use");
+    if (!bitset_add(&p->taken, *out))
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return 0;
+}
+
+int space_addr_request(struct space *s, const char *id, const char *addr, bool replay,
+                       char addr_out[PREFIX_TEXT], struct dray_err *err)
+{
+    uint64_t host = 0;
+    pthread_mutex_lock(&s->lock);
+    struct pool *p = find(s, id);
+    int rc = p ? take_addr(s, p, addr, replay, &host, err)
+               : dray_fail(err, DRAY_E_NOTFOUND, "no such address pool: %s", id);
+    if (!rc)
+        prefix_format_addr(&p->subnet, p->subnet.base + host, addr_out);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int space_addr_release(struct space *s, const char *id, const char *addr, struct dray_err *err)
+{
+    uint64_t host = 0;
+    int rc = 0;
+    pthread_mutex_lock(&s->lock);
+    struct pool *p = find(s, id);
+    if (p)
+        rc = host_number(p, addr, &host, err);
+    if (p && !rc)
+        bitset_remove(&p->taken, host);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+void space_collect(struct space *s, struct dray_strs alive)
+{
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = s->n_pools; i-- > 0;) {
+        bool named = false;
+        for (uint64_t k = 0; k < alive.n && !named; k++)
+            named = strcmp(alive.v[k], s->pools[i]->id) == 0;
+        if (!named)
+            drop(s, i);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
