@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tar_diff.c - writes the changes of a layer as a tar. */
+#include "files.h"
+#include "inoset.h"
+#include "layer_tar.h"
+#include "xattrs.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <locale.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define BUFFER_SIZE (256u * 1024u)
+
+struct packer {
+    int fd;
+    int cancel_fd;
+    int failed; /* errno of the output */
+    struct archive *archive;
+    struct archive_entry *entry;
+    char *buffer;
+    struct dray_err *err;
+    struct dray_pl_inoset linked; /* inode to offset of its first name in names */
+    char *names;
+    size_t names_used, names_size;
+};
+
+static int pack_failed(struct packer *p, const char *path)
+{
+    if (p->failed != 0) {
+        errno = p->failed;
+        return dray_fail_errno(p->err, "write the layer's tar");
+    }
+    const char *why = archive_error_string(p->archive);
+    return dray_fail(p->err, DRAY_E_IO, "pack /%.200s: %s", path, why ? why : "unknown error");
+}
+
+static la_ssize_t on_write(struct archive *a, void *arg, const void *data, size_t len)
+{
+    struct packer *p = arg;
+    if (dray_pl_write_all(p->fd, data, len) < 0) {
+        p->failed = errno;
+        archive_set_error(a, errno, "write: %s", strerror(errno));
+        return -1;
+    }
+    return (la_ssize_t)len;
+}
+
+/* --- hard links -------------------------------------------------------------------------------*/
+
+static int keep_name(struct packer *p, const struct stat *st, const char *path)
+{
+    size_t len = strlen(path) + 1;
+    if (p->names_used + len > p->names_size) {
+        size_t size = p->names_size * 2 + len + 4096;
+        void *more = realloc(p->names, size);
+        if (!more)
+            return -1;
+        p->names = more;
+        p->names_size = size;
+    }
+    memcpy(p->names + p->names_used, path, len);
+    if (!dray_pl_inoset_put(&p->linked, st->st_dev, st->st_ino, p->names_used))
+        return -1;
+    p->names_used += len;
+    return 0;
+}
+
+/* Name of an earlier entry that is the same file; NULL: this is the first. */
+static int find_link(struct packer *p, const struct dray_layer_change *c, const char **first_out)
+{
+    *first_out = NULL;
+    if (c->st->st_nlink < 2 || S_ISDIR(c->st->st_mode))
+        return 0;
+    const struct dray_pl_inode *seen = dray_pl_inoset_get(&p->linked, c->st->st_dev, c->st->st_ino);
+    if (seen)
+        *first_out = p->names + seen->value;
+    else if (keep_name(p, c->st, c->path) < 0)
+        return dray_fail(p->err, DRAY_E_NOMEM, "out of memory");
+    return 0;
+}
+
+/* --- one entry --------------------------------------------------------------------------------*/
+
+static int add_xattrs(struct packer *p, const struct dray_layer_change *c)
+{
+    dray_autofree char *keys = NULL;
+    ssize_t n = dray_pl_xattr_list(c->dirfd, c->name, &keys);
+    if (n < 0)
+        return errno == ENOENT ? 0 : dray_fail_errno(p->err, "attributes of /%s", c->path);
+    for (const char *key = keys; key && key < keys + n; key += strlen(key) + 1) {
+        if (!dray_pl_xattr_travels(key))
+            continue;
+        dray_autofree char *value = NULL;
+        ssize_t len = dray_pl_xattr_get(c->dirfd, c->name, key, &value);
+        if (len >= 0)
+            archive_entry_xattr_add_entry(p->entry, key, value, (size_t)len);
+    }
+    return 0;
+}
+
+static int add_link_target(struct packer *p, const struct dray_layer_change *c)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlinkat(c->dirfd, c->name, target, sizeof target - 1);
+    if (n < 0)
+        return dray_fail_errno(p->err, "read link /%s", c->path);
+    target[n] = '\0';
+    archive_entry_copy_symlink(p->entry, target);
+    return 0;
+}
+
+static void describe(struct packer *p, const struct dray_layer_change *c)
+{
+    const struct stat *st = c->st;
+    struct archive_entry *e = archive_entry_clear(p->entry);
+    archive_entry_copy_pathname(e, c->path);
+    archive_entry_set_mode(e, st->st_mode);
+    archive_entry_set_uid(e, st->st_uid);
+    archive_entry_set_gid(e, st->st_gid);
+    archive_entry_set_mtime(e, st->st_mtim.tv_sec, 0);
+    archive_entry_set_size(e, S_ISREG(st->st_mode) ? st->st_size : 0);
+    if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) {
+        archive_entry_set_rdevmajor(e, major(st->st_rdev));
+        archive_entry_set_rdevminor(e, minor(st->st_rdev));
+    }
+}
+
+static int write_header(struct packer *p, const char *path)
+{
+    int code = archive_write_header(p->archive, p->entry);
+    return code == ARCHIVE_OK || code == ARCHIVE_WARN ? 0 : pack_failed(p, path);
+}
+
+/* A file that shrinks meanwhile is padded with zeros by libarchive, one that grows is cut. */
+static int write_content(struct packer *p, const struct dray_layer_change *c, int fd)
+{
+    int64_t left = c->st->st_size;
+    while (left > 0) {
+        ssize_t n = read(fd, p->buffer, left < BUFFER_SIZE ? (size_t)left : BUFFER_SIZE);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return dray_fail_errno(p->err, "read /%s", c->path);
+        if (n == 0)
+            return 0;
+        if (archive_write_data(p->archive, p->buffer, (size_t)n) < 0)
+            return pack_failed(p, c->path);
+        left -= n;
+    }
+    return 0;
+}
+
+static int pack_file(struct packer *p, const struct dray_layer_change *c)
+{
+    dray_autofd int fd = openat(c->dirfd, c->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : dray_fail_errno(p->err, "open /%s", c->path);
+    struct stat st;
+    if (fstat(fd, &st) < 0 || st.st_ino != c->st->st_ino || !S_ISREG(st.st_mode))
+        return 0; /* replaced since it was listed */
+    int rc = add_xattrs(p, c);
+    if (rc == 0)
+        rc = write_header(p, c->path);
+    return rc == 0 ? write_content(p, c, fd) : rc;
+}
+
+static int pack_link(struct packer *p, const char *first, const char *path)
+{
+    archive_entry_copy_hardlink(p->entry, first);
+    archive_entry_unset_size(p->entry);
+    return write_header(p, path);
+}
+
+/* An empty file of that name: a whiteout. */
+static int pack_mark(struct packer *p, const char *path)
+{
+    struct archive_entry *e = archive_entry_clear(p->entry);
+    archive_entry_copy_pathname(e, path);
+    archive_entry_set_mode(e, S_IFREG);
+    archive_entry_set_size(e, 0);
+    archive_entry_set_mtime(e, 0, 0);
+    return write_header(p, path);
+}
+
+static int pack_whiteout(struct packer *p, const struct dray_layer_change *c)
+{
+    dray_autofree char *path = NULL;
+    const char *slash = strrchr(c->path, '/');
+    int dir = slash ? (int)(slash - c->path) + 1 : 0;
+    if (asprintf(&path, "%.*s.wh.%s", dir, c->path, c->path + dir) < 0)
+        return dray_fail(p->err, DRAY_E_NOMEM, "out of memory");
+    return pack_mark(p, path);
+}
+
+static int pack_folder(struct packer *p, const struct dray_layer_change *c)
+{
+    dray_autofree char *path = NULL;
+    dray_autofree char *mark = NULL;
+    if (asprintf(&path, "%s/", c->path) < 0 || asprintf(&mark, "%s/.wh..wh..opq", c->path) < 0)
+        return dray_fail(p->err, DRAY_E_NOMEM, "out of memory");
+    archive_entry_copy_pathname(p->entry, path);
+    int rc = add_xattrs(p, c);
+    if (rc == 0)
+        rc = write_header(p, c->path);
+    return rc == 0 && c->opaque ? pack_mark(p, mark) : rc;
+}
+
+static int pack_entry(struct packer *p, const struct dray_layer_change *c)
+{
+    const char *first;
+    int rc = find_link(p, c, &first);
+    if (rc < 0)
+        return rc;
+    describe(p, c);
+    if (first)
+        return pack_link(p, first, c->path);
+    switch (c->st->st_mode & S_IFMT) {
+    case S_IFREG:
+        return pack_file(p, c);
+    case S_IFDIR:
+        return pack_folder(p, c);
+    case S_IFSOCK:
+        return 0; /* a tar has no sockets */
+    case S_IFLNK:
+        rc = add_link_target(p, c);
+        break;
+    default:
+        break;
+    }
+    if (rc == 0)
+        rc = add_xattrs(p, c);
+    return rc < 0 ? rc : write_header(p, c->path);
+}
+
+static int on_change(void *arg, const struct dray_layer_change *c, struct dray_err *err)
+{
+    struct packer *p = arg;
+    if (p->cancel_fd >= 0) {
+        struct pollfd poller = {.fd = p->cancel_fd, .events = POLLIN};
+        if (poll(&poller, 1, 0) > 0)
+            return dray_fail(err, DRAY_E_CANCELED, "canceled");
+    }
+    const char *slash = strrchr(c->path, '/');
+    if (strncmp(slash ? slash + 1 : c->path, ".wh.", 4) == 0)
+        return 0; /* OCI cannot express such a name: it would delete another file */
+    if (c->kind == DRAY_LAYER_DELETED)
+        return pack_whiteout(p, c);
+    return pack_entry(p, c);
+}
+
+/* --- the whole --------------------------------------------------------------------------------*/
+
+static int open_archive(struct packer *p)
+{
+    p->archive = archive_write_new();
+    p->entry = archive_entry_new();
+    p->buffer = malloc(BUFFER_SIZE);
+    if (!p->archive || !p->entry || !p->buffer)
+        return dray_fail(p->err, DRAY_E_NOMEM, "out of memory");
+    (void)archive_write_set_format_pax_restricted(p->archive);
+    (void)archive_write_set_format_option(p->archive, "pax", "xattrheader", "SCHILY");
+    (void)archive_write_set_bytes_per_block(p->archive, BUFFER_SIZE);
+    (void)archive_write_set_bytes_in_last_block(p->archive, 1);
+    if (archive_write_open(p->archive, p, NULL, on_write, NULL) != ARCHIVE_OK)
+        return pack_failed(p, "");
+    return 0;
+}
+
+int dray_layer_diff(const struct dray_layer_pair *pair, int fd, int cancel_fd, struct dray_err *err)
+{
+    struct dray_err local = {0};
+    struct packer p = {.fd = fd, .cancel_fd = cancel_fd, .err = err ? err : &local};
+    /* Names are UTF-8 in pax records; libarchive asks the locale what they are here. */
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    locale_t before = utf8 != (locale_t)0 ? uselocale(utf8) : (locale_t)0;
+    int rc = open_archive(&p);
+    if (rc == 0)
+        rc = dray_layer_compare(pair, on_change, &p, p.err);
+    if (rc == 0 && archive_write_close(p.archive) != ARCHIVE_OK)
+        rc = pack_failed(&p, "");
+    if (p.archive && rc != 0)
+        (void)archive_write_fail(p.archive);
+    if (p.archive)
+        (void)archive_write_free(p.archive);
+    archive_entry_free(p.entry);
+    free(p.buffer);
+    free(p.names);
+    dray_pl_inoset_cleanup(&p.linked);
+    if (utf8 != (locale_t)0) {
+        (void)uselocale(before);
+        freelocale(utf8);
+    }
+    return rc;
+}

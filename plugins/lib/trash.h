@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trash.h - makes trees vanish at once and deletes them in the background. */
+#ifndef DRAY_PLUGIN_TRASH_H
+#define DRAY_PLUGIN_TRASH_H
+
+#include <dray/util.h>
+#include <stdbool.h>
+
+struct dray_pl_trash;
+
+/** Use the folder "trash" below dirfd; what an earlier run left in it is deleted too. */
+int dray_pl_trash_open(const struct dray_host *host, int dirfd, struct dray_pl_trash **out,
+                       struct dray_err *err);
+/** Move dirfd/name into the trash (same file system). Absent: success. Any thread. */
+int dray_pl_trash_put(struct dray_pl_trash *trash, int dirfd, const char *name,
+                      struct dray_err *err);
+/** Wait until all is deleted, until deadline_ns (CLOCK_MONOTONIC, 0: for ever); false: not yet. */
+bool dray_pl_trash_wait(struct dray_pl_trash *trash, uint64_t deadline_ns);
+/** End the thread after the tree it is at; the rest is for the next open. NULL is fine. */
+void dray_pl_trash_close(struct dray_pl_trash *trash);
+
+#endif
