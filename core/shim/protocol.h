@@ -4,8 +4,8 @@
  *
  * One zygote, `dray-shim zygote`, is started by the daemon with a SOCK_SEQPACKET socket as
  * descriptor 3. It loads the runtime and log plugins once and forks a shim per container, so that a
- * shim costs a fork and shares its memory with its siblings. Shims are in a session of their own and
- * outlive both. Messages are base/sockmsg.h packets of JSON with descriptors.
+ * shim costs a fork and shares its memory with its siblings. Shims are in a session of their own
+ * and outlive both. Messages are base/sockmsg.h packets of JSON with descriptors.
  *
  * To the zygote (no answer):
  *   {"op":"init", "plugin_dirs":[..], "data_root", "exec_root", "libexec_dir", "plugins":{..},
@@ -13,7 +13,8 @@
  *   {"op":"spawn", "id":ID, "dir":DIR}  fds: [connection]  DIR: EXEC_ROOT/containers/ID, exists
  *
  * The shim listens at DIR/shim.sock (any number of connections) and writes its pid to DIR/shim.pid;
- * the descriptor that came with "spawn" is its first connection. Requests carry "seq"; the answer is
+ * the descriptor that came with "spawn" is its first connection. Requests carry "seq"; the answer
+ * is
  * {"re":seq, ...} or {"re":seq, "code":DRAY_E_*, "error":TEXT}. Requests on one connection are
  * answered in order; a slow one (run, exec) may hold up those behind it.
  *
