@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registry.h - the insides of the registry, for the files of this folder. */
+#ifndef DRAY_PLUGIN_REGISTRY_H
+#define DRAY_PLUGIN_REGISTRY_H
+
+#include "plugin/card.h"
+#include "plugin/driver.h"
+#include "plugin/kinds.h"
+#include "plugin/options.h"
+
+#include <pthread.h>
+
+/** A plugin file, loaded or not. */
+struct dray_plugin_file {
+    char *path;
+    int fd;      /**< the very file that was checked; -EBADF once it is loaded or refused */
+    bool listed; /**< found in a plugin folder, not named by the config */
+    bool read;   /**< its card could be read */
+    struct dray_card card;
+    struct dray_plugin desc; /**< copy of the descriptor, zero beyond what the plugin has */
+    bool loaded;
+    struct dray_err refusal; /**< code 0: fits so far */
+    struct dray_plugin_file *next;
+};
+
+enum dray_instance_state {
+    DRAY_INSTANCE_REFUSED,
+    DRAY_INSTANCE_DISABLED,
+    DRAY_INSTANCE_READY,
+    DRAY_INSTANCE_SUSPECT,
+    DRAY_INSTANCE_DRAINING,
+    DRAY_INSTANCE_CLOSED,
+};
+
+struct dray_driver {
+    struct dray_instance *instance;
+    uint32_t kind, threading;
+    void *ops;        /**< the host's copy of the table, stubs filled in */
+    char label[96];   /**< "volume/local" */
+    uint64_t offered; /**< bit i: operation i of the kind is the plugin's own */
+};
+
+struct dray_instance {
+    struct dray_drivers *registry;
+    struct dray_plugin_file *file; /**< NULL when no file was found */
+    char *name;
+    char *path; /**< of the file, for the list */
+    struct dray_self *self;
+    struct dray_host host;
+    struct dray_options *_Atomic options;
+    struct dray_options *old_options; /**< strings handed out before the last reload */
+    struct dray_driver *drivers;
+    size_t n_drivers;
+    char *folders[2]; /**< DRAY_PATH_DATA, DRAY_PATH_RUN once made; guarded by lock */
+    struct dray_err refusal;
+    bool named; /**< by the config */
+    bool required;
+
+    pthread_mutex_t
+        lock;            /**< guards what follows. order: before none, nothing is called under it */
+    pthread_cond_t turn; /**< a call has ended or the state has changed */
+    enum dray_instance_state state;
+    struct dray_call_scope *calls; /**< under way, newest first */
+    uint32_t n_calls, n_waiting, n_overdue, n_health;
+    uint64_t first_deadline_ns; /**< no call is overdue before; 0 none */
+    uint64_t next_health_ns;
+    uint64_t serial_no;
+    struct dray_instance *next;
+};
+
+struct dray_drivers {
+    struct dray_drivers_config config; /**< strings owned, plugins and dirs dropped */
+    struct dray_plugin_file *files;
+    struct dray_instance *instances;                 /**< in the order of their names */
+    struct dray_driver **by_kind[DRAY_KIND_MAX + 1]; /**< open ones, NULL-terminated */
+
+    pthread_t watchdog;
+    bool has_watchdog;
+    pthread_mutex_t lock; /**< guards stop. order: before every instance's lock */
+    pthread_cond_t wake;
+    bool stop;
+    _Atomic uint32_t asleep; /**< the watchdog waits to be told of a call */
+};
+
+/** Open a file, read and check its card. Fills f->refusal; NULL only without memory. */
+struct dray_plugin_file *dray_files_add(struct dray_drivers *r, const char *path);
+/** Every *.so of the plugin folders, in order. */
+void dray_files_scan(struct dray_drivers *r, const char *const *dirs);
+/** The file that the config means by "NAME", "KIND/NAME" or the file's name without ".so". */
+struct dray_plugin_file *dray_files_find(struct dray_drivers *r, const char *name,
+                                         struct dray_err *err);
+void dray_files_free(struct dray_drivers *r);
+/** dlopen the file through its descriptor, check and copy the descriptor. Fills f->refusal. */
+int dray_plugin_load(struct dray_plugin_file *f);
+/** The host's table of an instance. */
+void dray_host_init(struct dray_instance *in);
+/** Check the tables, parse options, probe, open. Fills in->refusal. */
+int dray_instance_open(struct dray_instance *in, struct json_object *options);
+/** Let calls end until deadline_ns, then close. False when some did not: leave it in memory. */
+bool dray_instance_close(struct dray_instance *in, uint64_t deadline_ns);
+void dray_instance_free(struct dray_instance *in);
+/** Tell of a change of state. No lock may be held. */
+void dray_instance_event(struct dray_instance *in, const char *action);
+
+/** Mark overdue calls. True when the instance has just become suspect: then call
+ *  dray_instance_tell_suspect() without the lock. in->lock is held. */
+bool dray_calls_check(struct dray_instance *in, uint64_t now);
+void dray_instance_tell_suspect(struct dray_instance *in);
+/** health() has answered: overdue calls no longer stand for the whole instance. lock is held. */
+void dray_calls_forgive(struct dray_instance *in);
+/** May health() be asked? Not amid the overdue call of a serial interface, which may hold what
+ *  health() needs. lock is held. */
+bool dray_calls_may_ask(const struct dray_instance *in);
+void dray_arena_free(struct dray_arena_chunk *c);
+int dray_watchdog_start(struct dray_drivers *r);
+void dray_watchdog_stop(struct dray_drivers *r);
+/** A call has begun. Cheap unless the watchdog sleeps. */
+void dray_watchdog_poke(struct dray_drivers *r);
+
+uint64_t dray_mono_ns(void);
+
+#endif

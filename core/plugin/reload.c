@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reload.c - new options for instances that are open. */
+#define DRAY_LOG_AREA "plugin"
+#include "plugin/registry.h"
+
+#include "base/logging.h"
+
+#include <stdatomic.h>
+
+/* New options of one instance, to be taken over when those of all are in order. */
+struct change {
+    struct dray_instance *in;
+    struct dray_options *options;
+};
+
+static bool is_open(const struct dray_instance *in)
+{
+    return in->n_drivers && in->file && atomic_load(&in->options) &&
+           (in->state == DRAY_INSTANCE_READY || in->state == DRAY_INSTANCE_SUSPECT);
+}
+
+static struct dray_instance *find_instance(struct dray_drivers *r,
+                                           const struct dray_plugin_config *c)
+{
+    struct dray_plugin_file *f = c->path || c->plugin ? NULL : dray_files_find(r, c->name, NULL);
+    const char *name = f ? f->card.name : c->name;
+    for (struct dray_instance *in = r->instances; in; in = in->next)
+        if (is_open(in) && strcmp(in->name, name) == 0 &&
+            (!f || in->file == f || !in->file->listed))
+            return in;
+    return NULL;
+}
+
+static int plan(struct dray_drivers *r, const struct dray_plugin_config *c, struct change *out,
+                struct dray_err *err)
+{
+    struct dray_instance *in = find_instance(r, c);
+    if (!in)
+        return 0; /* loading and dropping plugins needs a restart */
+    const struct dray_plugin *desc = &in->file->desc;
+    int rc = dray_options_parse(desc->options, desc->n_options, c->options, &out->options, err);
+    if (rc)
+        return err ? dray_err_note(err, "plugin %s", in->drivers[0].label) : rc;
+    out->in = in;
+    const char *fixed = dray_options_fixed_change(atomic_load(&in->options), out->options);
+    if (fixed)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "plugin %s: option \"%s\" cannot be changed while it runs; restart the "
+                         "daemon",
+                         in->drivers[0].label, fixed);
+    return 0;
+}
+
+static void apply(struct change *ch)
+{
+    struct dray_instance *in = ch->in;
+    struct dray_err err = {0};
+    if (dray_options_equal(atomic_load(&in->options), ch->options))
+        return;
+    /* Strings that the plugin may still hold live until the next reload but one. */
+    struct dray_options *old = atomic_exchange(&in->options, dray_steal(ch->options));
+    dray_options_free(in->old_options);
+    in->old_options = old;
+    if (in->file->desc.reload && in->file->desc.reload(in->self, &err))
+        dray_error("%s: reload: %s", in->drivers[0].label, err.text);
+    else
+        dray_info("%s: options reloaded", in->drivers[0].label);
+}
+
+int dray_drivers_reload(struct dray_drivers *r, const struct dray_plugin_config *plugins,
+                        size_t n_plugins, struct dray_err *err)
+{
+    dray_autofree struct change *changes = calloc(n_plugins + 1, sizeof *changes);
+    if (!changes)
+        return dray_fail(err, DRAY_E_NOMEM, "reload plugins: out of memory");
+    int rc = 0;
+    for (size_t i = 0; !rc && i < n_plugins; i++)
+        rc = plan(r, &plugins[i], &changes[i], err);
+    for (size_t i = 0; i < n_plugins; i++) {
+        if (!rc && changes[i].in)
+            apply(&changes[i]);
+        dray_options_free(changes[i].options);
+    }
+    return rc;
+}
