@@ -39,6 +39,7 @@ static void close_dir(DIR **d)
 
 struct removal {
     int top;
+    uint64_t moves; /* folders moved up so far */
     struct dray_err *err;
 };
 
@@ -79,6 +80,7 @@ static int move_up(struct removal *r, int dirfd, const char *name)
     dray_id_hex(temp + 9, 16);
     if (renameat(dirfd, name, r->top, temp) != 0)
         return dray_fail_errno(r->err, "remove %s", name);
+    r->moves++;
     return 0;
 }
 
@@ -108,11 +110,12 @@ static int remove_at(struct removal *r, int dirfd, const char *name, int depth)
             return dray_fail(r->err, DRAY_E_BUSY, "remove %s: something is mounted there", name);
         if (fd < 0)
             return dray_fail_errno(r->err, "remove %s", name);
-        if (r->top < 0)
-            r->top = dirfd;
+        uint64_t moves = r->moves;
         int rc = remove_entries(r, fd, depth + 1);
         if (rc)
             return rc;
+        if (r->moves != moves)
+            round--; /* filled by the remover itself, which gets ahead all the same */
     }
     return dray_fail(r->err, DRAY_E_BUSY, "remove %s: it keeps being filled", name);
 }
