@@ -13,6 +13,7 @@ add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed)
 
 set(DRAY_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread")
 if(DRAY_SANITIZE)
-    add_compile_options(-fsanitize=${DRAY_SANITIZE} -fno-omit-frame-pointer -O1)
+    # gcc warns of truncation that cannot happen when it instruments the code.
+    add_compile_options(-fsanitize=${DRAY_SANITIZE} -fno-omit-frame-pointer -O1 -Wno-format-truncation)
     add_link_options(-fsanitize=${DRAY_SANITIZE})
 endif()

@@ -20,6 +20,19 @@ extern "C" {
 #define DRAY_TABLE(type, features_)                                                                \
     { (uint32_t)sizeof(type), DRAY_ABI_MAJOR, DRAY_ABI_MINOR, (features_) }
 
+/** Put ": " and more behind the first n bytes of the text, as far as there is room. */
+static inline void dray_err_append(struct dray_err *err, int n, const char *more)
+{
+    if (n < 0 || (size_t)n + 2 >= sizeof err->text)
+        return;
+    size_t room = sizeof err->text - (size_t)n - 3;
+    size_t len = strlen(more);
+    char *at = err->text + n;
+    memcpy(at, ": ", 2);
+    memcpy(at + 2, more, len < room ? len : room);
+    at[2 + (len < room ? len : room)] = '\0';
+}
+
 /**
  * Fill err (may be NULL) and return code. The text is cut to fit. os_errno keeps the errno at
  * entry when code is DRAY_E_IO.
@@ -67,8 +80,7 @@ __attribute__((format(printf, 2, 3))) static inline int dray_fail_errno(struct d
 #else
         const char *why = strerror_r(saved, buf, sizeof buf) == 0 ? buf : "error";
 #endif
-        if (n >= 0 && (size_t)n < sizeof err->text)
-            (void)snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", why);
+        dray_err_append(err, n, why);
     }
     errno = saved;
     return code;
@@ -86,8 +98,7 @@ __attribute__((format(printf, 2, 3))) static inline int dray_err_note(struct dra
     va_start(ap, fmt);
     int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof err->text)
-        (void)snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", old);
+    dray_err_append(err, n, old);
     return err->code;
 }
 
