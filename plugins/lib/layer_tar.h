@@ -22,8 +22,8 @@ struct dray_layer_apply {
     int cancel_fd;        /**< readable: give up; -1 is none */
     uint64_t deadline_ns; /**< CLOCK_MONOTONIC; 0 is none */
     bool sync;            /**< survive power loss: flush the file system at the end */
-    void (*warn)(void *arg, const char *text); /**< may be NULL */
-    void *arg;
+    void (*warn)(const void *arg, const char *text); /**< may be NULL */
+    const void *arg;
 
     uint64_t bytes;   /**< out: file content written */
     uint64_t entries; /**< out */
@@ -45,8 +45,9 @@ int dray_layer_apply_opts(struct dray_layer_apply *job, const struct dray_call *
 
 /** Two trees, or one. */
 struct dray_layer_pair {
-    int upper;   /**< the newer tree */
-    int lower;   /**< what it is compared with; -EBADF: nothing, all of upper is new */
+    int upper;        /**< the newer tree */
+    int lower;        /**< what it is compared with; -EBADF: nothing, all of upper is new */
+    bool opaque_root; /**< native: upper hides all that is below */
     bool native; /**< upper holds overlayfs marks and only changes, lower the merged view below */
 };
 

@@ -253,8 +253,7 @@ static void read_reason(int fs, char *text, size_t cap)
 
 static int set_lower(int fs, char *list)
 {
-    for (char *save = NULL, *one = strtok_r(list, ":", &save); one;
-         one = strtok_r(NULL, ":", &save))
+    for (char *rest = list, *one; (one = strsep(&rest, ":"));)
         if (fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", one, 0) < 0)
             return -1;
     return 0;
@@ -286,9 +285,8 @@ static int configure(int fs, const struct dray_mount *m, struct dray_pl_mount_op
         return -1;
     if ((opts->flags & MS_RDONLY) && fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0)
         return -1;
-    for (char *save = NULL, *one = strtok_r(opts->data, ",", &save); one;
-         one = strtok_r(NULL, ",", &save))
-        if (set_option(fs, one) < 0)
+    for (char *rest = opts->data, *one; (one = strsep(&rest, ","));)
+        if (*one != '\0' && set_option(fs, one) < 0)
             return -1;
     return fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 }

@@ -279,6 +279,8 @@ int dray_layer_diff(const struct dray_layer_pair *pair, int fd, int cancel_fd, s
     locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     locale_t before = utf8 != (locale_t)0 ? uselocale(utf8) : (locale_t)0;
     int rc = open_archive(&p);
+    if (rc == 0 && pair->opaque_root)
+        rc = pack_mark(&p, ".wh..wh..opq");
     if (rc == 0)
         rc = dray_layer_compare(pair, on_change, &p, p.err);
     if (rc == 0 && archive_write_close(p.archive) != ARCHIVE_OK)

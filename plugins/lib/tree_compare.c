@@ -207,7 +207,8 @@ int dray_layer_compare(const struct dray_layer_pair *pair, dray_layer_change_fn 
     w->fn = fn;
     w->arg = arg;
     w->err = err;
-    struct level root = {.upper = pair->upper, .lower = pair->lower, .told = true};
+    struct level root = {
+        .upper = pair->upper, .lower = pair->lower, .opaque = pair->opaque_root, .told = true};
     int rc = walk_folder(w, &root);
     free(w);
     return rc;
