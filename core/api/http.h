@@ -28,15 +28,16 @@ enum dray_http_method {
     DRAY_HEAD = 16,
 };
 
-#define DRAY_ROUTE_BODY 1u /**< the body is streamed: dray_http_body_fd() */
+#define DRAY_ROUTE_BODY 1u   /**< the body is streamed: dray_http_body_fd() */
+#define DRAY_ROUTE_HIJACK 2u /**< the handler may call dray_http_hijack() */
 
 /** `path` has {name} segments; {name:*} takes any number of segments. */
 struct dray_route {
     uint32_t methods;
     const char *path;
     dray_http_fn fn;
-    uint32_t flags;    /**< DRAY_ROUTE_* */
-    int since, until;  /**< API versions (141 is 1.41) that have it; 0: any */
+    uint32_t flags;   /**< DRAY_ROUTE_* */
+    int since, until; /**< API versions (141 is 1.41) that have it; 0: any */
 };
 
 /* Each resource file exports its table, ended by a row without a path. */

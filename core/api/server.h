@@ -19,7 +19,10 @@ struct dray_listen {
 
 int dray_server_open(struct dray_engine *e, const struct dray_listen *hosts, size_t n,
                      struct dray_server **out, struct dray_err *err);
-/** Stop accepting, wake streams, wait for handlers at most timeout_ms, then close. */
-void dray_server_close(struct dray_server *s, int timeout_ms);
+/**
+ * Stop accepting, wake streams, wait for handlers at most timeout_ms, then free. False: handlers
+ * still run (an attach session, a hung one); nothing was freed, and the engine must stay as well.
+ */
+bool dray_server_close(struct dray_server *s, int timeout_ms);
 
 #endif

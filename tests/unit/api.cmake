@@ -1,0 +1,3 @@
+dray_unit_test(test_filters SOURCES test_filters.c LIBS dray_engine)
+dray_unit_test(test_events SOURCES test_events.c LIBS dray_engine)
+dray_unit_test(test_http SOURCES test_http.c LIBS dray_api)
