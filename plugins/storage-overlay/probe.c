@@ -76,7 +76,7 @@ static int check_root(const char *root, struct dray_err *err)
 
 static int try_mount(const char *dir, struct dray_err *err)
 {
-    char lower[PATH_MAX + 16], upper[PATH_MAX + 16], work[PATH_MAX + 16], scratch[PATH_MAX];
+    char lower[PATH_MAX + 16], upper[PATH_MAX + 16], work[PATH_MAX + 16], scratch[PATH_MAX + 16];
     (void)snprintf(lower, sizeof lower, "lowerdir=%s/l", dir);
     (void)snprintf(upper, sizeof upper, "upperdir=%s/u", dir);
     (void)snprintf(work, sizeof work, "workdir=%s/w", dir);
