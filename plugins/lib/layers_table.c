@@ -190,7 +190,7 @@ static int open_folders(struct dray_pl_layers *set, struct dray_err *err)
     int rc = dray_pl_open_dir(root, "layers", 0711, &set->layers_fd, err);
     if (rc == 0)
         rc = dray_pl_open_dir(root, "l", 0711, &set->links_fd, err);
-    return rc < 0 ? rc : dray_pl_trash_open(set->host, root, &set->trash, err);
+    return rc < 0 ? rc : dray_pl_trash_open(set->host, root, "trash", &set->trash, err);
 }
 
 int dray_pl_layers_open(const struct dray_host *host, struct dray_pl_layers **out,

@@ -85,13 +85,13 @@ static void wake_thread(struct dray_pl_trash *t)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-int dray_pl_trash_open(const struct dray_host *host, int dirfd, struct dray_pl_trash **out,
-                       struct dray_err *err)
+int dray_pl_trash_open(const struct dray_host *host, int dirfd, const char *name,
+                       struct dray_pl_trash **out, struct dray_err *err)
 {
     struct dray_pl_trash *t = calloc(1, sizeof *t);
     if (!t)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    int rc = dray_pl_open_dir(dirfd, "trash", 0700, &t->fd, err);
+    int rc = dray_pl_open_dir(dirfd, name, 0700, &t->fd, err);
     if (rc < 0) {
         free(t);
         return rc;

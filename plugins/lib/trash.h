@@ -8,9 +8,9 @@
 
 struct dray_pl_trash;
 
-/** Use the folder "trash" below dirfd; what an earlier run left in it is deleted too. */
-int dray_pl_trash_open(const struct dray_host *host, int dirfd, struct dray_pl_trash **out,
-                       struct dray_err *err);
+/** Use the folder `name` below dirfd; what an earlier run left in it is deleted too. */
+int dray_pl_trash_open(const struct dray_host *host, int dirfd, const char *name,
+                       struct dray_pl_trash **out, struct dray_err *err);
 /** Move dirfd/name into the trash (same file system). Absent: success. Any thread. */
 int dray_pl_trash_put(struct dray_pl_trash *trash, int dirfd, const char *name,
                       struct dray_err *err);
