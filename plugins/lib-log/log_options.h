@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log_options.h - the --log-opt keys that drivers with files understand. */
+#ifndef DRAY_PLUGIN_LOG_OPTIONS_H
+#define DRAY_PLUGIN_LOG_OPTIONS_H
+
+#include "log_files.h"
+
+#include <dray/log.h>
+#include <dray/util.h>
+
+/** "10m", "1g", "512": bytes (powers of 1024); "-1" is -1. */
+bool dray_log_size_parse(const char *text, int64_t *out);
+/** Check every key and value; unknown keys are refused in Docker's words. keep has the defaults
+ *  and gets what the options say. */
+int dray_log_options_read(const char *driver, struct dray_kvs options, struct dray_log_keep *keep,
+                          struct dray_err *err);
+
+/** Attributes of each record, sorted by key. */
+struct dray_log_attrs {
+    struct dray_kv *v; /* owned */
+    size_t n;
+};
+
+/** What labels, labels-regex, env, env-regex and tag ask for. */
+int dray_log_attrs_read(const struct dray_log_info *info, struct dray_log_attrs *out,
+                        struct dray_err *err);
+void dray_log_attrs_free(struct dray_log_attrs *a);
+/** The "tag" option with its {{.Fields}} filled in; owned by the caller. */
+char *dray_log_tag(const char *template, const struct dray_log_info *info, struct dray_err *err);
+
+#endif
