@@ -15,8 +15,7 @@ struct dray_engine;
 struct dray_filters;
 struct json_object;
 
-int dray_containers_open(struct dray_engine *e, struct dray_containers **out,
-                         struct dray_err *err);
+int dray_containers_open(struct dray_engine *e, struct dray_containers **out, struct dray_err *err);
 void dray_containers_close(struct dray_containers *cs);
 
 /** Facts for other parts. */
@@ -30,7 +29,8 @@ bool dray_containers_use_image(struct dray_containers *cs, const char *image_id,
 /** Containers attached or configured to attach to a network: appends ids. */
 void dray_containers_on_network(struct dray_containers *cs, const char *network_id,
                                 const char *network_name, struct dray_strlist *out);
-/** Attach a container to a network, or take it off, running or not (POST /networks/{id}/connect). */
+/** Attach a container to a network, or take it off, running or not (POST /networks/{id}/connect).
+ */
 int dray_containers_connect(struct dray_containers *cs, const char *container, const char *network,
                             struct json_object *endpoint_config, struct dray_err *err);
 int dray_containers_disconnect(struct dray_containers *cs, const char *container,
@@ -39,10 +39,10 @@ int dray_containers_disconnect(struct dray_containers *cs, const char *container
 /* The API's side: `name` is an id, a unique prefix or a name. */
 
 struct dray_create_req {
-    const char *name;     /* or NULL */
-    const char *platform; /* or NULL */
+    const char *name;         /* or NULL */
+    const char *platform;     /* or NULL */
     struct json_object *body; /* Config with HostConfig and NetworkingConfig inside */
-    int api_version;      /* 151 */
+    int api_version;          /* 151 */
 };
 /** *out: {"Id","Warnings":[]}. */
 int dray_containers_create(struct dray_containers *cs, const struct dray_create_req *req,

@@ -44,6 +44,14 @@ static inline void dray_image_cleanup(struct dray_image *image)
     dray_image_release(image);
 }
 
+/**
+ * The read-only layer between an image and its containers, which holds the mount points that every
+ * container gets (/dev, /proc, /sys, /etc/hosts, ...), so that they are in no container's changes.
+ * Made once per image, removed with the image's top layer. *id_out: its storage id, the caller's.
+ */
+int dray_images_init_layer(struct dray_images *im, const struct dray_image *image, char **id_out,
+                           struct dray_err *err);
+
 /** Count a container's use of an image, so that it is not removed under it. Not persistent: the
  *  container part calls it again for each container at start. */
 int dray_images_hold(struct dray_images *im, const char *image_id, const char *container_id,
@@ -76,6 +84,13 @@ struct dray_commit_req {
 /** Make an image from a container's changes; id_out is the image id. */
 int dray_images_commit(struct dray_images *im, const struct dray_commit_req *req,
                        char id_out[DRAY_DIGEST_LEN], struct dray_err *err);
+
+/** Bytes of an image's unpacked layers; 0 when unknown. */
+uint64_t dray_images_size(struct dray_images *im, const char *image_id);
+/** Apply one Dockerfile instruction of `changes` (CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, USER,
+ *  VOLUME, WORKDIR, STOPSIGNAL, HEALTHCHECK) to a Config object. Others: DRAY_E_INVAL. */
+int dray_image_config_change(struct json_object *config, const char *instruction,
+                             struct dray_err *err);
 
 /** Number of images, for info. */
 uint64_t dray_images_count(struct dray_images *im);

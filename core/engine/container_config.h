@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* container_config.h - the fields of Config and HostConfig: types, defaults, checks. */
+#ifndef DRAY_ENGINE_CONTAINER_CONFIG_H
+#define DRAY_ENGINE_CONTAINER_CONFIG_H
+
+#include <dray/util.h>
+#include <stdbool.h>
+
+struct dray_config;
+struct json_object;
+
+/**
+ * A whole Config from what the user sent (the body of POST /containers/create): every field that
+ * Docker shows, with its default; unknown keys are dropped. A wrong type is DRAY_E_INVAL.
+ */
+int dray_container_config(struct json_object *body, struct json_object **out, struct dray_err *err);
+/** The same for HostConfig; user may be NULL. */
+int dray_host_config(struct json_object *user, const struct dray_config *cfg,
+                     struct json_object **out, struct dray_err *err);
+/** Fill a Config's empty fields from an image's "config" object, as Docker merges them. */
+int dray_container_config_merge(struct json_object *config, struct json_object *image,
+                                struct dray_err *err);
+/** Limits, modes and combinations. Appends to the array of warnings. `update`: only the fields of
+ *  POST /containers/{id}/update are there. */
+int dray_host_config_check(struct json_object *host, struct json_object *config,
+                           const struct dray_config *cfg, struct json_object *warnings,
+                           struct dray_err *err);
+/** Resource fields that an update may change: copied from `user` into host. */
+int dray_host_config_update(struct json_object *host, struct json_object *user,
+                            struct dray_err *err);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* container_create.c - POST /containers/create: from a request to a container on disk. */
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/logging.h"
+#include "engine/container.h"
+#include "engine/container_config.h"
+#include "engine/images.h"
+
+#include <dray/storage.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define DRAY_LOG_AREA "create"
+
+/** What a creation holds until it commits; undone in reverse. */
+struct creation {
+    struct dray_containers *cs;
+    struct dray_container *c;
+    struct dray_image image;
+    struct json_object *config, *host, *warnings;
+    bool named, held, foldered, layered, mounted;
+};
+
+static int prepare_config(struct creation *k, const struct dray_create_req *req,
+                          struct dray_err *err)
+{
+    const struct dray_config *cfg = k->cs->engine->config;
+    int rc = dray_container_config(req->body, &k->config, err);
+    if (rc == 0)
+        rc = dray_host_config(dray_json_get(req->body, "HostConfig"), cfg, &k->host, err);
+    if (rc != 0)
+        return rc;
+    return dray_host_config_check(k->host, k->config, cfg, k->warnings, err);
+}
+
+static int prepare_image(struct creation *k, const struct dray_create_req *req,
+                         struct dray_err *err)
+{
+    const char *ref = dray_json_str(k->config, "Image", "");
+    if (!*ref)
+        return dray_fail(err, DRAY_E_INVAL, "no image specified");
+    int rc = dray_images_get(k->cs->engine->images, ref, &k->image, err);
+    if (rc != 0)
+        return rc;
+    const char *os = dray_json_str(k->image.config, "os", "linux");
+    const char *arch = dray_json_str(k->image.config, "architecture", "");
+    if (req->platform && *req->platform) {
+        dray_autofree char *have = dray_strf("%s/%s", os, arch);
+        if (have && !dray_str_prefix(req->platform, have) && strcmp(req->platform, os) != 0)
+            return dray_fail(err, DRAY_E_NOTFOUND,
+                             "image with reference %s was found but its platform (%s) does not "
+                             "match the specified platform (%s)",
+                             ref, have, req->platform);
+    }
+    rc = dray_container_config_merge(k->config, dray_json_obj(k->image.config, "config"), err);
+    if (rc != 0)
+        return rc;
+    k->c->platform = strdup(os);
+    return 0;
+}
+
+static void apply_names(struct creation *k)
+{
+    struct dray_container *c = k->c;
+    const char *mode = dray_json_str(k->host, "NetworkMode", "");
+    if (*dray_json_str(k->config, "Hostname", ""))
+        return;
+    char host[256];
+    if (strcmp(mode, "host") == 0 || strcmp(dray_json_str(k->host, "UTSMode", ""), "host") == 0) {
+        if (gethostname(host, sizeof host) != 0)
+            (void)snprintf(host, sizeof host, "localhost");
+        host[sizeof host - 1] = '\0';
+    } else {
+        (void)snprintf(host, sizeof host, "%.12s", c->id);
+    }
+    if (!dray_str_prefix(mode, "container:"))
+        dray_json_add_str(k->config, "Hostname", host);
+}
+
+/** Endpoints asked for: NetworkingConfig's, and NetworkMode's own. */
+static struct json_object *wanted_endpoints(struct creation *k, const struct dray_create_req *req)
+{
+    struct json_object *nets =
+        dray_json_copy(dray_json_obj(req->body, "NetworkingConfig.EndpointsConfig"));
+    if (!nets)
+        nets = json_object_new_object();
+    const char *mode = dray_json_str(k->host, "NetworkMode", "bridge");
+    if (dray_str_prefix(mode, "container:")) {
+        json_object_put(nets);
+        return json_object_new_object();
+    }
+    struct json_object *alias;
+    if (strcmp(mode, "bridge") == 0 && json_object_object_get_ex(nets, "default", &alias)) {
+        json_object_object_add(nets, "bridge", json_object_get(alias));
+        json_object_object_del(nets, "default");
+    }
+    if (!json_object_object_get_ex(nets, mode, NULL))
+        json_object_object_add(nets, mode, json_object_new_object());
+    json_object_object_foreach(nets, name, ep)
+    {
+        if (!ep)
+            json_object_object_add(nets, name, json_object_new_object());
+    }
+    /* Older clients give the address outside of the endpoint. */
+    const char *mac = dray_json_str(k->config, "MacAddress", "");
+    struct json_object *own = NULL;
+    if (*mac && json_object_object_get_ex(nets, mode, &own) &&
+        !*dray_json_str(own, "MacAddress", ""))
+        dray_json_add_str(own, "MacAddress", mac);
+    return nets;
+}
+
+static int make_folder(struct creation *k, struct dray_err *err)
+{
+    if (mkdirat(k->cs->dir, k->c->id, 0710) != 0)
+        return dray_fail_errno(err, "create the folder of container %.12s", k->c->id);
+    k->foldered = true;
+    return 0;
+}
+
+static int make_layer(struct creation *k, struct dray_err *err)
+{
+    struct dray_container *c = k->c;
+    struct dray_drivers *drivers = k->cs->engine->drivers;
+    const char *storage =
+        k->image.storage ? k->image.storage : dray_driver_name(k->cs->engine->storage);
+    struct dray_driver *d = dray_drivers_get(drivers, DRAY_KIND_STORAGE, storage, err);
+    if (!d)
+        return DRAY_E_NOTFOUND;
+    char *parent = NULL;
+    int rc = dray_images_init_layer(k->cs->engine->images, &k->image, &parent, err);
+    if (rc != 0)
+        return rc;
+    c->driver = strdup(storage);
+    c->layer = strdup(c->id);
+    c->layer_parent = parent;
+    if (!c->driver || !c->layer)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    DRAY_AUTO(dray_kvlist) opts = {0};
+    struct json_object *given = dray_json_obj(k->host, "StorageOpt");
+    if (given && (rc = dray_json_to_kvlist(given, &opts, err)) != 0)
+        return rc;
+    rc = dray_driver_call(d, storage, DRAY_CLASS_QUICK, err, create, c->layer, parent,
+                          DRAY_LAYER_WRITABLE, dray_kvlist_view(&opts));
+    k->layered = rc == 0;
+    return rc;
+}
+
+static void fill_container(struct creation *k, const struct dray_create_req *req,
+                           struct json_object *points)
+{
+    struct dray_container *c = k->c;
+    (void)snprintf(c->image_id, sizeof c->image_id, "%s", k->image.id);
+    c->image = strdup(dray_json_str(k->config, "Image", ""));
+    c->manifest = k->image.manifest ? strdup(k->image.manifest) : NULL;
+    c->runtime = strdup(dray_json_str(k->host, "Runtime", ""));
+    c->tty = dray_json_bool(k->config, "Tty", false);
+    c->open_stdin = dray_json_bool(k->config, "OpenStdin", false);
+    c->stdin_once = dray_json_bool(k->config, "StdinOnce", false);
+    c->auto_remove = dray_json_bool(k->host, "AutoRemove", false);
+    c->labels = dray_json_copy(dray_json_obj(k->config, "Labels"));
+    dray_autojson *nets = wanted_endpoints(k, req);
+    dray_container_set_text(&c->config, k->config);
+    dray_container_set_text(&c->host, k->host);
+    dray_container_set_text(&c->mounts, points);
+    dray_container_set_text(&c->endpoints, nets);
+    dray_container_set_text(&c->ports, NULL);
+    c->st.status = DRAY_CS_CREATED;
+}
+
+static int check_runtime(struct creation *k, struct dray_err *err)
+{
+    const char *name = dray_json_str(k->host, "Runtime", "");
+    struct dray_err why = {0};
+    struct dray_driver *d = dray_drivers_get(k->cs->engine->drivers, DRAY_KIND_RUNTIME, name, &why);
+    if (!d)
+        return dray_fail(err, DRAY_E_INVAL, "unknown or invalid runtime name: %s", name);
+    const char *log = dray_json_str(k->host, "LogConfig.Type", "");
+    if (!dray_drivers_find(k->cs->engine->drivers, DRAY_KIND_LOG, log))
+        return dray_fail(err, DRAY_E_INVAL, "logger: no log driver named '%s' is registered", log);
+    return 0;
+}
+
+static int build(struct creation *k, const struct dray_create_req *req, struct dray_err *err)
+{
+    struct dray_container *c = k->c;
+    int rc = prepare_config(k, req, err);
+    if (rc == 0)
+        rc = check_runtime(k, err);
+    if (rc == 0)
+        rc = prepare_image(k, req, err);
+    if (rc != 0)
+        return rc;
+    apply_names(k);
+    rc = dray_container_name_reserve(k->cs, req->name, c->id, &c->name, err);
+    if (rc != 0)
+        return rc;
+    k->named = true;
+    rc = dray_images_hold(k->cs->engine->images, k->image.id, c->id, err);
+    if (rc != 0)
+        return rc;
+    k->held = true;
+    memcpy(c->image_id, k->image.id, sizeof c->image_id);
+    rc = make_folder(k, err);
+    if (rc == 0)
+        rc = make_layer(k, err);
+    if (rc != 0)
+        return rc;
+    dray_autojson *points = NULL;
+    k->mounted = true;
+    rc = dray_container_mounts_create(c, k->config, k->host,
+                                      dray_json_obj(k->image.config, "config"), &points, err);
+    if (rc != 0)
+        return rc;
+    fill_container(k, req, points);
+    dray_container_resummarize(c);
+    rc = dray_container_save(c, err);
+    if (rc == 0)
+        rc = dray_container_insert(k->cs, c, err);
+    return rc;
+}
+
+static void undo(struct creation *k)
+{
+    struct dray_container *c = k->c;
+    struct dray_engine *e = k->cs->engine;
+    if (k->mounted)
+        dray_container_mounts_drop(c, true);
+    struct dray_driver *d =
+        c->driver ? dray_drivers_find(e->drivers, DRAY_KIND_STORAGE, c->driver) : NULL;
+    struct dray_err why = {0};
+    if (k->layered && d &&
+        dray_driver_call(d, storage, DRAY_CLASS_QUICK, &why, remove, c->layer) != 0)
+        dray_warn("remove layer %.12s: %s", c->layer, why.text);
+    if (k->foldered)
+        (void)dray_fs_remove_tree(k->cs->dir, c->id, NULL);
+    if (k->held)
+        dray_images_unhold(e->images, k->image.id, c->id);
+    if (k->named)
+        dray_container_name_release(k->cs, c->name);
+}
+
+int dray_containers_create(struct dray_containers *cs, const struct dray_create_req *req,
+                           struct json_object **out, struct dray_err *err)
+{
+    struct creation k = {.cs = cs, .warnings = json_object_new_array()};
+    k.c = dray_container_new(cs);
+    if (!k.c || !k.warnings)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!req->body) {
+        dray_container_unref(k.c);
+        json_object_put(k.warnings);
+        return dray_fail(err, DRAY_E_INVAL,
+                         "config cannot be empty in order to create a container");
+    }
+    dray_id_new(k.c->id);
+    k.c->created_ns = dray_clock_now();
+    int rc = build(&k, req, err);
+    if (rc != 0) {
+        undo(&k);
+        json_object_put(k.warnings);
+    } else {
+        dray_container_event(k.c, "create", NULL);
+        *out = json_object_new_object();
+        dray_json_add_str(*out, "Id", k.c->id);
+        dray_json_add(*out, "Warnings", k.warnings);
+    }
+    dray_image_release(&k.image);
+    if (k.config)
+        json_object_put(k.config);
+    if (k.host)
+        json_object_put(k.host);
+    dray_container_unref(k.c);
+    return rc;
+}

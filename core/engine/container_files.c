@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* container_files.c - the container's own /etc/hostname, /etc/hosts and /etc/resolv.conf. */
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/logging.h"
+#include "engine/container.h"
+#include "engine/networks.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define DRAY_LOG_AREA "files"
+#define FILE_MOST (1 << 20)
+
+static int write_file(struct dray_container *c, const char *name, const struct dray_buf *b,
+                      struct dray_err *err)
+{
+    /* In place: a running container has the file bind-mounted, so it must stay the same inode. */
+    dray_autofree char *path = dray_strf("%s/%s", c->id, name);
+    dray_autofd int fd = path ? openat(c->set->dir, path,
+                                       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644)
+                              : -1;
+    if (fd < 0)
+        return dray_fail_errno(err, "write %s of container %.12s", name, c->id);
+    (void)fchmod(fd, 0644);
+    return dray_fs_write_all(fd, b->data ? b->data : "", b->len, err);
+}
+
+/* hosts */
+
+static void add_extra_hosts(struct dray_container *c, struct json_object *host, struct dray_buf *b)
+{
+    struct json_object *list = dray_json_arr(host, "ExtraHosts");
+    for (size_t i = 0; i < dray_json_len(list); i++) {
+        const char *e = json_object_get_string(json_object_array_get_idx(list, i));
+        size_t n = strcspn(e, "=:");
+        if (!e[n])
+            continue;
+        const char *addr = e + n + 1;
+        char gateway[64] = "";
+        if (strcmp(addr, "host-gateway") == 0) {
+            const char *fixed = c->set->engine->config->host_gateway_ip;
+            if (fixed && *fixed)
+                (void)snprintf(gateway, sizeof gateway, "%s", fixed);
+            else
+                dray_networks_host_gateway(c->set->engine->networks, gateway, sizeof gateway);
+            addr = gateway;
+        }
+        size_t len = strlen(addr);
+        if (len > 2 && addr[0] == '[' && addr[len - 1] == ']')
+            dray_buf_addf(b, "%.*s\t%.*s\n", (int)len - 2, addr + 1, (int)n, e);
+        else if (len > 0)
+            dray_buf_addf(b, "%s\t%.*s\n", addr, (int)n, e);
+    }
+}
+
+static void add_links(struct dray_container *c, struct json_object *host, struct dray_buf *b)
+{
+    struct json_object *links = dray_json_arr(host, "Links");
+    for (size_t i = 0; i < dray_json_len(links); i++) {
+        const char *spec = json_object_get_string(json_object_array_get_idx(links, i));
+        size_t n = strcspn(spec, ":");
+        dray_autofree char *name = strndup(spec, n);
+        const char *alias = spec[n] ? spec + n + 1 : name;
+        dray_autocontainer *other = NULL;
+        if (!name || dray_container_find(c->set, name, &other, NULL) != 0)
+            continue;
+        dray_autojson *eps = dray_container_json(other, &other->endpoints);
+        json_object_object_foreach(eps, net, ep)
+        {
+            (void)net;
+            const char *ip = dray_json_str(ep, "IPAddress", "");
+            if (*ip)
+                dray_buf_addf(b, "%s\t%s %.12s %s\n", ip, alias, other->id, name);
+        }
+    }
+}
+
+static void add_own_names(struct json_object *config, struct json_object *endpoints,
+                          struct dray_buf *b)
+{
+    const char *name = dray_json_str(config, "Hostname", "");
+    const char *domain = dray_json_str(config, "Domainname", "");
+    if (!*name || !endpoints)
+        return;
+    static const char *const fields[] = {"IPAddress", "GlobalIPv6Address"};
+    json_object_object_foreach(endpoints, net, ep)
+    {
+        (void)net;
+        for (size_t i = 0; i < 2; i++) {
+            const char *ip = dray_json_str(ep, fields[i], "");
+            if (*ip && *domain)
+                dray_buf_addf(b, "%s\t%s.%s %s\n", ip, name, domain, name);
+            else if (*ip)
+                dray_buf_addf(b, "%s\t%s\n", ip, name);
+        }
+    }
+}
+
+static int write_hosts(struct dray_container *c, struct json_object *config,
+                       struct json_object *host, struct json_object *endpoints,
+                       struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) b = {0};
+    if (strcmp(dray_json_str(host, "NetworkMode", ""), "host") == 0) {
+        (void)dray_fs_read(AT_FDCWD, "/etc/hosts", FILE_MOST, &b, NULL);
+    } else {
+        dray_buf_adds(&b, "127.0.0.1\tlocalhost\n"
+                          "::1\tlocalhost ip6-localhost ip6-loopback\n"
+                          "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\n"
+                          "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+    }
+    add_extra_hosts(c, host, &b);
+    add_links(c, host, &b);
+    add_own_names(config, endpoints, &b);
+    return write_file(c, "hosts", &b, err);
+}
+
+/* resolv.conf */
+
+static void add_list(struct dray_buf *b, const char *word, struct json_object *list)
+{
+    if (dray_json_len(list) == 0)
+        return;
+    dray_buf_adds(b, word);
+    for (size_t i = 0; i < dray_json_len(list); i++)
+        dray_buf_addf(b, " %s", json_object_get_string(json_object_array_get_idx(list, i)));
+    dray_buf_addc(b, '\n');
+}
+
+/** What the user asked for, else what the daemon was told, as a new array. */
+static struct json_object *choose(struct json_object *host, const char *key,
+                                  const struct dray_strlist *def)
+{
+    struct json_object *own = dray_json_arr(host, key);
+    return dray_json_len(own) > 0 ? dray_json_copy(own) : dray_json_strs(def);
+}
+
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+/** Lines of the host's file that are of use inside: no loopback servers unless they are shared. */
+static void add_host_lines(const char *text, bool host_net, bool servers, bool search, bool options,
+                           struct dray_buf *b)
+{
+    bool any = false;
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        char word[16] = "", value[256] = "";
+        dray_autofree char *line = strndup(text, n);
+        int got = line ? sscanf(line, " %15s %255s", word, value) : 0;
+        bool keep =
+            got == 2 &&
+            ((servers && strcmp(word, "nameserver") == 0 && (host_net || !is_loopback(value))) ||
+             (search && (strcmp(word, "search") == 0 || strcmp(word, "domain") == 0)) ||
+             (options && strcmp(word, "options") == 0));
+        any = any || (keep && strcmp(word, "nameserver") == 0);
+        if (keep)
+            dray_buf_addf(b, "%s\n", line);
+        text += n + (text[n] == '\n');
+    }
+    if (servers && !any && !host_net)
+        dray_buf_adds(b, "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
+}
+
+static int write_resolv(struct dray_container *c, struct json_object *host, struct dray_err *err)
+{
+    const struct dray_config *cfg = c->set->engine->config;
+    DRAY_AUTO(dray_buf) b = {0};
+    DRAY_AUTO(dray_buf) theirs = {0};
+    bool host_net = strcmp(dray_json_str(host, "NetworkMode", ""), "host") == 0;
+    (void)dray_fs_read(AT_FDCWD, "/etc/resolv.conf", FILE_MOST, &theirs, NULL);
+    dray_autojson *dns = choose(host, "Dns", &cfg->dns);
+    dray_autojson *search = choose(host, "DnsSearch", &cfg->dns_search);
+    dray_autojson *options = choose(host, "DnsOptions", &cfg->dns_opts);
+    for (size_t i = 0; i < dray_json_len(dns); i++)
+        dray_buf_addf(&b, "nameserver %s\n",
+                      json_object_get_string(json_object_array_get_idx(dns, i)));
+    bool none = dray_json_len(search) == 1 &&
+                strcmp(json_object_get_string(json_object_array_get_idx(search, 0)), ".") == 0;
+    if (!none)
+        add_list(&b, "search", search);
+    add_list(&b, "options", options);
+    add_host_lines(theirs.data ? theirs.data : "", host_net, dray_json_len(dns) == 0,
+                   dray_json_len(search) == 0, dray_json_len(options) == 0, &b);
+    return write_file(c, "resolv.conf", &b, err);
+}
+
+/** "container:X" shares X's names: its files are copied as they are now. */
+static int copy_from(struct dray_container *c, const char *other, struct dray_err *err)
+{
+    dray_autocontainer *from = NULL;
+    int rc = dray_container_find(c->set, other, &from, err);
+    static const char *const files[] = {"hosts", "resolv.conf", "hostname"};
+    for (size_t i = 0; i < 3 && rc == 0; i++) {
+        DRAY_AUTO(dray_buf) b = {0};
+        dray_autofree char *path = dray_strf("%s/%s", from->id, files[i]);
+        rc = dray_fs_read(c->set->dir, path, FILE_MOST, &b, err);
+        if (rc == 0)
+            rc = write_file(c, files[i], &b, err);
+    }
+    return rc;
+}
+
+int dray_container_files_write(struct dray_container *c, struct json_object *config,
+                               struct json_object *host, struct json_object *endpoints,
+                               struct dray_err *err)
+{
+    const char *mode = dray_json_str(host, "NetworkMode", "");
+    if (dray_str_prefix(mode, "container:"))
+        return copy_from(c, mode + strlen("container:"), err);
+    DRAY_AUTO(dray_buf) name = {0};
+    const char *domain = dray_json_str(config, "Domainname", "");
+    dray_buf_addf(&name, "%s%s%s\n", dray_json_str(config, "Hostname", ""), *domain ? "." : "",
+                  domain);
+    int rc = write_file(c, "hostname", &name, err);
+    if (rc == 0)
+        rc = write_hosts(c, config, host, endpoints, err);
+    if (rc == 0)
+        rc = write_resolv(c, host, err);
+    return rc;
+}
+
+void dray_container_files_refresh(struct dray_container *c)
+{
+    dray_autojson *config = dray_container_json(c, &c->config);
+    dray_autojson *host = dray_container_json(c, &c->host);
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    struct dray_err err = {0};
+    if (write_hosts(c, config, host, endpoints, &err) != 0)
+        dray_warn("%s", err.text);
+}

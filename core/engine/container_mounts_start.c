@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* container_mounts_start.c - mount points become OCI mounts when a container starts. */
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/logging.h"
+#include "engine/container.h"
+#include "engine/volumes.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define DRAY_LOG_AREA "mounts"
+
+static struct json_object *oci_mount(const char *dest, const char *type, const char *source)
+{
+    struct json_object *m = json_object_new_object();
+    dray_json_add_str(m, "destination", dest);
+    dray_json_add_str(m, "type", type);
+    dray_json_add_str(m, "source", source);
+    dray_json_add(m, "options", json_object_new_array());
+    return m;
+}
+
+static void add_option(struct json_object *mount, const char *option)
+{
+    json_object_array_add(dray_json_arr(mount, "options"), json_object_new_string(option));
+}
+
+static int ensure_source(struct json_object *p, const char *source, struct dray_err *err)
+{
+    struct stat st;
+    if (stat(source, &st) == 0)
+        return 0;
+    if (errno == ENOENT && dray_json_bool(p, "CreateSource", false))
+        return dray_fs_mkdirs(AT_FDCWD, source, 0755, err);
+    if (errno == ENOENT)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid mount config for type \"bind\": bind source path does not exist: "
+                         "%s",
+                         source);
+    return dray_fail_errno(err, "error while creating mount source path '%s'", source);
+}
+
+/** The folder of a volume's subpath, resolved so that links cannot leave the volume. */
+static int subpath_source(const char *volume, const char *path, const char *sub, char **out,
+                          struct dray_err *err)
+{
+    dray_autofd int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    dray_autofd int fd = root >= 0 ? dray_fs_open_in_root(root, sub, O_PATH | O_CLOEXEC, 0) : -1;
+    if (fd < 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "cannot access path %s/%s in volume %s: no such file or directory", path,
+                         sub, volume);
+    char link[64], real[4096];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, real, sizeof real - 1);
+    if (n < 0)
+        return dray_fail_errno(err, "resolve subpath %s of volume %s", sub, volume);
+    real[n] = '\0';
+    *out = strdup(real);
+    return *out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+static int volume_source(struct dray_container *c, struct json_object *p, char **out,
+                         struct dray_err *err)
+{
+    const char *name = dray_json_str(p, "Name", "");
+    const char *sub = dray_json_str(p, "Subpath", "");
+    int rc = dray_volumes_mount(c->set->engine->volumes, name, c->id, dray_json_bool(p, "RW", true),
+                                out, err);
+    if (rc != 0 || !*sub)
+        return rc;
+    dray_autofree char *whole = dray_steal(*out);
+    return subpath_source(name, whole, sub, out, err);
+}
+
+static struct json_object *tmpfs_mount(struct json_object *p)
+{
+    struct json_object *m = oci_mount(dray_json_str(p, "Destination", ""), "tmpfs", "tmpfs");
+    static const char *const fixed[] = {"noexec", "nosuid", "nodev"};
+    struct json_object *extra = dray_json_arr(p, "Tmpfs.Options");
+    for (size_t i = 0; i < 3; i++)
+        add_option(m, fixed[i]);
+    for (size_t i = 0; i < dray_json_len(extra); i++) {
+        struct json_object *pair = json_object_array_get_idx(extra, i);
+        const char *key = json_object_get_string(json_object_array_get_idx(pair, 0));
+        const char *value = json_object_get_string(json_object_array_get_idx(pair, 1));
+        dray_autofree char *text = value ? dray_strf("%s=%s", key, value) : NULL;
+        add_option(m, text ? text : key);
+    }
+    int64_t size = dray_json_int(p, "Tmpfs.SizeBytes", 0);
+    int64_t mode = dray_json_int(p, "Tmpfs.Mode", 0);
+    char text[48];
+    if (size > 0) {
+        (void)snprintf(text, sizeof text, "size=%lld", (long long)size);
+        add_option(m, text);
+    }
+    if (mode > 0) {
+        (void)snprintf(text, sizeof text, "mode=%llo", (unsigned long long)mode);
+        add_option(m, text);
+    }
+    add_option(m, dray_json_bool(p, "RW", true) ? "rw" : "ro");
+    return m;
+}
+
+static struct json_object *bind_mount(struct json_object *p, const char *source)
+{
+    struct json_object *m = oci_mount(dray_json_str(p, "Destination", ""), "bind", source);
+    const char *prop = dray_json_str(p, "Propagation", "");
+    bool recursive = !dray_json_bool(p, "NonRecursive", false);
+    add_option(m, recursive ? "rbind" : "bind");
+    if (!dray_json_bool(p, "RW", true))
+        add_option(m,
+                   recursive && !dray_json_bool(p, "ReadOnlyNonRecursive", false) ? "rro" : "ro");
+    add_option(m, *prop ? prop : "rprivate");
+    return m;
+}
+
+static int start_point(struct dray_container *c, struct json_object *p, struct json_object *mounts,
+                       struct dray_err *err)
+{
+    const char *type = dray_json_str(p, "Type", "");
+    if (strcmp(type, "tmpfs") == 0) {
+        json_object_array_add(mounts, tmpfs_mount(p));
+        return 0;
+    }
+    dray_autofree char *source = NULL;
+    int rc;
+    if (strcmp(type, "volume") == 0) {
+        rc = volume_source(c, p, &source, err);
+    } else {
+        source = strdup(dray_json_str(p, "Source", ""));
+        rc = ensure_source(p, source, err);
+    }
+    if (rc == 0)
+        json_object_array_add(mounts, bind_mount(p, source));
+    return rc;
+}
+
+static int by_depth(const void *a, const void *b)
+{
+    struct json_object *const *x = a, *const *y = b;
+    const char *p = dray_json_str(*x, "Destination", ""), *q = dray_json_str(*y, "Destination", "");
+    int dx = 0, dy = 0;
+    for (; *p; p++)
+        dx += *p == '/';
+    for (; *q; q++)
+        dy += *q == '/';
+    return dx - dy;
+}
+
+int dray_container_mounts_start(struct dray_container *c, struct json_object *points,
+                                struct json_object *mounts, struct dray_err *err)
+{
+    /* Parents before what is mounted below them. */
+    dray_autojson *sorted = dray_json_copy(points);
+    if (json_object_is_type(sorted, json_type_array))
+        json_object_array_sort(sorted, by_depth);
+    for (size_t i = 0; i < dray_json_len(sorted); i++) {
+        int rc = start_point(c, json_object_array_get_idx(sorted, i), mounts, err);
+        if (rc != 0) {
+            dray_container_mounts_stop(c);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void dray_container_mounts_stop(struct dray_container *c)
+{
+    dray_autojson *points = dray_container_json(c, &c->mounts);
+    for (size_t i = 0; i < dray_json_len(points); i++) {
+        const char *name = dray_json_str(json_object_array_get_idx(points, i), "Name", "");
+        struct dray_err why = {0};
+        if (*name && dray_volumes_unmount(c->set->engine->volumes, name, c->id, &why) != 0)
+            dray_warn("unmount volume %s: %s", name, why.text);
+    }
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* container_net.c - a container's network namespace and its endpoints on networks. */
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/logging.h"
+#include "engine/container.h"
+#include "engine/netns.h"
+#include "engine/networks.h"
+
+#include <fcntl.h>
+
+#define DRAY_LOG_AREA "net"
+
+/** Ports to publish: PortBindings, and with PublishAllPorts every exposed one. */
+static struct json_object *wanted_ports(struct json_object *config, struct json_object *host)
+{
+    struct json_object *ports = dray_json_copy(dray_json_obj(host, "PortBindings"));
+    if (!ports)
+        ports = json_object_new_object();
+    struct json_object *exposed = dray_json_obj(config, "ExposedPorts");
+    if (!exposed || !dray_json_bool(host, "PublishAllPorts", false))
+        return ports;
+    json_object_object_foreach(exposed, port, unused)
+    {
+        (void)unused;
+        struct json_object *had;
+        if (json_object_object_get_ex(ports, port, &had) && dray_json_len(had) > 0)
+            continue;
+        struct json_object *list = json_object_new_array(), *any = json_object_new_object();
+        dray_json_add_str(any, "HostIp", "");
+        dray_json_add_str(any, "HostPort", "");
+        json_object_array_add(list, any);
+        json_object_object_add(ports, port, list);
+    }
+    return ports;
+}
+
+/** NetworkSettings.Ports: what was published, and null for what is only exposed. */
+static struct json_object *shown_ports(struct json_object *config, struct json_object *published)
+{
+    struct json_object *out = json_object_new_object();
+    struct json_object *exposed = dray_json_obj(config, "ExposedPorts");
+    if (exposed) {
+        json_object_object_foreach(exposed, port, unused)
+        {
+            (void)unused;
+            json_object_object_add(out, port, NULL);
+        }
+    }
+    if (published) {
+        json_object_object_foreach(published, port, list)
+        {
+            json_object_object_add(out, port, json_object_get(list));
+        }
+    }
+    return out;
+}
+
+struct joining {
+    struct dray_container *c;
+    struct json_object *config, *host;
+    struct json_object *done;      /* endpoints by network name */
+    struct json_object *published; /* or NULL */
+    const char *gateway;           /* network that gives the default route */
+    int netns;
+    int n;
+};
+
+static int join_one(struct joining *j, const char *network, struct json_object *wanted,
+                    struct dray_err *err)
+{
+    char ifname[16];
+    (void)snprintf(ifname, sizeof ifname, "eth%d", j->n++);
+    bool main_one = j->gateway && strcmp(j->gateway, network) == 0;
+    dray_autojson *ports = main_one ? wanted_ports(j->config, j->host) : NULL;
+    pthread_mutex_lock(&j->c->lock);
+    dray_autofree char *name = strdup(j->c->name);
+    pthread_mutex_unlock(&j->c->lock);
+    struct dray_join_req req = {.container_id = j->c->id,
+                                .container_name = name,
+                                .hostname = dray_json_str(j->config, "Hostname", ""),
+                                .network = network,
+                                .config = wanted,
+                                .ports = ports,
+                                .netns = j->netns,
+                                .ifname = ifname,
+                                .set_default = main_one};
+    struct json_object *endpoint = NULL, *published = NULL;
+    int rc = dray_networks_join(j->c->set->engine->networks, &req, &endpoint, &published, err);
+    if (rc != 0)
+        return rc;
+    json_object_object_add(j->done, network, endpoint);
+    if (published && main_one)
+        j->published = published;
+    else if (published)
+        json_object_put(published);
+    return 0;
+}
+
+/** The network whose gateway becomes the default route: highest GwPriority among those that have a
+ *  way out, else the network mode's own. */
+static const char *choose_gateway(struct dray_container *c, struct json_object *endpoints,
+                                  const char *mode)
+{
+    const char *best = NULL;
+    int64_t best_priority = INT64_MIN;
+    json_object_object_foreach(endpoints, name, ep)
+    {
+        struct dray_network_ref ref;
+        if (dray_networks_find(c->set->engine->networks, name, &ref, NULL) != 0 || ref.internal)
+            continue;
+        int64_t priority = dray_json_int(ep, "GwPriority", 0);
+        if (priority > best_priority || (priority == best_priority && strcmp(name, mode) == 0)) {
+            best = name;
+            best_priority = priority;
+        }
+    }
+    return best ? best : mode;
+}
+
+static int join_all(struct joining *j, struct json_object *endpoints, struct dray_err *err)
+{
+    const char *mode = dray_json_str(j->host, "NetworkMode", "bridge");
+    j->gateway = choose_gateway(j->c, endpoints, mode);
+    struct json_object *first;
+    int rc = 0;
+    if (json_object_object_get_ex(endpoints, mode, &first))
+        rc = join_one(j, mode, first, err);
+    json_object_object_foreach(endpoints, name, ep)
+    {
+        if (rc == 0 && strcmp(name, mode) != 0)
+            rc = join_one(j, name, ep, err);
+    }
+    return rc;
+}
+
+static void leave_all(struct dray_container *c, struct json_object *endpoints)
+{
+    json_object_object_foreach(endpoints, name, ep)
+    {
+        struct dray_err err = {0};
+        if (*dray_json_str(ep, "EndpointID", "") &&
+            dray_networks_leave(c->set->engine->networks, c->id, ep, -1, &err) != 0)
+            dray_warn("container %.12s leaves network %s: %s", c->id, name, err.text);
+    }
+}
+
+/** What is kept of an endpoint while the container does not run: what the user asked for. */
+static struct json_object *dormant(struct json_object *ep)
+{
+    static const char *const keep[] = {"IPAMConfig", "Links",     "Aliases",        "DriverOpts",
+                                       "GwPriority", "NetworkID", "MacAddressGiven"};
+    struct json_object *out = json_object_new_object();
+    for (size_t i = 0; i < sizeof keep / sizeof keep[0]; i++)
+        if (dray_json_get(ep, keep[i]))
+            dray_json_add(out, keep[i], dray_json_copy(dray_json_get(ep, keep[i])));
+    const char *mac = dray_json_str(ep, "MacAddressGiven", "");
+    if (*mac)
+        dray_json_add_str(out, "MacAddress", mac);
+    return out;
+}
+
+static void note_given_mac(struct json_object *endpoints)
+{
+    json_object_object_foreach(endpoints, name, ep)
+    {
+        (void)name;
+        const char *mac = dray_json_str(ep, "MacAddress", "");
+        if (*mac && !*dray_json_str(ep, "EndpointID", ""))
+            dray_json_add_str(ep, "MacAddressGiven", mac);
+    }
+}
+
+static void commit(struct dray_container *c, struct joining *j, char *path /* takes */)
+{
+    dray_autojson *ports = shown_ports(j->config, j->published);
+    pthread_mutex_lock(&c->lock);
+    dray_container_set_text(&c->endpoints, j->done);
+    dray_container_set_text(&c->ports, ports);
+    free(c->netns);
+    c->netns = path;
+    pthread_mutex_unlock(&c->lock);
+}
+
+/** The host's namespace, or another container's: nothing is made. */
+static int borrow_namespace(struct dray_container *c, struct json_object *config, const char *mode,
+                            struct dray_err *err)
+{
+    struct joining j = {.c = c, .config = config, .done = json_object_new_object()};
+    char *path = NULL;
+    int rc = 0;
+    if (dray_str_prefix(mode, "container:")) {
+        dray_autocontainer *other = NULL;
+        rc = dray_container_find(c->set, mode + strlen("container:"), &other, err);
+        if (rc == 0 && strcmp(other->id, c->id) == 0)
+            rc = dray_fail(err, DRAY_E_INVAL, "cannot join own network namespace");
+        if (rc == 0)
+            rc = dray_container_need_running(other, err);
+        if (rc == 0) {
+            pthread_mutex_lock(&other->lock);
+            path = dray_strf("/proc/%d/ns/net", other->st.pid);
+            pthread_mutex_unlock(&other->lock);
+        }
+    } else {
+        struct dray_join_req req = {.container_id = c->id,
+                                    .container_name = "",
+                                    .hostname = "",
+                                    .network = mode,
+                                    .netns = -1,
+                                    .ifname = ""};
+        struct json_object *ep = NULL, *ports = NULL;
+        rc = dray_networks_join(c->set->engine->networks, &req, &ep, &ports, err);
+        if (rc == 0)
+            json_object_object_add(j.done, mode, ep);
+        if (ports)
+            json_object_put(ports);
+    }
+    if (rc == 0)
+        commit(c, &j, path);
+    json_object_put(j.done);
+    return rc;
+}
+
+int dray_container_net_start(struct dray_container *c, struct json_object *config,
+                             struct json_object *host, struct dray_err *err)
+{
+    const char *mode = dray_json_str(host, "NetworkMode", "bridge");
+    struct dray_network_ref ref = {0};
+    if (dray_str_prefix(mode, "container:"))
+        return borrow_namespace(c, config, mode, err);
+    int rc = dray_networks_find(c->set->engine->networks, mode, &ref, err);
+    if (rc != 0)
+        return rc;
+    if (ref.mode == DRAY_NETMODE_HOST)
+        return borrow_namespace(c, config, mode, err);
+    dray_autofree char *path = NULL;
+    rc = dray_netns_get(c->set->netns, &path, err);
+    if (rc != 0)
+        return rc;
+    dray_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    dray_autojson *done = json_object_new_object();
+    note_given_mac(endpoints);
+    struct joining j = {.c = c, .config = config, .host = host, .done = done, .netns = fd};
+    rc = fd < 0 ? dray_fail_errno(err, "open %s", path) : join_all(&j, endpoints, err);
+    if (rc == 0) {
+        /* What marks a given address must outlive the join. */
+        json_object_object_foreach(done, name, ep)
+        {
+            struct json_object *was = NULL;
+            if (json_object_object_get_ex(endpoints, name, &was) &&
+                *dray_json_str(was, "MacAddressGiven", ""))
+                dray_json_add_str(ep, "MacAddressGiven", dray_json_str(was, "MacAddressGiven", ""));
+        }
+        commit(c, &j, dray_steal(path));
+    } else {
+        leave_all(c, done);
+        dray_netns_drop(c->set->netns, path);
+    }
+    if (j.published)
+        json_object_put(j.published);
+    return rc;
+}
+
+void dray_container_net_stop(struct dray_container *c)
+{
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    dray_autojson *asleep = json_object_new_object();
+    leave_all(c, endpoints);
+    json_object_object_foreach(endpoints, name, ep)
+    {
+        json_object_object_add(asleep, name, dormant(ep));
+    }
+    pthread_mutex_lock(&c->lock);
+    dray_autofree char *path = dray_steal(c->netns);
+    dray_container_set_text(&c->endpoints, asleep);
+    dray_container_set_text(&c->ports, NULL);
+    pthread_mutex_unlock(&c->lock);
+    if (path && !dray_str_prefix(path, "/proc/"))
+        dray_netns_drop(c->set->netns, path);
+}
+
+static int restore_one(struct dray_container *c, const char *network, struct json_object *ep,
+                       struct json_object *ports, int netns, struct dray_err *err)
+{
+    struct dray_join_req req = {.container_id = c->id,
+                                .container_name = c->name,
+                                .hostname = "",
+                                .network = network,
+                                .config = ep,
+                                .ports = ports,
+                                .netns = netns,
+                                .ifname = "",
+                                .replay = true};
+    struct json_object *endpoint = NULL, *published = NULL;
+    int rc = dray_networks_join(c->set->engine->networks, &req, &endpoint, &published, err);
+    if (endpoint)
+        json_object_put(endpoint);
+    if (published)
+        json_object_put(published);
+    return rc;
+}
+
+int dray_container_net_restore(struct dray_container *c, struct dray_err *err)
+{
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    dray_autojson *host = dray_container_json(c, &c->host);
+    dray_autojson *ports = dray_container_json(c, &c->ports);
+    const char *gateway =
+        choose_gateway(c, endpoints, dray_json_str(host, "NetworkMode", "bridge"));
+    dray_autofd int fd = c->netns ? open(c->netns, O_RDONLY | O_CLOEXEC) : -1;
+    int rc = 0;
+    json_object_object_foreach(endpoints, name, ep)
+    {
+        if (rc == 0 && *dray_json_str(ep, "EndpointID", ""))
+            rc = restore_one(c, name, ep, strcmp(name, gateway) == 0 ? ports : NULL, fd, err);
+    }
+    return rc;
+}
+
+/* Connecting and disconnecting by hand. */
+
+/** Call with op held. Gives back the endpoints' new object through `endpoints`. */
+static int connect_running(struct dray_container *c, struct json_object *endpoints,
+                           const char *network, struct json_object *wanted, struct dray_err *err)
+{
+    pthread_mutex_lock(&c->lock);
+    dray_autofree char *path = c->netns ? strdup(c->netns) : NULL;
+    pthread_mutex_unlock(&c->lock);
+    dray_autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return dray_fail(err, DRAY_E_DENIED,
+                         "container sharing network namespace with another container or host "
+                         "cannot be connected to any other network");
+    dray_autojson *config = dray_container_json(c, &c->config);
+    dray_autojson *host = dray_container_json(c, &c->host);
+    struct joining j = {.c = c,
+                        .config = config,
+                        .host = host,
+                        .done = endpoints,
+                        .netns = fd,
+                        .n = json_object_object_length(endpoints)};
+    return join_one(&j, network, wanted, err);
+}
+
+static int store_endpoints(struct dray_container *c, struct json_object *endpoints,
+                           struct dray_err *err)
+{
+    pthread_mutex_lock(&c->lock);
+    dray_container_set_text(&c->endpoints, endpoints);
+    dray_container_resummarize(c);
+    bool alive = dray_container_alive(c);
+    pthread_mutex_unlock(&c->lock);
+    if (alive)
+        dray_container_files_refresh(c);
+    return dray_container_save(c, err);
+}
+
+int dray_containers_connect(struct dray_containers *cs, const char *container, const char *network,
+                            struct json_object *endpoint_config, struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    struct dray_network_ref ref;
+    int rc = dray_container_find(cs, container, &c, err);
+    if (rc == 0)
+        rc = dray_networks_find(cs->engine->networks, network, &ref, err);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&c->op);
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    dray_autojson *wanted =
+        endpoint_config ? dray_json_copy(endpoint_config) : json_object_new_object();
+    pthread_mutex_lock(&c->lock);
+    bool alive = dray_container_alive(c);
+    pthread_mutex_unlock(&c->lock);
+    if (ref.mode == DRAY_NETMODE_HOST)
+        rc = dray_fail(err, DRAY_E_DENIED,
+                       "container cannot be connected to host network - container must be created "
+                       "in host network mode");
+    else if (json_object_object_get_ex(endpoints, ref.name, NULL) && alive)
+        rc = dray_fail(err, DRAY_E_DENIED, "endpoint with name %s already exists in network %s",
+                       c->name, ref.name);
+    else if (alive)
+        rc = connect_running(c, endpoints, ref.name, wanted, err);
+    else
+        json_object_object_add(endpoints, ref.name, dray_steal(wanted));
+    if (rc == 0)
+        rc = store_endpoints(c, endpoints, err);
+    pthread_mutex_unlock(&c->op);
+    return rc;
+}
+
+int dray_containers_disconnect(struct dray_containers *cs, const char *container,
+                               const char *network, bool force, struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    struct dray_network_ref ref;
+    int rc = dray_container_find(cs, container, &c, err);
+    if (rc == 0)
+        rc = dray_networks_find(cs->engine->networks, network, &ref, err);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&c->op);
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    struct json_object *ep = NULL;
+    pthread_mutex_lock(&c->lock);
+    dray_autofree char *path = c->netns ? strdup(c->netns) : NULL;
+    pthread_mutex_unlock(&c->lock);
+    if (ref.mode == DRAY_NETMODE_HOST) {
+        rc = dray_fail(err, DRAY_E_DENIED,
+                       "container cannot be disconnected from host network - container must be "
+                       "created in host network mode");
+    } else if (!json_object_object_get_ex(endpoints, ref.name, &ep)) {
+        rc = force ? 0
+                   : dray_fail(err, DRAY_E_DENIED, "container %s is not connected to network %s",
+                               c->id, ref.name);
+    } else if (*dray_json_str(ep, "EndpointID", "")) {
+        dray_autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        rc = dray_networks_leave(cs->engine->networks, c->id, ep, fd, err);
+    }
+    if (rc == 0 && ep) {
+        json_object_object_del(endpoints, ref.name);
+        rc = store_endpoints(c, endpoints, err);
+    }
+    pthread_mutex_unlock(&c->op);
+    return rc;
+}
+
+void dray_containers_on_network(struct dray_containers *cs, const char *network_id,
+                                const char *network_name, struct dray_strlist *out)
+{
+    struct dray_container **v;
+    size_t n = dray_container_snapshot(cs, &v);
+    for (size_t i = 0; i < n; i++) {
+        dray_autojson *endpoints = dray_container_json(v[i], &v[i]->endpoints);
+        json_object_object_foreach(endpoints, name, ep)
+        {
+            if (strcmp(name, network_name) == 0 || strcmp(name, network_id) == 0 ||
+                strcmp(dray_json_str(ep, "NetworkID", ""), network_id) == 0)
+                dray_strlist_add(out, v[i]->id);
+        }
+    }
+    dray_container_list_free(v, n);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* container_stop.c - stop, kill, restart, pause, rename and update. */
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/logging.h"
+#include "engine/container.h"
+#include "engine/container_config.h"
+#include "engine/images.h"
+#include "engine/networks.h"
+#include "engine/signals.h"
+
+#include <signal.h>
+
+#define DRAY_LOG_AREA "stop"
+#define KILL_WAIT_MS 10000
+#define STOP_DEFAULT_S 10
+
+static int send_signal(struct dray_container *c, int signal, struct dray_err *err)
+{
+    struct dray_driver *d = dray_container_runtime(c, err);
+    if (!d)
+        return DRAY_E_NOTFOUND;
+    return dray_driver_call(d, runtime, DRAY_CLASS_QUICK, err, kill, c->id, signal, 0);
+}
+
+static void emit_kill(struct dray_container *c, int signal)
+{
+    char text[12];
+    (void)snprintf(text, sizeof text, "%d", signal);
+    dray_container_event(c, "kill", "signal", text, NULL);
+}
+
+static int stop_signal(struct dray_container *c, const char *given, int *out, struct dray_err *err)
+{
+    dray_autojson *config = dray_container_json(c, &c->config);
+    if (!given || !*given)
+        given = dray_json_str(config, "StopSignal", "SIGTERM");
+    return dray_signal_parse(given, SIGTERM, out, err);
+}
+
+static int64_t stop_timeout_ms(struct dray_container *c, int timeout_s)
+{
+    if (timeout_s == INT32_MIN) {
+        dray_autojson *config = dray_container_json(c, &c->config);
+        timeout_s = (int)dray_json_int(config, "StopTimeout", STOP_DEFAULT_S);
+    }
+    return timeout_s < 0 ? -1 : (int64_t)timeout_s * 1000;
+}
+
+/** A user wants it down: no restart policy brings it back, a restart under way is called off. */
+static bool mark_stopped(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool alive = dray_container_alive(c);
+    c->st.manually_stopped = true;
+    bool called_off = c->st.status == DRAY_CS_RESTARTING;
+    if (called_off) {
+        c->restart_canceled = true;
+        c->st.status = DRAY_CS_EXITED;
+        dray_waiters_stopped(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (called_off)
+        (void)dray_container_save_state(c, NULL);
+    return alive || called_off;
+}
+
+/** Wait for what follows an exit (ports, mounts) to be done too. */
+static void settle(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->op);
+    pthread_mutex_unlock(&c->op);
+}
+
+static int thaw_if_paused(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool paused = c->st.status == DRAY_CS_PAUSED;
+    pthread_mutex_unlock(&c->lock);
+    return paused ? dray_containers_pause(c->set, c->id, false, NULL) : 0;
+}
+
+static int stop(struct dray_container *c, const char *signal, int timeout_s, struct dray_err *err)
+{
+    int sig = SIGTERM;
+    int rc = stop_signal(c, signal, &sig, err);
+    if (rc != 0)
+        return rc;
+    if (!mark_stopped(c))
+        return dray_fail(err, DRAY_E_NOTMODIFIED, "container %.12s is not running", c->id);
+    struct dray_err why = {0};
+    rc = send_signal(c, sig, &why);
+    if (rc == 0)
+        emit_kill(c, sig);
+    else if (rc != DRAY_E_CONFLICT && rc != DRAY_E_NOTFOUND)
+        dray_warn("stop container %.12s: %s", c->id, why.text);
+    (void)thaw_if_paused(c);
+    if (!dray_container_wait_stopped(c, stop_timeout_ms(c, timeout_s))) {
+        if (send_signal(c, SIGKILL, &why) == 0)
+            emit_kill(c, SIGKILL);
+        if (!dray_container_wait_stopped(c, KILL_WAIT_MS))
+            return dray_fail(err, DRAY_E_TIMEOUT,
+                             "tried to kill container, but did not receive an exit event");
+    }
+    settle(c);
+    dray_container_event(c, "stop", NULL);
+    return 0;
+}
+
+int dray_containers_stop(struct dray_containers *cs, const char *name, const char *signal,
+                         int timeout_s, struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    int rc = dray_container_find(cs, name, &c, err);
+    if (rc == 0)
+        rc = stop(c, signal, timeout_s, err);
+    if (rc != 0 && rc != DRAY_E_NOTFOUND && rc != DRAY_E_NOTMODIFIED && rc != DRAY_E_INVAL)
+        return dray_err_note(err, "cannot stop container: %s", name);
+    return rc;
+}
+
+int dray_containers_restart(struct dray_containers *cs, const char *name, const char *signal,
+                            int timeout_s, struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    int rc = dray_container_find(cs, name, &c, err);
+    if (rc != 0)
+        return rc;
+    bool auto_remove = c->auto_remove;
+    c->auto_remove = false; /* a stop on the way to a start is no end */
+    rc = stop(c, signal, timeout_s, err);
+    if (rc == 0 || rc == DRAY_E_NOTMODIFIED) {
+        pthread_mutex_lock(&c->op);
+        rc = dray_container_start_locked(c, err);
+        pthread_mutex_unlock(&c->op);
+    }
+    c->auto_remove = auto_remove;
+    if (rc == 0)
+        dray_container_event(c, "restart", NULL);
+    return rc == 0 ? 0 : dray_err_note(err, "Cannot restart container %s", name);
+}
+
+int dray_containers_kill(struct dray_containers *cs, const char *name, const char *signal,
+                         struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    int sig = SIGKILL, own = SIGTERM;
+    int rc = dray_signal_parse(signal, SIGKILL, &sig, err);
+    if (rc == 0)
+        rc = dray_container_find(cs, name, &c, err);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&c->lock);
+    bool restarting = c->st.status == DRAY_CS_RESTARTING;
+    bool alive = dray_container_alive(c);
+    pthread_mutex_unlock(&c->lock);
+    if (!alive && !restarting)
+        return dray_fail(err, DRAY_E_CONFLICT,
+                         "cannot kill container: %s: container %s is not running", name, c->id);
+    if (sig == 0)
+        sig = SIGKILL;
+    (void)stop_signal(c, NULL, &own, NULL);
+    if (sig == SIGKILL || sig == own)
+        (void)mark_stopped(c);
+    if (restarting)
+        return 0;
+    rc = send_signal(c, sig, err);
+    if (rc == DRAY_E_CONFLICT || rc == DRAY_E_NOTFOUND)
+        return dray_fail(err, DRAY_E_CONFLICT,
+                         "cannot kill container: %s: container %s is not running", name, c->id);
+    if (rc != 0)
+        return dray_err_note(err, "cannot kill container: %s", name);
+    emit_kill(c, sig);
+    if (sig == SIGKILL) {
+        (void)thaw_if_paused(c);
+        if (dray_container_wait_stopped(c, KILL_WAIT_MS))
+            settle(c);
+    }
+    return 0;
+}
+
+static int check_pause(struct dray_container *c, bool pause, struct dray_err *err)
+{
+    int rc = dray_container_need_running(c, err);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&c->lock);
+    bool paused = c->st.status == DRAY_CS_PAUSED;
+    pthread_mutex_unlock(&c->lock);
+    if (pause && paused)
+        return dray_fail(err, DRAY_E_CONFLICT, "container %s is already paused", c->id);
+    if (!pause && !paused)
+        return dray_fail(err, DRAY_E_CONFLICT, "Container %s is not paused", c->id);
+    return 0;
+}
+
+int dray_containers_pause(struct dray_containers *cs, const char *name, bool pause,
+                          struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    int rc = dray_container_find(cs, name, &c, err);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&c->op);
+    rc = check_pause(c, pause, err);
+    struct dray_driver *d = rc == 0 ? dray_container_runtime(c, err) : NULL;
+    if (rc == 0)
+        rc = d ? dray_driver_call(d, runtime, DRAY_CLASS_MOUNT, err, freeze, c->id, pause)
+               : DRAY_E_NOTFOUND;
+    if (rc == 0) {
+        pthread_mutex_lock(&c->lock);
+        if (dray_container_alive(c))
+            c->st.status = pause ? DRAY_CS_PAUSED : DRAY_CS_RUNNING;
+        pthread_mutex_unlock(&c->lock);
+        (void)dray_container_save_state(c, NULL);
+        dray_container_event(c, pause ? "pause" : "unpause", NULL);
+    }
+    pthread_mutex_unlock(&c->op);
+    return rc;
+}
+
+int dray_containers_rename(struct dray_containers *cs, const char *name, const char *new_name,
+                           struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    if (!new_name || !*new_name || strcmp(new_name, "/") == 0)
+        return dray_fail(err, DRAY_E_INVAL, "Neither old nor new names may be empty");
+    int rc = dray_container_find(cs, name, &c, err);
+    if (rc != 0)
+        return rc;
+    char *reserved = NULL;
+    const char *plain = new_name[0] == '/' ? new_name + 1 : new_name;
+    pthread_mutex_lock(&c->op);
+    pthread_mutex_lock(&c->lock);
+    dray_autofree char *old = strdup(c->name);
+    pthread_mutex_unlock(&c->lock);
+    if (strcmp(old, plain) == 0)
+        rc = dray_fail(err, DRAY_E_INVAL,
+                       "Renaming a container with the same name as its current name");
+    else
+        rc = dray_container_name_reserve(cs, plain, c->id, &reserved, err);
+    if (rc == 0) {
+        pthread_mutex_lock(&c->lock);
+        free(c->name);
+        c->name = reserved;
+        dray_container_resummarize(c);
+        pthread_mutex_unlock(&c->lock);
+        rc = dray_container_save(c, err);
+        dray_container_name_release(cs, old);
+        dray_networks_renamed(cs->engine->networks, c->id, plain);
+        dray_autofree char *was = dray_strf("/%s", old);
+        dray_container_event(c, "rename", "oldName", was, NULL);
+    }
+    pthread_mutex_unlock(&c->op);
+    return rc;
+}
+
+static int apply_update(struct dray_container *c, struct json_object *host, struct dray_err *err)
+{
+    pthread_mutex_lock(&c->lock);
+    bool alive = dray_container_alive(c);
+    pthread_mutex_unlock(&c->lock);
+    if (!alive)
+        return 0;
+    dray_autojson *resources = NULL;
+    int rc = dray_spec_resources(host, false, &resources, err);
+    struct dray_driver *d = rc == 0 ? dray_container_runtime(c, err) : NULL;
+    if (rc != 0)
+        return rc;
+    return d ? dray_driver_call(d, runtime, DRAY_CLASS_QUICK, err, update, c->id,
+                                dray_json_text(resources))
+             : DRAY_E_NOTFOUND;
+}
+
+int dray_containers_update(struct dray_containers *cs, const char *name, struct json_object *body,
+                           struct json_object **out, struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    int rc = dray_container_find(cs, name, &c, err);
+    if (rc != 0)
+        return rc;
+    struct json_object *warnings = json_object_new_array();
+    pthread_mutex_lock(&c->op);
+    dray_autojson *config = dray_container_json(c, &c->config);
+    dray_autojson *host = dray_container_json(c, &c->host);
+    rc = dray_host_config_update(host, body, err);
+    if (rc == 0)
+        rc = dray_host_config_check(host, config, cs->engine->config, warnings, err);
+    if (rc == 0)
+        rc = apply_update(c, host, err);
+    if (rc == 0) {
+        pthread_mutex_lock(&c->lock);
+        dray_container_set_text(&c->host, host);
+        dray_container_resummarize(c);
+        pthread_mutex_unlock(&c->lock);
+        rc = dray_container_save(c, err);
+    }
+    pthread_mutex_unlock(&c->op);
+    if (rc != 0) {
+        json_object_put(warnings);
+        return rc;
+    }
+    dray_container_event(c, "update", NULL);
+    *out = json_object_new_object();
+    dray_json_add(*out, "Warnings", warnings);
+    return 0;
+}

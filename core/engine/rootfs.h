@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rootfs.h - looking into a container's file system from the daemon. */
+#ifndef DRAY_ENGINE_ROOTFS_H
+#define DRAY_ENGINE_ROOTFS_H
+
+#include <dray/util.h>
+#include <stdbool.h>
+
+struct dray_container;
+
+/**
+ * A descriptor of the container's root folder. Running: through its init, so that its mounts are
+ * seen. Stopped: its layer in a detached mount that lives as long as the descriptor, without its
+ * volumes. Resolve paths below it with openat2(RESOLVE_IN_ROOT) only.
+ */
+int dray_rootfs_open(struct dray_container *c, int *fd_out, struct dray_err *err);
+/** The same for any layer. rdonly: nothing can be written through it. */
+int dray_rootfs_open_layer(struct dray_container *c, bool rdonly, int *fd_out,
+                           struct dray_err *err);
+
+/** Called inside: "/" is the container's root, and nothing outside of it can be named. */
+typedef int (*dray_inside_fn)(void *arg, struct dray_err *err);
+/**
+ * Run fn on a thread of its own whose root is the container's, with everything mounted that a
+ * process of the container sees or would see: also when it is stopped. Returns fn's result.
+ */
+int dray_rootfs_inside(struct dray_container *c, dray_inside_fn fn, void *arg,
+                       struct dray_err *err);
+
+/** Copy the content of folder `from` into folder `to`: files, links, devices, owners, modes,
+ *  extended attributes, times. Stays on from's file system. */
+int dray_tree_copy(int from, int to, struct dray_err *err);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rootfs_inside.c - runs a function with a container's root as its own, confined by the kernel. */
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/logging.h"
+#include "engine/container.h"
+#include "engine/rootfs.h"
+#include "engine/volumes.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define DRAY_LOG_AREA "rootfs"
+
+/** One visit. */
+struct visit {
+    struct dray_container *c;
+    dray_inside_fn fn;
+    void *arg;
+    int root;
+    bool running;
+    struct json_object *points; /* to be bound by hand when it does not run */
+    char *at;                   /* mount point for a stopped container's root */
+    int rc;
+    struct dray_err err;
+};
+
+/* A stopped container's mounts, in a mount namespace that dies with the thread. */
+
+static int bind_at(int root, const char *source, const char *dest, struct dray_err *err)
+{
+    dray_autofd int from =
+        (int)syscall(SYS_open_tree, AT_FDCWD, source,
+                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (unsigned)AT_RECURSIVE);
+    if (from < 0)
+        return dray_fail_errno(err, "open %s", source);
+    dray_autofd int to = dray_fs_open_in_root(root, dest, O_PATH | O_CLOEXEC, 0);
+    if (to < 0)
+        return 0; /* the place is made when the container first starts */
+    if (syscall(SYS_move_mount, from, "", to, "",
+                MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
+        return dray_fail_errno(err, "mount %s on %s", source, dest);
+    return 0;
+}
+
+static int bind_point(struct visit *v, struct json_object *p, int root)
+{
+    const char *type = dray_json_str(p, "Type", "");
+    if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0)
+        return 0;
+    return bind_at(root, dray_json_str(p, "Source", ""), dray_json_str(p, "Destination", "/"),
+                   &v->err);
+}
+
+static int assemble(struct visit *v)
+{
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return dray_fail_errno(&v->err, "make a mount namespace");
+    if (syscall(SYS_move_mount, v->root, "", AT_FDCWD, v->at, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+        return dray_fail_errno(&v->err, "mount the root of container %.12s", v->c->id);
+    dray_autofd int root = open(v->at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return dray_fail_errno(&v->err, "open %s", v->at);
+    for (size_t i = 0; i < dray_json_len(v->points); i++) {
+        int rc = bind_point(v, json_object_array_get_idx(v->points, i), root);
+        if (rc != 0)
+            return rc;
+    }
+    if (fchdir(root) != 0)
+        return dray_fail_errno(&v->err, "enter %s", v->at);
+    return 0;
+}
+
+static int enter(struct visit *v)
+{
+    if (!v->running)
+        return assemble(v);
+    if (unshare(CLONE_FS) != 0 || fchdir(v->root) != 0)
+        return dray_fail_errno(&v->err, "enter the root of container %.12s", v->c->id);
+    return 0;
+}
+
+static void *visit_thread(void *arg)
+{
+    struct visit *v = arg;
+    v->rc = enter(v);
+    if (v->rc == 0 && (chroot(".") != 0 || chdir("/") != 0))
+        v->rc = dray_fail_errno(&v->err, "chroot");
+    if (v->rc == 0)
+        v->rc = v->fn(v->arg, &v->err);
+    return NULL;
+}
+
+static int mount_volumes(struct visit *v, const char *user, struct dray_err *err)
+{
+    struct dray_volumes *vs = v->c->set->engine->volumes;
+    for (size_t i = 0; i < dray_json_len(v->points); i++) {
+        struct json_object *p = json_object_array_get_idx(v->points, i);
+        const char *name = dray_json_str(p, "Name", "");
+        if (!*name)
+            continue;
+        dray_autofree char *path = NULL;
+        int rc = dray_volumes_mount(vs, name, user, true, &path, err);
+        if (rc != 0)
+            return rc;
+        const char *sub = dray_json_str(p, "Subpath", "");
+        dray_json_addf(p, "Source", "%s%s%s", path, *sub ? "/" : "", sub);
+    }
+    return 0;
+}
+
+static void unmount_volumes(struct visit *v, const char *user)
+{
+    for (size_t i = 0; i < dray_json_len(v->points); i++) {
+        const char *name = dray_json_str(json_object_array_get_idx(v->points, i), "Name", "");
+        if (*name)
+            (void)dray_volumes_unmount(v->c->set->engine->volumes, name, user, NULL);
+    }
+}
+
+static int run(struct visit *v, struct dray_err *err)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, visit_thread, v) != 0)
+        return dray_fail_errno(err, "start a thread");
+    pthread_join(thread, NULL);
+    if (v->rc != 0 && err)
+        *err = v->err;
+    return v->rc;
+}
+
+int dray_rootfs_inside(struct dray_container *c, dray_inside_fn fn, void *arg, struct dray_err *err)
+{
+    struct visit v = {.c = c, .fn = fn, .arg = arg, .root = -EBADF};
+    pthread_mutex_lock(&c->lock);
+    v.running = dray_container_alive(c);
+    pthread_mutex_unlock(&c->lock);
+    dray_autofree char *at = dray_strf("%s/inside", c->set->engine->config->exec_root);
+    v.at = at;
+    int rc = dray_rootfs_open(c, &v.root, err);
+    dray_autofd int root = v.root;
+    if (rc != 0 || v.running)
+        return rc != 0 ? rc : run(&v, err);
+    (void)root;
+    dray_autojson *points = dray_container_json(c, &c->mounts);
+    v.points = points;
+    char user[DRAY_ID_LEN + 8], tail[7];
+    dray_id_hex(tail, 6);
+    (void)snprintf(user, sizeof user, "%s-%s", c->id, tail);
+    rc = dray_fs_mkdirs(AT_FDCWD, at, 0700, err);
+    if (rc == 0)
+        rc = mount_volumes(&v, user, err);
+    if (rc == 0)
+        rc = run(&v, err);
+    unmount_volumes(&v, user);
+    return rc;
+}
