@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shim_harness.h - plays the daemon for a real dray-shim. */
+#ifndef DRAY_TESTS_SHIM_HARNESS_H
+#define DRAY_TESTS_SHIM_HARNESS_H
+
+#include "check.h"
+
+#include "base/buf.h"
+#include "base/json.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct harness {
+    char root[64];
+    int zygote;
+    pid_t zygote_pid;
+    const char *runtime; /* plugin that runs the containers */
+};
+
+void harness_begin(struct harness *h);
+/** Ends the zygote and removes all files. */
+void harness_end(struct harness *h);
+
+/** One container and a connection to its shim. */
+struct box {
+    struct harness *h;
+    char id[32];
+    char dir[128], bundle[128], exit_file[160], log_file[200];
+    int conn;
+    int seq;
+    struct json_object *events; /* that came between answers */
+};
+
+/** Make a bundle that runs `sh -c script` and have a shim spawned for it. */
+void box_begin(struct box *b, struct harness *h, const char *id, const char *script);
+void box_end(struct box *b);
+/** Send a request and return its answer, owned by the caller. */
+struct json_object *box_call(struct box *b, struct json_object *body /* takes */, const int *fds,
+                             size_t n_fds);
+/** The same; the answer must be (not be) an error. */
+void box_ok(struct box *b, struct json_object *body /* takes */, const int *fds, size_t n_fds);
+int box_code(struct box *b, struct json_object *body /* takes */, const int *fds, size_t n_fds);
+/** Wait for an event; NULL when none comes within 10 s. */
+struct json_object *box_event(struct box *b, const char *name);
+/** The "run" request; flags: letters of "tio" for terminal, stdin, stdin_once; "l" for a log. */
+struct json_object *box_run_body(struct box *b, const char *flags);
+void box_run(struct box *b, const char *flags);
+/** Wait for the exit event; its code. */
+int box_wait(struct box *b);
+/** Connect anew, as after a restart of the daemon. */
+bool box_connect(struct box *b, int *fd_out);
+/** Wait until the shim has ended (its socket is gone, its connections are closed). */
+bool box_gone(struct box *b);
+/** The whole log file. */
+char *box_log(struct box *b);
+
+/** A client's end of an attach session. */
+struct client {
+    int sock; /* the client's */
+    int done;
+};
+/** flags: letters of "ioef" for stdin, stdout, stderr, framed. keys may be NULL. */
+void client_attach(struct client *c, struct box *b, const char *flags, const char *keys);
+/** An exec of `sh -c script` with a session; the same flags, "t" for a terminal. Gives the answer's
+ *  code. */
+int client_exec(struct client *c, struct box *b, const char *exec, const char *script,
+                const char *flags);
+/** Read to the end of the stream. */
+void client_read(struct client *c, struct dray_buf *out);
+/** Wait for the end of the session: 'd' when it was detached, 0 else, -1 when it does not end. */
+int client_done(struct client *c);
+void client_end(struct client *c);
+
+struct json_object *request(const char *op);
+/** Wait for a descriptor to be readable. */
+bool readable(int fd, int timeout_ms);
+
+#endif
