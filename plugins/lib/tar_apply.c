@@ -109,6 +109,18 @@ static int drain(struct unpacker *u)
     return 0;
 }
 
+static int read_failed(struct unpacker *u, int code)
+{
+    const char *why = archive_error_string(u->archive);
+    if (archive_errno(u->archive) == ECANCELED) {
+        int rc = dray_tar_tick(u);
+        return rc < 0 ? rc : dray_fail(u->err, DRAY_E_CANCELED, "canceled");
+    }
+    if (code == ARCHIVE_FATAL && strncmp(why ? why : "", "read: ", 6) == 0)
+        return dray_fail(u->err, DRAY_E_IO, "the layer's stream broke: %s", why);
+    return dray_fail(u->err, DRAY_E_CORRUPT, "broken tar: %s", why ? why : "unknown error");
+}
+
 static int open_archive(struct unpacker *u)
 {
     u->archive = archive_read_new();
@@ -118,7 +130,7 @@ static int open_archive(struct unpacker *u)
     (void)archive_read_support_format_tar(u->archive);
     (void)archive_read_support_format_empty(u->archive);
     if (archive_read_open(u->archive, u, NULL, on_read, NULL) != ARCHIVE_OK)
-        return dray_fail(u->err, DRAY_E_CORRUPT, "not a tar: %s", archive_error_string(u->archive));
+        return read_failed(u, ARCHIVE_FATAL);
     return 0;
 }
 
@@ -190,18 +202,6 @@ static int unpack_entry(struct unpacker *u, struct archive_entry *e)
                  ? dray_tar_whiteout(u, &spot)
                  : dray_tar_make(u, e, &spot);
     return rc < 0 ? dray_err_note(u->err, "unpack \"%.120s\"", spot.path) : 0;
-}
-
-static int read_failed(struct unpacker *u, int code)
-{
-    const char *why = archive_error_string(u->archive);
-    if (archive_errno(u->archive) == ECANCELED) {
-        int rc = dray_tar_tick(u);
-        return rc < 0 ? rc : dray_fail(u->err, DRAY_E_CANCELED, "canceled");
-    }
-    if (code == ARCHIVE_FATAL && strncmp(why ? why : "", "read: ", 6) == 0)
-        return dray_fail(u->err, DRAY_E_IO, "the layer's stream broke: %s", why);
-    return dray_fail(u->err, DRAY_E_CORRUPT, "broken tar: %s", why ? why : "unknown error");
 }
 
 static int unpack_all(struct unpacker *u)

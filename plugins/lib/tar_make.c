@@ -74,9 +74,9 @@ static bool owner_is_default(const struct unpacker *u, const struct place *dir,
 }
 
 /* What open(2) and mkdir(2) make of m's mode already. */
-static bool mode_is_default(const struct unpacker *u, const struct meta *m)
+static bool mode_is_default(const struct unpacker *u, const struct place *dir, const struct meta *m)
 {
-    return (m->mode & (u->umask | 07000u)) == 0;
+    return (m->mode & (u->umask | 07000u)) == 0 && !(dir && dir->setgid);
 }
 
 static int set_one_xattr(struct unpacker *u, int fd, const struct spot *spot, const char *key,
@@ -116,7 +116,7 @@ static int set_meta_fd(struct unpacker *u, int fd, const struct spot *spot, stru
 {
     if (!(fresh && owner_is_default(u, spot->dir, m)) && fchown(fd, m->uid, m->gid) < 0)
         return make_failed(u, "set the owner");
-    if (!(fresh && mode_is_default(u, m)) && fchmod(fd, m->mode) < 0)
+    if (!(fresh && mode_is_default(u, spot->dir, m)) && fchmod(fd, m->mode) < 0)
         return make_failed(u, "set the mode");
     return set_xattrs(u, fd, spot, e);
 }
