@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# deps.sh - the one place that names the Debian packages that Dray needs.
+# Usage: deps.sh build|test    (as root; installs only what is missing)
+set -eu
+
+build="cmake ninja-build pkg-config gcc g++ libc6-dev git ca-certificates
+ libjson-c-dev libssl-dev libmicrohttpd-dev libcurl4-openssl-dev libarchive-dev libzstd-dev
+ zlib1g-dev libisal-dev libnl-3-dev libnl-route-3-dev libnftables-dev libseccomp-dev
+ busybox-static iproute2 nftables curl"
+
+test="libcunit1-dev bats clang clang-tidy cppcheck clang-format llvm skopeo docker-registry
+ docker.io debootstrap python3 python3-docker xz-utils zstd gzip tar jq socat netcat-openbsd tmux
+ procps util-linux e2fsprogs file binutils psmisc openssl apache2-utils runc fuse3"
+
+case "${1:-}" in
+build) wanted=$build ;;
+test) wanted="$build $test" ;;
+*) echo "usage: $0 build|test" >&2; exit 2 ;;
+esac
+
+missing=
+for p in $wanted; do
+    dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+[ "$(id -u)" = 0 ] || { echo "these packages are missing, run as root to install them:$missing" >&2; exit 1; }
+
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+# No service of a test's package may start by itself: tests start what they need.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+    trap 'rm -f $policy' EXIT
+fi
+# shellcheck disable=SC2086
+apt-get install -y -q --no-install-recommends $missing >/dev/null 2>&1 || {
+    apt-get update -q
+    # shellcheck disable=SC2086
+    apt-get install -y -q --no-install-recommends $missing
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# run.sh - install what the tests need, build, and run every test.
+#
+#   sudo tests/run.sh                 all of it: unit tests, the same under asan+ubsan, integration, lint
+#   sudo tests/run.sh --only unit|asan|integration|lint
+#   sudo tests/run.sh --only integration tests/integration/run.bats ...
+#   DRAY_PRESET=asan sudo tests/run.sh --only integration     the daemon itself under the sanitizers
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+only=
+[ "${1:-}" = --only ] && { only=$2; shift 2; }
+want() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+
+[ "$(id -u)" = 0 ] || { echo "run it as root: sudo $0" >&2; exit 1; }
+tests/deps.sh test || { echo "cannot install the test dependencies" >&2; exit 1; }
+
+passed=0 failed=0 skipped=0
+note() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+count() { passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0})); }
+
+build() { # PRESET
+    note "Build: $1"
+    cmake --preset "$1" >"build-$1.log" 2>&1 && cmake --build --preset "$1" >>"build-$1.log" 2>&1 || {
+        grep -E 'error|FAILED' "build-$1.log" | head -n 40
+        count 0 1
+        return 1
+    }
+    rm -f "build-$1.log"
+}
+
+run_ctest() { # BUILD_FOLDER
+    local out total bad
+    out=$(mktemp)
+    ctest --test-dir "$1" --output-on-failure --timeout 300 2>&1 | tee "$out" |
+        grep -vE '^ *(Start|Test project|Internal ctest)' | grep -E 'Failed|\*\*\*|Timeout|tests passed|error|FAILED|Assert|Skipped' || true
+    total=$(sed -n 's/.*tests failed out of \([0-9]*\).*/\1/p' "$out" | tail -n 1)
+    bad=$(sed -n 's/.*, \([0-9]*\) tests failed out of.*/\1/p' "$out" | tail -n 1)
+    rm -f "$out"
+    [ -n "$total" ] || { count 0 1; return; }
+    count $((total - bad)) "$bad"
+}
+
+run_bats() { # FILES
+    local out f ok bad skip
+    out=$(mktemp)
+    for f in "$@"; do
+        echo "-- $f"
+        timeout --foreground 600 bats --tap "$f" </dev/null >"$out" 2>&1
+        local rc=$?
+        ok=$(grep -c '^ok ' "$out")
+        bad=$(grep -c '^not ok ' "$out")
+        skip=$(grep -c '^ok .* # skip' "$out")
+        [ $rc -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+        grep '# skip' "$out" | sed 's/^/   /'
+        [ "$bad" -eq 0 ] || sed 's/^/   /' "$out"
+        echo "   $((ok - skip)) passed, $bad failed, $skip skipped"
+        count $((ok - skip)) "$bad" "$skip"
+    done
+    rm -f "$out"
+}
+
+if want unit && build release; then
+    note "Unit tests"
+    run_ctest build
+fi
+if want asan && build asan; then
+    note "Unit tests under asan and ubsan"
+    ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1 run_ctest build-asan
+fi
+if want lint; then
+    note "Static analysis"
+    if tests/lint.sh; then count 1 0; else count 0 1; fi
+fi
+if want integration; then
+    preset=${DRAY_PRESET:-release}
+    case $preset in release) dir=build ;; *) dir=build-$preset ;; esac
+    if { [ -z "$only" ] && [ "$preset" = release ]; } || build "$preset"; then
+        note "Integration tests"
+        export DRAY_STAGE=$PWD/$dir/stage
+        if [ $# -gt 0 ]; then run_bats "$@"; else run_bats tests/integration/*.bats; fi
+    fi
+fi
+
+note "Result"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
