@@ -84,10 +84,11 @@ struct dray_server {
     struct MHD_Daemon *mhd;
     struct dray_listener *listeners;
     int stop_fd;          /* eventfd: readable once the server stops */
-    pthread_mutex_t lock; /* guards: active, n_active, n_front. order: last */
+    pthread_mutex_t lock; /* guards: active, the counts, and a request's step to
+                             STREAMING or HIJACKED. order: last */
     pthread_cond_t idle;
     struct dray_http *active; /* requests whose handler runs */
-    size_t n_active;
+    size_t n_active, n_hijacked;
     size_t n_front; /* TLS connections */
 };
 

@@ -219,13 +219,23 @@ void dray_reply_write(struct dray_http *h)
     (void)send_buf(h, &b);
 }
 
+/* A stop waits for handlers, ends streams, and leaves hijacked sessions alone. */
+static void enter_state(struct dray_http *h, enum dray_http_state state)
+{
+    pthread_mutex_lock(&h->server->lock);
+    h->state = state;
+    h->server->n_hijacked += state == DRAY_HTTP_HIJACKED;
+    pthread_cond_broadcast(&h->server->idle);
+    pthread_mutex_unlock(&h->server->lock);
+    h->raw = true;
+}
+
 int dray_http_stream(struct dray_http *h, int status, const char *content_type,
                      struct dray_err *err)
 {
     if (h->state != DRAY_HTTP_OPEN)
         return dray_fail(err, DRAY_E_INTERNAL, "the request has been answered already");
-    h->state = DRAY_HTTP_STREAMING;
-    h->raw = true;
+    enter_state(h, DRAY_HTTP_STREAMING);
     h->chunked = !h->http10;
     DRAY_AUTO(dray_buf) b = {0};
     status_line(&b, status, content_type);
@@ -362,8 +372,7 @@ int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_ou
     int rc = h->early_len ? interpose_relay(h, err) : 0;
     if (rc)
         return rc;
-    h->state = DRAY_HTTP_HIJACKED;
-    h->raw = true;
+    enter_state(h, DRAY_HTTP_HIJACKED);
     /* The relay may have begun, but nothing comes from the handler's side before this. */
     if (!send_buf(h, &b))
         return dray_fail(err, DRAY_E_CANCELED, "the client has gone");

@@ -59,8 +59,9 @@ static void delist(struct dray_http *h)
         s->active = h->next;
     if (h->next)
         h->next->prev = h->prev;
-    if (--s->n_active == 0)
-        pthread_cond_broadcast(&s->idle);
+    s->n_active--;
+    s->n_hijacked -= h->state == DRAY_HTTP_HIJACKED;
+    pthread_cond_broadcast(&s->idle);
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -197,7 +197,8 @@ static bool wait_idle(struct dray_server *s, int timeout_ms)
     struct timespec until = {.tv_sec = end / DRAY_NS_PER_S, .tv_nsec = end % DRAY_NS_PER_S};
     pthread_mutex_lock(&s->lock);
     end_streams(s);
-    while (s->n_active && pthread_cond_timedwait(&s->idle, &s->lock, &until) != ETIMEDOUT)
+    while (s->n_active > s->n_hijacked &&
+           pthread_cond_timedwait(&s->idle, &s->lock, &until) != ETIMEDOUT)
         ;
     bool idle = s->n_active == 0;
     pthread_mutex_unlock(&s->lock);

@@ -16,7 +16,8 @@ struct dray_networks;
 struct dray_volumes;
 struct dray_containers;
 
-/** Parts find each other here. Set once by dray_engine_open(), constant until dray_engine_close(). */
+/** Parts find each other here. Set once by dray_engine_open(), constant until dray_engine_close().
+ */
 struct dray_engine {
     const struct dray_config *config;
     struct dray_drivers *drivers;
@@ -26,19 +27,23 @@ struct dray_engine {
     struct dray_networks *networks;
     struct dray_volumes *volumes;
     struct dray_containers *containers;
-    int data_fd; /* folder data_root */
-    int exec_fd; /* folder exec_root */
+    int data_fd;          /* folder data_root */
+    int exec_fd;          /* folder exec_root */
+    int lock_fd;          /* the data root is ours while this is open */
     char id[DRAY_ID_LEN]; /* of this installation, kept in data_root */
     int64_t started_ns;
 };
 
 /**
  * Open the stores, load the plugins, take over what still runs, drop what was half made. Order:
- * events, drivers, images, volumes, networks, containers (which restore their endpoints and mounts),
- * then each part's collect.
+ * events, drivers, images, volumes, networks, containers (which restore their endpoints and
+ * mounts), then each part's collect.
  */
 int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
                      struct dray_err *err);
+/** Take over what of a newly read configuration can change while running: options of plugins. */
+int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
+                       struct dray_err *err);
 /** End without stopping containers: they outlive the daemon. */
 void dray_engine_close(struct dray_engine *e);
 

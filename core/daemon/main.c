@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main.c - drayd: options, the engine, the API, and signals until the end. */
+#include "api/server.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/logging.h"
+#include "engine/config_load.h"
+#include "engine/engine.h"
+#include "options.h"
+#include "process.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <strings.h>
+
+#define DRAY_LOG_AREA "daemon"
+#define TRIM_EVERY_S 20
+
+#ifndef DRAY_VERSION
+#define DRAY_VERSION "0.0.0"
+#endif
+
+/* The one daemon of this process. */
+struct drayd {
+    struct drayd_options options;
+    struct dray_config *config;
+    struct dray_engine *engine;
+    struct dray_server *server;
+    char *pid_path;
+    int pid_fd;
+};
+
+static bool set_log_level(const struct dray_config *c, struct dray_err *err)
+{
+    const char *text = dray_json_str(c->raw, "log-level", "info");
+    int level = dray_log_level_parse(text);
+    if (level < 0) {
+        (void)dray_fail(err, DRAY_E_INVAL, "invalid logging level: %s", text);
+        return false;
+    }
+    dray_log_setup(c->debug ? DRAY_LOG_DEBUG : (uint32_t)level, getenv("JOURNAL_STREAM") == NULL);
+    return true;
+}
+
+static bool is_loopback(const char *host)
+{
+    static const char *const names[] = {"tcp://127.", "tcp://localhost", "tcp://[::1]"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(host, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Without TLS the API gives root to whoever reaches the port: off this machine only by its name. */
+static int check_plain(struct json_object *raw, const struct dray_listen *l, struct dray_err *err)
+{
+    bool said_no = dray_json_get(raw, "tls") || dray_json_get(raw, "tlsverify");
+    if (l->tls || strncmp(l->host, "tcp://", 6) != 0 || is_loopback(l->host) || said_no)
+        return 0;
+    return dray_fail(err, DRAY_E_INVAL,
+                     "%s without TLS gives root on this machine to everybody who can reach it: use "
+                     "--tlsverify with --tlscacert, --tlscert and --tlskey, or say --tls=false to "
+                     "do it all the same",
+                     l->host);
+}
+
+static int listen_all(struct drayd *d, struct dray_err *err)
+{
+    struct json_object *raw = d->config->raw;
+    DRAY_AUTO(dray_strlist) hosts = {0};
+    int rc = dray_json_to_strlist(dray_json_arr(raw, "hosts"), &hosts, err);
+    if (!rc && !hosts.n && !dray_strlist_add(&hosts, DRAYD_HOST))
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    dray_autofree struct dray_listen *listens = calloc(hosts.n + 1, sizeof *listens);
+    if (rc || !listens)
+        return rc ? rc : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    bool verify = dray_json_bool(raw, "tlsverify", false);
+    for (size_t i = 0; i < hosts.n && !rc; i++) {
+        bool tcp = strncmp(hosts.v[i], "tcp://", 6) == 0;
+        listens[i] = (struct dray_listen){
+            .host = hosts.v[i],
+            .tls = tcp && (verify || dray_json_bool(raw, "tls", false)),
+            .tls_verify = verify,
+            .ca = dray_json_str(raw, "tlscacert", NULL),
+            .cert = dray_json_str(raw, "tlscert", NULL),
+            .key = dray_json_str(raw, "tlskey", NULL),
+            .group = dray_json_str(raw, "group", NULL),
+        };
+        rc = check_plain(raw, &listens[i], err);
+    }
+    return rc ? rc : dray_server_open(d->engine, listens, hosts.n, &d->server, err);
+}
+
+static int open_pidfile(struct drayd *d, struct dray_err *err)
+{
+    const char *path = dray_json_str(d->config->raw, "pidfile", NULL);
+    bool first = strcmp(d->config->exec_root, "/run/dray") == 0;
+    d->pid_path = path    ? strdup(path)
+                  : first ? strdup("/run/dray.pid")
+                          : dray_strf("%s/drayd.pid", d->config->exec_root);
+    if (!d->pid_path)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return drayd_pidfile_open(d->pid_path, &d->pid_fd, err);
+}
+
+static int start(struct drayd *d, struct dray_err *err)
+{
+    int64_t begin = dray_clock_mono();
+    int rc = open_pidfile(d, err);
+    if (!rc)
+        rc = dray_engine_open(d->config, &d->engine, err);
+    if (!rc)
+        rc = listen_all(d, err);
+    if (rc)
+        return rc;
+    (void)malloc_trim(0);
+    dray_info("drayd %s is ready after %lld ms", DRAY_VERSION,
+              (long long)((dray_clock_mono() - begin) / 1000000));
+    drayd_notify("READY=1");
+    return 0;
+}
+
+/* What can change while running: the log level and the plugins' reloadable options. */
+static void reload(struct drayd *d)
+{
+    struct dray_err err = {0};
+    struct dray_config *fresh = NULL;
+    drayd_notify("RELOADING=1");
+    int rc = drayd_config_load(&d->options, &fresh, &err);
+    if (!rc)
+        rc = dray_engine_reload(d->engine, fresh, &err);
+    if (!rc && !set_log_level(fresh, &err))
+        rc = err.code;
+    if (rc)
+        dray_error("the configuration was not reloaded: %s", err.text);
+    else
+        dray_info("the configuration was reloaded");
+    dray_config_free(fresh);
+    drayd_notify("READY=1");
+}
+
+static void wait_for_end(struct drayd *d, const sigset_t *signals)
+{
+    struct timespec tick = {.tv_sec = TRIM_EVERY_S};
+    for (;;) {
+        int sig = sigtimedwait(signals, NULL, &tick);
+        if (sig == SIGTERM || sig == SIGINT)
+            return;
+        if (sig == SIGHUP)
+            reload(d);
+        else if (sig == SIGUSR1)
+            drayd_dump_threads();
+        else if (sig < 0 && errno == EAGAIN)
+            (void)malloc_trim(0);
+    }
+}
+
+static void *exit_at_second_signal(void *arg)
+{
+    int sig = 0;
+    (void)sigwait(arg, &sig);
+    dray_warn("second signal: exit at once");
+    _exit(1);
+}
+
+static void stop(struct drayd *d, sigset_t *signals)
+{
+    pthread_t watcher;
+    drayd_notify("STOPPING=1");
+    (void)sigdelset(signals, SIGHUP);
+    (void)sigdelset(signals, SIGUSR1);
+    if (pthread_create(&watcher, NULL, exit_at_second_signal, signals) == 0)
+        (void)pthread_detach(watcher);
+    int seconds = d->config->shutdown_timeout_s < 0 ? 15 : d->config->shutdown_timeout_s;
+    bool idle = dray_server_close(d->server, seconds * 1000);
+    if (d->pid_path)
+        (void)unlink(d->pid_path);
+    if (!idle) {
+        /* Sessions of clients go on between them and the shims; their threads end with us. */
+        dray_info("stopped; containers go on");
+        _exit(0);
+    }
+    dray_engine_close(d->engine);
+    dray_info("stopped; containers go on");
+}
+
+static int run(struct drayd *d)
+{
+    struct dray_err err = {0};
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        (void)sigaddset(&signals, taken[i]);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (start(d, &err)) {
+        dray_error("%s", err.text);
+        (void)dray_server_close(d->server, 0);
+        dray_engine_close(d->engine);
+        if (d->pid_fd >= 0)
+            (void)unlink(d->pid_path);
+        return 1;
+    }
+    wait_for_end(d, &signals);
+    stop(d, &signals);
+    return 0;
+}
+
+static int configure_and_run(struct drayd *d)
+{
+    struct dray_err err = {0};
+    if (drayd_config_load(&d->options, &d->config, &err) || !set_log_level(d->config, &err)) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    if (d->options.validate) {
+        (void)printf("configuration OK\n");
+        return 0;
+    }
+    if (geteuid() != 0) {
+        (void)fprintf(stderr, "drayd needs to be started with root privileges\n");
+        return 1;
+    }
+    return run(d);
+}
+
+int main(int argc, char **argv)
+{
+    struct drayd d = {.pid_fd = -EBADF};
+    struct dray_err err = {0};
+    drayd_settle();
+    int rc = 0;
+    if (drayd_options_parse(argc, argv, &d.options, &err)) {
+        (void)fprintf(stderr, "%s\nSee 'drayd --help'.\n", err.text);
+        rc = 125;
+    } else if (d.options.help) {
+        drayd_options_help();
+    } else if (d.options.version) {
+        (void)printf("Dray version %s\n", DRAY_VERSION);
+    } else {
+        rc = configure_and_run(&d);
+    }
+    dray_config_free(d.config);
+    drayd_options_free(&d.options);
+    free(d.pid_path);
+    dray_cleanup_fd(&d.pid_fd);
+    return rc;
+}

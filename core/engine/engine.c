@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.c - opens and closes the parts of the engine, in order. */
+#include "engine/engine.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/logging.h"
+#include "engine/containers.h"
+#include "engine/events.h"
+#include "engine/images.h"
+#include "engine/networks.h"
+#include "engine/plugin_conf.h"
+#include "engine/volumes.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#define DRAY_LOG_AREA "engine"
+#define ID_FILE "engine-id"
+#define LOCK_FILE "drayd.lock"
+#define STORAGE_FILE "storage-driver"
+
+/* A daemon has its data root for itself. The lock goes with the process, however it ends. */
+static int lock_root(struct dray_engine *e, struct dray_err *err)
+{
+    dray_autofd int fd = openat(e->data_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return dray_fail_errno(err, "open %s/%s", e->config->data_root, LOCK_FILE);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return dray_fail(err, DRAY_E_CONFLICT,
+                         "the data root %s is in use by another daemon; give this one its own with "
+                         "--data-root",
+                         e->config->data_root);
+    e->lock_fd = dray_steal_fd(&fd);
+    return 0;
+}
+
+static int load_id(struct dray_engine *e, struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) b = {0};
+    int rc = dray_fs_read(e->data_fd, ID_FILE, 256, &b, NULL);
+    if (!rc && b.len >= DRAY_ID_LEN - 1) {
+        memcpy(e->id, b.data, DRAY_ID_LEN - 1);
+        if (dray_id_is_hex(e->id, DRAY_ID_LEN - 1, DRAY_ID_LEN - 1))
+            return 0;
+    }
+    dray_id_new(e->id);
+    return dray_fs_replace(e->data_fd, ID_FILE, e->id, strlen(e->id), 0600, true, err);
+}
+
+static int open_roots(struct dray_engine *e, struct dray_err *err)
+{
+    int rc = dray_fs_open_dir(AT_FDCWD, e->config->data_root, 0711, &e->data_fd, err);
+    if (!rc)
+        rc = lock_root(e, err);
+    if (!rc)
+        rc = dray_fs_open_dir(AT_FDCWD, e->config->exec_root, 0711, &e->exec_fd, err);
+    return rc ? rc : load_id(e, err);
+}
+
+static void on_plugin_event(void *ctx, const char *plugin, const char *action)
+{
+    struct dray_engine *e = ctx;
+    struct json_object *attrs = json_object_new_object();
+    dray_json_add_str(attrs, "name", plugin);
+    dray_events_emit(e->events, "plugin", action, plugin, attrs);
+}
+
+static int open_drivers(struct dray_engine *e, struct dray_err *err)
+{
+    const struct dray_config *c = e->config;
+    DRAY_AUTO(dray_strlist) dirs = {0};
+    for (size_t i = 0; i < c->plugin_dirs.n; i++)
+        (void)dray_strlist_add(&dirs, c->plugin_dirs.v[i]);
+    if (!dray_strlist_add(&dirs, c->plugin_dir))
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    DRAY_AUTO(dray_plugin_conf) plugins = {0};
+    int rc = dray_plugin_conf_make(c->plugins, &plugins, err);
+    if (rc)
+        return rc;
+    struct dray_drivers_config config = {
+        .dirs = (const char *const *)dirs.v,
+        .data_root = c->data_root,
+        .exec_root = c->exec_root,
+        .libexec_dir = c->libexec_dir,
+        .plugins = plugins.v,
+        .n_plugins = plugins.n,
+        .on_event = on_plugin_event,
+        .ctx = e,
+    };
+    return dray_drivers_open(&config, &e->drivers, err);
+}
+
+/* The driver of new layers: the one that was asked for; else the one of last time, so that images
+ * do not vanish when the machine changes; else overlay where it works, else vfs. */
+static int choose_storage(struct dray_engine *e, struct dray_err *err)
+{
+    const char *wanted = e->config->storage_driver;
+    if (wanted && *wanted) {
+        const char *name = strcmp(wanted, "overlay2") == 0 ? "overlay" : wanted;
+        e->storage = dray_drivers_get(e->drivers, DRAY_KIND_STORAGE, name, err);
+        return e->storage ? 0 : dray_err_note(err, "storage driver");
+    }
+    DRAY_AUTO(dray_buf) last = {0};
+    (void)dray_fs_read(e->data_fd, STORAGE_FILE, 128, &last, NULL);
+    const char *names[] = {last.data ? last.data : "", "overlay", "vfs"};
+    for (size_t i = 0; i < 3 && !e->storage; i++)
+        e->storage = dray_drivers_find(e->drivers, DRAY_KIND_STORAGE, names[i]);
+    if (!e->storage)
+        e->storage = dray_drivers_at(e->drivers, DRAY_KIND_STORAGE, 0);
+    if (!e->storage)
+        return dray_fail(err, DRAY_E_UNAVAIL,
+                         "no storage driver works here: looked for plugins in %s",
+                         e->config->plugin_dir);
+    return 0;
+}
+
+static int open_storage(struct dray_engine *e, struct dray_err *err)
+{
+    int rc = choose_storage(e, err);
+    if (rc)
+        return rc;
+    const char *name = dray_driver_name(e->storage);
+    dray_info("storage driver: %s", name);
+    return dray_fs_replace(e->data_fd, STORAGE_FILE, name, strlen(name), 0600, false, err);
+}
+
+static int open_parts(struct dray_engine *e, struct dray_err *err)
+{
+    int rc = open_roots(e, err);
+    if (!rc)
+        rc = dray_events_open(&e->events, err);
+    if (!rc)
+        rc = open_drivers(e, err);
+    if (!rc)
+        rc = open_storage(e, err);
+    if (!rc)
+        rc = dray_images_open(e, &e->images, err);
+    if (!rc)
+        rc = dray_volumes_open(e, &e->volumes, err);
+    if (!rc)
+        rc = dray_networks_open(e, &e->networks, err);
+    return rc ? rc : dray_containers_open(e, &e->containers, err);
+}
+
+int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
+                     struct dray_err *err)
+{
+    struct dray_engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    e->config = config;
+    e->data_fd = e->exec_fd = e->lock_fd = -EBADF;
+    e->started_ns = dray_clock_now();
+    int rc = open_parts(e, err);
+    if (rc)
+        dray_engine_close(e);
+    else
+        *out = e;
+    return rc;
+}
+
+int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
+                       struct dray_err *err)
+{
+    DRAY_AUTO(dray_plugin_conf) plugins = {0};
+    int rc = dray_plugin_conf_make(config->plugins, &plugins, err);
+    if (!rc)
+        rc = dray_drivers_reload(e->drivers, plugins.v, plugins.n, err);
+    if (rc)
+        return rc;
+    struct json_object *attrs = json_object_new_object();
+    dray_json_add_bool(attrs, "debug", config->debug);
+    dray_events_emit(e->events, "daemon", "reload", e->id, attrs);
+    return 0;
+}
+
+void dray_engine_close(struct dray_engine *e)
+{
+    if (!e)
+        return;
+    if (e->containers)
+        dray_containers_close(e->containers);
+    if (e->networks)
+        dray_networks_close(e->networks);
+    if (e->volumes)
+        dray_volumes_close(e->volumes);
+    if (e->images)
+        dray_images_close(e->images);
+    dray_drivers_close(e->drivers);
+    dray_events_close(e->events);
+    dray_cleanup_fd(&e->exec_fd);
+    dray_cleanup_fd(&e->data_fd);
+    dray_cleanup_fd(&e->lock_fd);
+    free(e);
+}
