@@ -118,6 +118,20 @@ void dray_netdev_addr(struct dray_nl_batch *b, unsigned ifindex, const struct dr
     }
 }
 
+void dray_netdev_neighbour(struct dray_nl_batch *b, unsigned ifindex, const struct dray_cidr *c,
+                           const uint8_t mac[6])
+{
+    struct nl_msg *m = dray_nl_add(b, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, 64,
+                                   "note a neighbour");
+    if (!m)
+        return;
+    struct ndmsg nd = {
+        .ndm_family = c->family, .ndm_ifindex = (int)ifindex, .ndm_state = NUD_STALE};
+    nlmsg_append(m, &nd, sizeof nd, NLMSG_ALIGNTO);
+    nla_put(m, NDA_DST, dray_cidr_len(c), c->addr);
+    nla_put(m, NDA_LLADDR, 6, mac);
+}
+
 void dray_netdev_default_route(struct dray_nl_batch *b, unsigned ifindex,
                                const struct dray_cidr *gateway)
 {

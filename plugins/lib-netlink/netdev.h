@@ -37,6 +37,9 @@ struct nl_msg *dray_netdev_link(struct dray_nl_batch *b, int type, int flags, un
 void dray_netdev_up(struct dray_nl_batch *b, unsigned ifindex, const char *what);
 /** Add an address (existing: fine), without duplicate address detection. */
 void dray_netdev_addr(struct dray_nl_batch *b, unsigned ifindex, const struct dray_cidr *c);
+/** Tell a link's neighbour table who has an address; it is verified when it is used. */
+void dray_netdev_neighbour(struct dray_nl_batch *b, unsigned ifindex, const struct dray_cidr *c,
+                           const uint8_t mac[6]);
 /** Set the default route of the gateway's family. */
 void dray_netdev_default_route(struct dray_nl_batch *b, unsigned ifindex,
                                const struct dray_cidr *gateway);

@@ -129,6 +129,7 @@ struct link_info {
     char name[IFNAMSIZ];
     char kind[16];
     char alias[128];
+    uint8_t mac[6];
     bool up;
 };
 

@@ -18,6 +18,8 @@ void link_info_read(const struct nlmsghdr *h, struct link_info *out)
         (void)nla_strlcpy(out->name, tb[IFLA_IFNAME], sizeof out->name);
     if (tb[IFLA_IFALIAS])
         (void)nla_strlcpy(out->alias, tb[IFLA_IFALIAS], sizeof out->alias);
+    if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == sizeof out->mac)
+        memcpy(out->mac, nla_data(tb[IFLA_ADDRESS]), sizeof out->mac);
     if (tb[IFLA_MASTER])
         out->master = nla_get_u32(tb[IFLA_MASTER]);
     if (tb[IFLA_MTU])
@@ -97,9 +99,6 @@ static void tune(const struct dray_self *self, const struct network *n)
         {"ipv4", "route_localnet", "1"},
         {"ipv6", "disable_ipv6", n->ipv6 ? "0" : "1"},
         {"ipv6", "accept_ra", "0"},
-        /* Neighbours are solicited from the link-local address: it must not take a second to come
-         * into use. */
-        {"ipv6", "accept_dad", "0"},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         char path[96];
@@ -122,8 +121,12 @@ static int configure(struct dray_self *self, int fd, const struct network *n, st
     dray_netdev_up(&b, index, "bring up the bridge");
     if (n->gateway4.family && n->mode4 != GATEWAY_ISOLATED)
         dray_netdev_addr(&b, index, &n->gateway4);
-    if (n->gateway6.family && n->mode6 != GATEWAY_ISOLATED)
+    if (n->gateway6.family && n->mode6 != GATEWAY_ISOLATED) {
+        /* Neighbours are solicited from the link-local address: Docker's, and usable at once. */
+        static const struct dray_cidr local = {AF_INET6, 64, {0xfe, 0x80, [15] = 1}};
+        dray_netdev_addr(&b, index, &local);
         dray_netdev_addr(&b, index, &n->gateway6);
+    }
     return dray_nl_send(fd, &b, err);
 }
 

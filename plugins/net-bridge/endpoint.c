@@ -4,8 +4,10 @@
 
 #include <arpa/inet.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <time.h>
 
 /* A namespace that dies takes its veth along; only what is left after this time is deleted. */
 #define LINGER_MS 2000
@@ -60,16 +62,31 @@ static int read_spec(struct endpoint *e, const struct dray_ep_spec *spec, struct
     return 0;
 }
 
-/* Carrier changes reach the queues by a deferred work of the kernel: until then what is sent to the
- * endpoint is dropped. Asking for a link carries it out (Linux 6.8 and later). */
-static void settle_carrier(const struct endpoint *e)
+/*
+ * Make the endpoint reachable at once. Carrier changes reach the queues by a deferred work of the
+ * kernel, until then what is sent is dropped: asking for a link carries it out (Linux 6.8 and
+ * later). And the bridge may still know the MAC address at the port of an earlier endpoint.
+ */
+static void settle_port(const struct endpoint *e)
 {
-    struct link_info unused;
+    struct link_info port;
+    struct link_info bridge;
     dray_autofd int fd = dray_nl_socket(NETLINK_ROUTE);
-    if (fd < 0)
+    if (fd < 0 || link_info_get(fd, e->ifname, &port, NULL) ||
+        link_info_get(fd, e->net->bridge, &bridge, NULL))
         return;
-    (void)link_info_get(fd, e->ifname, &unused, NULL);
-    (void)link_info_get(fd, e->net->bridge, &unused, NULL);
+    DRAY_AUTO(dray_nl_batch) b = {0};
+    struct nl_msg *m = dray_nl_add(&b, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, 64,
+                                   "note a bridge port");
+    struct ndmsg nd = {.ndm_family = AF_BRIDGE,
+                       .ndm_ifindex = (int)port.index,
+                       .ndm_state = NUD_REACHABLE,
+                       .ndm_flags = NTF_MASTER};
+    if (!m)
+        return;
+    nlmsg_append(m, &nd, sizeof nd, NLMSG_ALIGNTO);
+    nla_put(m, NDA_LLADDR, sizeof e->mac, e->mac);
+    (void)dray_nl_send(fd, &b, NULL); /* the first frame that it sends has the same effect */
 }
 
 void endpoint_reattach(struct dray_self *self, const struct endpoint *e)
@@ -87,7 +104,7 @@ void endpoint_reattach(struct dray_self *self, const struct endpoint *e)
     struct dray_err why = {0};
     if (dray_nl_send(fd, &b, &why))
         dray_host_logf(self->host, DRAY_LOG_WARN, "link %s: %s", e->ifname, why.text);
-    settle_carrier(e);
+    settle_port(e);
 }
 
 int bridge_ep_create(struct dray_self *self, const struct dray_call *call, const char *net_id,
@@ -179,12 +196,11 @@ static void put_port_settings(struct nl_msg *m, const struct dray_self *self,
     nla_nest_end(m, info);
 }
 
+/* Neighbour tables are filled here: nobody has to ask before the first packet goes, and an IPv6
+ * address answers questions only some time after it was set. */
 static int make_pair(struct dray_self *self, int fd, const struct endpoint *e, int netns,
-                     const char *ifname, struct dray_err *err)
+                     const char *ifname, unsigned bridge, struct dray_err *err)
 {
-    unsigned bridge = dray_netdev_index(fd, e->net->bridge);
-    if (!bridge)
-        return dray_fail(err, DRAY_E_NOTFOUND, "bridge %s has gone", e->net->bridge);
     DRAY_AUTO(dray_nl_batch) b = {0};
     struct nl_msg *m = dray_netdev_link(&b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, IFF_UP,
                                         IFF_UP, "make a veth pair");
@@ -193,6 +209,10 @@ static int make_pair(struct dray_self *self, int fd, const struct endpoint *e, i
     m = dray_netdev_link(&b, RTM_NEWLINK, 0, 0, 0, 0, "set up the bridge port");
     if (m)
         put_port_settings(m, self, e);
+    if (e->ip4.family)
+        dray_netdev_neighbour(&b, bridge, &e->ip4, e->mac);
+    if (e->ip6.family)
+        dray_netdev_neighbour(&b, bridge, &e->ip6, e->mac);
     return dray_nl_send(fd, &b, err);
 }
 
@@ -213,8 +233,8 @@ static int step_inside(void *ctx)
     return 0;
 }
 
-static int configure_inside(const struct endpoint *e, int fd, const char *ifname, bool set_default,
-                            struct dray_err *err)
+static int configure_inside(const struct endpoint *e, int fd, const char *ifname,
+                            const uint8_t gateway_mac[6], bool set_default, struct dray_err *err)
 {
     unsigned index = dray_netdev_index(fd, ifname);
     if (!index)
@@ -227,11 +247,43 @@ static int configure_inside(const struct endpoint *e, int fd, const char *ifname
     if (e->ip6.family)
         dray_netdev_addr(&b, index, &e->ip6);
     const struct network *n = e->net;
+    /* Somebody else's bridge changes its address with its ports. */
+    if (n->gateway4.family && e->ip4.family && !n->foreign)
+        dray_netdev_neighbour(&b, index, &n->gateway4, gateway_mac);
+    if (n->gateway6.family && e->ip6.family && !n->foreign)
+        dray_netdev_neighbour(&b, index, &n->gateway6, gateway_mac);
     if (set_default && !n->internal && n->gateway4.family && e->ip4.family)
         dray_netdev_default_route(&b, index, &n->gateway4);
     if (set_default && !n->internal && n->gateway6.family && e->ip6.family)
         dray_netdev_default_route(&b, index, &n->gateway6);
     return dray_nl_send(fd, &b, err);
+}
+
+static int note_local(const struct nlmsghdr *h, void *ctx)
+{
+    const struct rtmsg *rt = nlmsg_data(h);
+    *(bool *)ctx = rt->rtm_type == RTN_LOCAL;
+    return 1;
+}
+
+/* The kernel takes an IPv6 address into use by a deferred work; wait for it, at most 25 ms. */
+static void await_ipv6(int fd, const struct dray_cidr *addr)
+{
+    const struct timespec pause = {.tv_nsec = 250000};
+    bool local = false;
+    for (int i = 0; i < 100 && !local; i++) {
+        DRAY_AUTO(dray_nl_batch) b = {0};
+        struct nl_msg *m = dray_nl_add(&b, RTM_GETROUTE, 0, 64, "look up a route");
+        struct rtmsg rt = {.rtm_family = AF_INET6, .rtm_dst_len = 128};
+        if (!m)
+            return;
+        nlmsg_append(m, &rt, sizeof rt, NLMSG_ALIGNTO);
+        nla_put(m, RTA_DST, 16, addr->addr);
+        if (dray_nl_dump(fd, &b, note_local, &local, NULL))
+            return;
+        if (!local)
+            (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+    }
 }
 
 static void delete_now(struct dray_self *self, int fd, const char *ifname)
@@ -249,20 +301,25 @@ static void delete_now(struct dray_self *self, int fd, const char *ifname)
 /* Both ends, whatever was there before: a retried join finds its link, one that was left from an
  * earlier namespace is replaced, and one that is being deleted is waited for. */
 static int connect_pair(struct dray_self *self, const struct endpoint *e, int netns, int inside,
-                        const char *ifname, struct dray_err *err)
+                        const char *ifname, uint8_t gateway_mac_out[6], struct dray_err *err)
 {
     dray_autofd int fd = dray_nl_socket(NETLINK_ROUTE);
     if (fd < 0)
         return dray_fail_errno(err, "open a route socket");
     struct dray_err why = {0};
-    int rc = make_pair(self, fd, e, netns, ifname, &why);
+    struct link_info bridge;
+    int rc = link_info_get(fd, e->net->bridge, &bridge, err);
+    if (rc)
+        return rc;
+    memcpy(gateway_mac_out, bridge.mac, sizeof bridge.mac);
+    rc = make_pair(self, fd, e, netns, ifname, bridge.index, &why);
     if (rc == DRAY_E_CONFLICT) {
         dray_autofd int again = dray_nl_socket(NETLINK_ROUTE);
         if (dray_netdev_index(again, e->ifname) && dray_netdev_index(inside, ifname))
             return 0;
         dray_worker_drain(self->reaper);
         delete_now(self, again, e->ifname);
-        rc = make_pair(self, again, e, netns, ifname, &why);
+        rc = make_pair(self, again, e, netns, ifname, bridge.index, &why);
     }
     return rc ? dray_fail(err, rc, "%s", why.text) : 0;
 }
@@ -297,14 +354,17 @@ int bridge_join(struct dray_self *self, const struct dray_call *call, const char
     struct inside in = {.fd = -EBADF, .ipv6 = e->ip6.family != 0};
     int rc = dray_worker_in_netns(self->inside, netns, step_inside, &in, err);
     dray_autofd int fd = in.fd;
-    rc = rc ? rc : connect_pair(self, e, netns, fd, ifname, err);
+    uint8_t gateway_mac[6];
+    rc = rc ? rc : connect_pair(self, e, netns, fd, ifname, gateway_mac, err);
     if (!rc) {
-        rc = configure_inside(e, fd, ifname, set_default, err);
+        rc = configure_inside(e, fd, ifname, gateway_mac, set_default, err);
+        if (!rc && e->ip6.family)
+            await_ipv6(fd, &e->ip6);
         rc = rc ? rc : fill_join(self, call, e, ifname, out, err);
         if (rc)
             link_delete_later(self, e->ifname, 0);
         else
-            settle_carrier(e);
+            settle_port(e);
     }
     endpoint_unref(&self->store, e);
     return rc ? dray_err_note(err, "endpoint %.12s", ep_id) : 0;
