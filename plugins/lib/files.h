@@ -44,8 +44,8 @@ ssize_t dray_pl_read_small(int dirfd, const char *path, char *buf, size_t cap);
 int dray_pl_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
                     struct dray_err *err);
 /**
- * Remove a file or a tree of any depth, without following links or entering other mounts (a mount
- * below is DRAY_E_BUSY). Absent: success.
+ * Remove dirfd/name (one component), a file or a tree of any depth, without following links or
+ * entering other mounts (a mount below is DRAY_E_BUSY). Absent: success.
  */
 int dray_pl_remove_tree(int dirfd, const char *name, struct dray_err *err);
 /** Bytes (allocated) and inodes below fd, itself counted; hard links count once. */

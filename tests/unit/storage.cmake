@@ -1,2 +1,17 @@
 # Tests of the storage and volume drivers and of what they share.
 dray_unit_test(test_layer_tar SOURCES test_layer_tar.c LIBS dray_plugin_lib)
+
+# Programs that load the drivers as the daemon does: NAME DEFINE=driver ...
+function(dray_storage_test name)
+    dray_unit_test(${name} SOURCES ${name}.c LIBS dray_plugin_lib ${CMAKE_DL_LIBS} Threads::Threads)
+    if(TARGET ${name})
+        foreach(pair ${ARGN})
+            string(REGEX MATCH "([^=]+)=(.+)" whole ${pair})
+            target_compile_definitions(${name} PRIVATE
+                ${CMAKE_MATCH_1}="$<TARGET_FILE:plugin-${CMAKE_MATCH_2}>")
+            add_dependencies(${name} plugin-${CMAKE_MATCH_2})
+        endforeach()
+    endif()
+endfunction()
+
+dray_storage_test(test_storage OVERLAY_SO=storage-overlay VFS_SO=storage-vfs)

@@ -1281,6 +1281,6 @@ int main(void)
         return 2;
     (void)printf("%zu tars in two modes\n", sizeof cases / sizeof *cases);
     int rc = check_main("layer tar", tests, sizeof tests / sizeof *tests);
-    (void)dray_pl_remove_tree(AT_FDCWD, top, NULL);
+    (void)remove_path(top, NULL);
     return rc;
 }

@@ -45,7 +45,7 @@ static inline void print_folder(FILE *out, int fd, const char *path)
 }
 
 /** All of a tree, one line an entry; freed by the caller. */
-static inline char *print_tree(const char *path)
+__attribute__((noinline, unused)) static char *print_tree(const char *path)
 {
     char *text = NULL;
     size_t len;
@@ -58,6 +58,15 @@ static inline char *print_tree(const char *path)
     (void)close(fd);
     (void)fclose(out);
     return text;
+}
+
+/** Remove a tree by its absolute path. */
+static inline int remove_path(const char *path, struct dray_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    dray_autofree char *parent = strndup(path, (size_t)(slash - path) + 1);
+    dray_autofd int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dray_pl_remove_tree(fd, slash + 1, err);
 }
 
 #endif

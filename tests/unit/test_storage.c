@@ -1,0 +1,820 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_storage.c - what every storage driver must do, tried with each of them. */
+#include "check.h"
+#include "mounts.h"
+#include "storage_host.h"
+#include "tarball.h"
+#include "tree_print.h"
+
+#include <dray/storage.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static const struct {
+    const char *name, *so;
+} drivers[] = {{"overlay", OVERLAY_SO}, {"vfs", VFS_SO}};
+
+static const char *base = "/var/tmp";
+
+/* --- short forms of the operations ------------------------------------------------------------*/
+
+#define OPS(s) ((const struct dray_storage_ops *)(const void *)(s)->ops)
+
+static int show(int rc, int want, const struct dray_err *err, const char *what)
+{
+    if (rc != want)
+        (void)printf("\n    %s: %d instead of %d: %s\n", what, rc, want, err->text);
+    CU_ASSERT(rc == want);
+    return rc;
+}
+
+static int create(struct st_host *s, const char *id, const char *parent, uint32_t flags, int want)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    const struct dray_kvs none = {NULL, 0};
+    int rc = OPS(s)->create(s->self, &st_call(&c)->call, id, parent, flags, none, &err);
+    st_call_end(&c);
+    return show(rc, want, &err, "create");
+}
+
+static int drop(struct st_host *s, const char *id, int want)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    int rc = OPS(s)->remove(s->self, &st_call(&c)->call, id, &err);
+    st_call_end(&c);
+    return show(rc, want, &err, "remove");
+}
+
+/* The tar in a file without a name. */
+static int tar_file(const struct tarball *t)
+{
+    int fd = open(base, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT(dray_pl_write_all(fd, t->data, t->len) == 0);
+    CU_ASSERT(lseek(fd, 0, SEEK_SET) == 0);
+    return fd;
+}
+
+static uint64_t apply_fd(struct st_host *s, const char *id, int fd, int want)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    uint64_t size = 0;
+    const struct dray_kvs none = {NULL, 0};
+    int rc = OPS(s)->apply(s->self, &st_call(&c)->call, id, (struct dray_fd_borrow){fd}, none,
+                           &size, &err);
+    st_call_end(&c);
+    (void)show(rc, want, &err, "apply");
+    return size;
+}
+
+static uint64_t apply(struct st_host *s, const char *id, const struct member *m, size_t n)
+{
+    struct tarball t = {0};
+    for (size_t i = 0; i < n; i++)
+        tar_member(&t, &m[i]);
+    tar_end(&t);
+    int fd = tar_file(&t);
+    uint64_t size = apply_fd(s, id, fd, 0);
+    (void)close(fd);
+    free(t.data);
+    return size;
+}
+#define APPLY(s, id, ...)                                                                          \
+    apply((s), (id), (const struct member[]){__VA_ARGS__},                                         \
+          sizeof((const struct member[]){__VA_ARGS__}) / sizeof(struct member))
+
+/* Mount a layer as the engine does; the path is below s->top. */
+static void mount_layer(struct st_host *s, const char *id, uint32_t flags, char path[96])
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    struct dray_mounts mounts = {0};
+    (void)snprintf(path, 96, "%s/mnt", s->top);
+    (void)mkdir(path, 0700);
+    int rc = OPS(s)->mounts(s->self, &st_call(&c)->call, id, flags, &mounts, &err);
+    (void)show(rc, 0, &err, "mounts");
+    CU_ASSERT_FATAL(rc == 0);
+    for (uint64_t i = 0; i < mounts.n; i++) {
+        CU_ASSERT(mounts.v[i].target[0] == '\0');
+        (void)show(dray_pl_mount_at(&mounts.v[i], path, &err), 0, &err, "mount");
+    }
+    st_call_end(&c);
+}
+
+static void unmount(struct st_host *s, const char *id, const char *path)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    CU_ASSERT(umount2(path, 0) == 0);
+    CU_ASSERT(OPS(s)->release(s->self, &st_call(&c)->call, id, &err) == 0);
+    st_call_end(&c);
+}
+
+static void put(const char *dir, const char *name, const char *text)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    CU_ASSERT(fd >= 0 && dray_pl_write_all(fd, text, strlen(text)) == 0);
+    (void)close(fd);
+}
+
+static bool holds(const char *dir, const char *name, const char *text)
+{
+    char path[256], buf[256];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    ssize_t n = dray_pl_read_small(AT_FDCWD, path, buf, sizeof buf);
+    return text ? n >= 0 && strcmp(buf, text) == 0 : n < 0 && errno == ENOENT;
+}
+
+static void expect(const char *got, const char *want)
+{
+    if (strcmp(got, want) != 0)
+        (void)printf("\n    got:\n%s    instead of:\n%s", got, want);
+    CU_ASSERT(strcmp(got, want) == 0);
+}
+
+static void expect_changes(struct st_host *s, const char *id, const char *want)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    (void)show(OPS(s)->changes(s->self, &st_call(&c)->call, id, &err), 0, &err, "changes");
+    expect(st_records(&c), want);
+    st_call_end(&c);
+}
+
+/* The diff of a layer in a file without a name. */
+static int diff(struct st_host *s, const char *id, const char *parent)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    const struct tarball none = {0};
+    int fd = tar_file(&none);
+    int rc =
+        OPS(s)->diff(s->self, &st_call(&c)->call, id, parent, (struct dray_fd_borrow){fd}, &err);
+    (void)show(rc, 0, &err, "diff");
+    st_call_end(&c);
+    (void)lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static void each(void (*test)(struct st_host *s))
+{
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+        struct st_host s = {0};
+        unsigned before = CU_get_number_of_failures();
+        st_start(&s, drivers[i].so, base);
+        test(&s);
+        st_end(&s);
+        if (CU_get_number_of_failures() != before)
+            (void)printf("\n    (with driver %s)\n", drivers[i].name);
+    }
+}
+
+/* --- the set of layers ------------------------------------------------------------------------*/
+
+static void list_is(struct st_host *s, const char *want)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    CU_ASSERT(OPS(s)->list(s->self, &st_call(&c)->call, &err) == 0);
+    /* no order is promised */
+    size_t len = 0;
+    const char *text = st_records(&c);
+    dray_autofree char *copy = strdup(want);
+    for (char *rest = copy, *line; (line = strsep(&rest, "\n"));) {
+        char *at = strstr(text, line);
+        if (*line && !at)
+            (void)printf("\n    list lacks: %s\n", line);
+        CU_ASSERT(*line == '\0' || at != NULL);
+        len += *line ? strlen(line) + 1 : 0;
+    }
+    CU_ASSERT(strlen(text) == len);
+    st_call_end(&c);
+}
+
+static void do_set(struct st_host *s)
+{
+    create(s, "base", "", 0, 0);
+    create(s, "base", "", 0, 0);
+    create(s, "mid", "base", 0, 0);
+    create(s, "box", "mid", DRAY_LAYER_WRITABLE, 0);
+    create(s, "box", "mid", DRAY_LAYER_WRITABLE, 0);
+    create(s, "box", "mid", 0, DRAY_E_CONFLICT);
+    create(s, "box", "base", DRAY_LAYER_WRITABLE, DRAY_E_CONFLICT);
+    create(s, "orphan", "nobody", 0, DRAY_E_NOTFOUND);
+    const char *const bad[] = {"", "..", ".", "a/b", "a b", "a.b", "../x", "a\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        create(s, bad[i], "", 0, DRAY_E_INVAL);
+    char longest[131];
+    memset(longest, 'i', 130);
+    longest[129] = '\0';
+    create(s, longest, "", 0, DRAY_E_INVAL);
+    longest[128] = '\0';
+    create(s, longest, "", 0, 0);
+    drop(s, longest, 0);
+    const char *all = "id=base parent= writable=0\nid=mid parent=base writable=0\n"
+                      "id=box parent=mid writable=1\n";
+    list_is(s, all);
+    st_close(s);
+    st_open(s);
+    list_is(s, all);
+    drop(s, "base", DRAY_E_CONFLICT);
+    drop(s, "mid", DRAY_E_CONFLICT);
+    drop(s, "box", 0);
+    drop(s, "box", 0);
+    drop(s, "never", 0);
+    drop(s, "mid", 0);
+    drop(s, "base", 0);
+    list_is(s, "");
+}
+
+static void test_set(void)
+{
+    each(do_set);
+}
+
+static void do_collect(struct st_host *s)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    const char *const ids[] = {"a", "b", "c", "d", "e"};
+    const char *parent = "";
+    for (size_t i = 0; i < 5; i++) {
+        create(s, ids[i], parent, i == 4 ? DRAY_LAYER_WRITABLE : 0, 0);
+        parent = ids[i];
+    }
+    create(s, "x", "b", 0, 0);
+    create(s, "y", "x", DRAY_LAYER_WRITABLE, 0);
+    /* c is named, so its parents stay too */
+    const char *const alive[] = {"c", "gone-already"};
+    CU_ASSERT(OPS(s)->collect(s->self, &st_call(&c)->call, (struct dray_strs){alive, 2}, &err) ==
+              0);
+    st_call_end(&c);
+    list_is(s, "id=a parent= writable=0\nid=b parent=a writable=0\nid=c parent=b writable=0\n");
+    CU_ASSERT(OPS(s)->collect(s->self, &st_call(&c)->call, (struct dray_strs){NULL, 0}, &err) == 0);
+    st_call_end(&c);
+    list_is(s, "");
+}
+
+static void test_collect(void)
+{
+    each(do_collect);
+}
+
+/* What a crash leaves behind goes at the next open. */
+static void do_crash(struct st_host *s)
+{
+    char path[160];
+    create(s, "whole", "", 0, 0);
+    st_close(s);
+    (void)snprintf(path, sizeof path, "%s/layers/half", s->data);
+    CU_ASSERT(mkdir(path, 0700) == 0);
+    (void)snprintf(path, sizeof path, "%s/layers/half/diff", s->data);
+    CU_ASSERT(mkdir(path, 0700) == 0);
+    put(path, "file", "content");
+    (void)snprintf(path, sizeof path, "%s/trash/123", s->data);
+    CU_ASSERT(mkdir(path, 0700) == 0);
+    put(path, "file", "content");
+    (void)snprintf(path, sizeof path, "%s/l/zzz", s->data);
+    CU_ASSERT(symlink("../layers/half/diff", path) == 0);
+    st_open(s);
+    list_is(s, "id=whole parent= writable=0\n");
+    st_close(s);
+    CU_ASSERT(access(path, F_OK) < 0);
+    (void)snprintf(path, sizeof path, "%s/trash", s->data);
+    CU_ASSERT(rmdir(path) == 0); /* empty, that is */
+    st_open(s);
+    create(s, "half", "whole", 0, 0);
+}
+
+static void test_crash(void)
+{
+    each(do_crash);
+}
+
+/* --- content ----------------------------------------------------------------------------------*/
+
+static const struct member base_layer[] = {
+    {.type = '5', .name = "etc", .mtime = 100},
+    {.type = '0', .name = "etc/passwd", .data = "root"},
+    {.type = '0', .name = "etc/group", .data = "wheel", .gid = 5},
+    {.type = '5', .name = "var", .mtime = 100},
+    {.type = '5', .name = "var/cache", .mode = 0700},
+    {.type = '0', .name = "var/cache/big", .size = 10000},
+    {.type = '5', .name = "opt"},
+    {.type = '0', .name = "opt/tool", .data = "v1", .mode = 04755},
+    {.type = '1', .name = "opt/link", .link = "opt/tool"},
+    {.type = '2', .name = "bin", .link = "opt"},
+};
+
+static const struct member second_layer[] = {
+    {.type = '5', .name = "etc", .mtime = 100},
+    {.type = '0', .name = "etc/.wh.group", .data = ""},
+    {.type = '0', .name = "etc/passwd", .data = "root and others"},
+    {.type = '5', .name = "opt"},
+    {.type = '0', .name = "opt/.wh..wh..opq", .data = ""},
+    {.type = '0', .name = "opt/new", .data = "v2"},
+};
+
+static void make_image(struct st_host *s)
+{
+    create(s, "one", "", 0, 0);
+    create(s, "two", "one", 0, 0);
+    CU_ASSERT(apply(s, "one", base_layer, 10) == 4 + 5 + 10000 + 2);
+    if (OPS(s)->head.features & DRAY_STORAGE_F_PARALLEL_APPLY) {
+        CU_ASSERT(apply(s, "two", second_layer, 6) == 15 + 2);
+        return;
+    }
+    drop(s, "two", 0); /* made again once its parent is full */
+    create(s, "two", "one", 0, 0);
+    CU_ASSERT(apply(s, "two", second_layer, 6) == 15 + 2);
+}
+
+static void do_container(struct st_host *s)
+{
+    char at[96];
+    make_image(s);
+    create(s, "box", "two", DRAY_LAYER_WRITABLE, 0);
+    expect_changes(s, "box", "");
+    mount_layer(s, "box", 0, at);
+    CU_ASSERT(holds(at, "etc/passwd", "root and others"));
+    CU_ASSERT(holds(at, "etc/group", NULL));
+    CU_ASSERT(holds(at, "bin/new", "v2"));
+    CU_ASSERT(holds(at, "opt/tool", NULL));
+    put(at, "etc/passwd", "changed by the container");
+    put(at, "var/cache/more", "m");
+    put(at, "fresh", "f");
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/var/cache/big", at);
+    CU_ASSERT(unlink(path) == 0);
+    (void)snprintf(path, sizeof path, "%s/opt/new", at);
+    CU_ASSERT(unlink(path) == 0);
+    (void)snprintf(path, sizeof path, "%s/opt", at);
+    CU_ASSERT(rmdir(path) == 0 && mkdir(path, 0755) == 0);
+    put(at, "opt/mine", "m");
+    const char *changes = "kind=0 path=/etc\nkind=0 path=/etc/passwd\nkind=1 path=/fresh\n"
+                          "kind=0 path=/opt\nkind=1 path=/opt/mine\nkind=2 path=/opt/new\n"
+                          "kind=0 path=/var\nkind=0 path=/var/cache\n"
+                          "kind=2 path=/var/cache/big\nkind=1 path=/var/cache/more\n";
+    expect_changes(s, "box", changes); /* while it runs */
+    unmount(s, "box", at);
+    expect_changes(s, "box", changes);
+    mount_layer(s, "box", 0, at);
+    CU_ASSERT(holds(at, "etc/passwd", "changed by the container"));
+    unmount(s, "box", at);
+}
+
+static void test_container(void)
+{
+    each(do_container);
+}
+
+static void do_rdonly(struct st_host *s)
+{
+    char at[96], path[128];
+    make_image(s);
+    create(s, "box", "two", DRAY_LAYER_WRITABLE, 0);
+    const char *const ids[] = {"one", "two", "box"};
+    for (size_t i = 0; i < 3; i++) {
+        mount_layer(s, ids[i], DRAY_MOUNTS_RDONLY, at);
+        (void)snprintf(path, sizeof path, "%s/etc/new", at);
+        CU_ASSERT(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0 && errno == EROFS);
+        CU_ASSERT(holds(at, "etc/passwd", i == 0 ? "root" : "root and others"));
+        unmount(s, ids[i], at);
+    }
+    mount_layer(s, "two", 0, at); /* image layers are never writable */
+    CU_ASSERT(mkdirat(AT_FDCWD, path, 0700) < 0 && errno == EROFS);
+    unmount(s, "two", at);
+}
+
+static void test_rdonly(void)
+{
+    each(do_rdonly);
+}
+
+static char *print_layer(struct st_host *s, const char *id)
+{
+    char at[96];
+    mount_layer(s, id, DRAY_MOUNTS_RDONLY, at);
+    char *all = print_tree(at);
+    unmount(s, id, at);
+    char *text = strdup(strchr(all, '\n') + 1); /* without the root's own line */
+    free(all);
+    return text;
+}
+
+/* Times within a second do not travel. */
+static void settle_times(const char *at)
+{
+    static const char *const names[] = {"etc", "etc/passwd", "var/cache", "var/cache/more",
+                                        "opt", "opt/mine",   "fresh",     "l"};
+    const struct timespec times[2] = {{.tv_sec = 5000}, {.tv_sec = 5000}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s/%s", at, names[i]);
+        (void)utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW);
+    }
+}
+
+/* A container's changes, packed and unpacked onto the same image, give the same tree. */
+static void do_commit(struct st_host *s)
+{
+    char at[96], path[128];
+    make_image(s);
+    create(s, "box", "two", DRAY_LAYER_WRITABLE, 0);
+    mount_layer(s, "box", 0, at);
+    put(at, "etc/passwd", "changed");
+    put(at, "var/cache/more", "m");
+    put(at, "fresh", "f");
+    (void)snprintf(path, sizeof path, "%s/var/cache/big", at);
+    CU_ASSERT(unlink(path) == 0);
+    (void)snprintf(path, sizeof path, "%s/opt/new", at);
+    CU_ASSERT(unlink(path) == 0);
+    (void)snprintf(path, sizeof path, "%s/l", at);
+    CU_ASSERT(symlink("/etc/passwd", path) == 0);
+    settle_times(at);
+    unmount(s, "box", at);
+
+    int tar = diff(s, "box", "two");
+    create(s, "three", "two", 0, 0);
+    (void)apply_fd(s, "three", tar, 0);
+    (void)close(tar);
+    dray_autofree char *box = print_layer(s, "box");
+    dray_autofree char *three = print_layer(s, "three");
+    expect(three, box);
+
+    /* The whole tree in one layer. */
+    tar = diff(s, "box", "");
+    create(s, "flat", "", 0, 0);
+    (void)apply_fd(s, "flat", tar, 0);
+    (void)close(tar);
+    dray_autofree char *flat = print_layer(s, "flat");
+    expect(flat, box);
+
+    /* Against a layer that is not the parent. */
+    tar = diff(s, "box", "one");
+    create(s, "four", "one", 0, 0);
+    (void)apply_fd(s, "four", tar, 0);
+    (void)close(tar);
+    dray_autofree char *four = print_layer(s, "four");
+    expect(four, box);
+}
+
+static void test_commit(void)
+{
+    each(do_commit);
+}
+
+/* Twice the same bytes, and the same from both drivers. */
+static char *flat_tars[2];
+static size_t flat_sizes[2];
+static unsigned flat_n;
+
+static void do_stable(struct st_host *s)
+{
+    make_image(s);
+    for (unsigned i = 0; i < 2; i++) {
+        int fd = diff(s, "two", "");
+        struct stat st;
+        CU_ASSERT(fstat(fd, &st) == 0);
+        char *text = calloc(1, (size_t)st.st_size + 1);
+        CU_ASSERT(read(fd, text, (size_t)st.st_size) == st.st_size);
+        (void)close(fd);
+        if (flat_n == 0) {
+            flat_tars[0] = text;
+            flat_sizes[flat_n++] = (size_t)st.st_size;
+            continue;
+        }
+        CU_ASSERT((size_t)st.st_size == flat_sizes[0] &&
+                  memcmp(text, flat_tars[0], flat_sizes[0]) == 0);
+        free(text);
+    }
+}
+
+static void test_stable(void)
+{
+    each(do_stable);
+    free(flat_tars[0]);
+}
+
+static void do_failed_apply(struct st_host *s)
+{
+    struct tarball t = {0};
+    const struct member good = {.type = '0', .name = "early", .data = "x"};
+    const struct member evil = {.type = '0', .name = "../../evil", .data = "x"};
+    tar_member(&t, &good);
+    tar_member(&t, &evil);
+    tar_end(&t);
+    int fd = tar_file(&t);
+    create(s, "one", "", 0, 0);
+    (void)apply_fd(s, "one", fd, DRAY_E_INVAL);
+    (void)apply_fd(s, "none", fd, DRAY_E_NOTFOUND);
+    (void)close(fd);
+    free(t.data);
+    APPLY(s, "one", {.type = '0', .name = "late", .data = "y"});
+    char at[96];
+    mount_layer(s, "one", DRAY_MOUNTS_RDONLY, at);
+    CU_ASSERT(holds(at, "late", "y"));
+    CU_ASSERT(holds(at, "early", NULL));
+    unmount(s, "one", at);
+}
+
+static void test_failed_apply(void)
+{
+    each(do_failed_apply);
+}
+
+static void do_opaque_root(struct st_host *s)
+{
+    make_image(s);
+    create(s, "cut", "two", 0, 0);
+    APPLY(s, "cut", {.type = '0', .name = ".wh..wh..opq", .data = ""},
+          {.type = '0', .name = "only", .data = "o"});
+    create(s, "box", "cut", DRAY_LAYER_WRITABLE, 0);
+    st_close(s);
+    st_open(s);
+    char at[96];
+    mount_layer(s, "box", 0, at);
+    CU_ASSERT(holds(at, "only", "o"));
+    CU_ASSERT(holds(at, "etc/passwd", NULL));
+    unmount(s, "box", at);
+    int tar = diff(s, "cut", "two");
+    create(s, "again", "two", 0, 0);
+    (void)apply_fd(s, "again", tar, 0);
+    (void)close(tar);
+    mount_layer(s, "again", DRAY_MOUNTS_RDONLY, at);
+    CU_ASSERT(holds(at, "only", "o"));
+    CU_ASSERT(holds(at, "etc/passwd", NULL));
+    unmount(s, "again", at);
+}
+
+static void test_opaque_root(void)
+{
+    each(do_opaque_root);
+}
+
+/* --- many layers ------------------------------------------------------------------------------*/
+
+#define DEEP 130
+
+static void detached_holds(struct st_host *s, const char *id, bool old)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    struct dray_mounts mounts = {0};
+    char scratch[96];
+    (void)snprintf(scratch, sizeof scratch, "%s/mnt", s->top);
+    CU_ASSERT_FATAL(OPS(s)->mounts(s->self, &st_call(&c)->call, id, 0, &mounts, &err) == 0);
+    int fd = -1;
+    int rc = old ? dray_pl_mount_detached_old(&mounts.v[0], scratch, &fd, &err)
+                 : dray_pl_mount_detached(&mounts.v[0], scratch, &fd, &err);
+    (void)show(rc, 0, &err, "mount detached");
+    char text[16] = "";
+    CU_ASSERT(dray_pl_read_small(fd, "f0", text, sizeof text) == 1);
+    CU_ASSERT(faccessat(fd, "f129", F_OK, 0) == 0);
+    (void)close(fd);
+    st_call_end(&c);
+}
+
+static void do_deep(struct st_host *s)
+{
+    char id[16], parent[16] = "", name[16];
+    for (unsigned i = 0; i < DEEP; i++) {
+        (void)snprintf(id, sizeof id, "layer-%u", i);
+        (void)snprintf(name, sizeof name, "f%u", i);
+        create(s, id, parent, 0, 0);
+        APPLY(s, id, {.type = '0', .name = name, .data = "x"},
+              {.type = '0', .name = "top", .data = id});
+        memcpy(parent, id, sizeof parent);
+    }
+    create(s, "box", parent, DRAY_LAYER_WRITABLE, 0);
+    char at[96];
+    mount_layer(s, "box", 0, at);
+    CU_ASSERT(holds(at, "f0", "x"));
+    CU_ASSERT(holds(at, "f64", "x"));
+    CU_ASSERT(holds(at, "top", "layer-129"));
+    put(at, "mine", "m");
+    unmount(s, "box", at);
+    detached_holds(s, "box", false);
+    detached_holds(s, "box", true);
+    expect_changes(s, "box", "kind=1 path=/mine\n");
+}
+
+static void test_deep(void)
+{
+    each(do_deep);
+}
+
+/* --- the rest ---------------------------------------------------------------------------------*/
+
+static void do_usage(struct st_host *s)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    uint64_t bytes = 0, inodes = 0;
+    create(s, "one", "", 0, 0);
+    APPLY(s, "one", {.type = '0', .name = "a", .size = 100000},
+          {.type = '1', .name = "b", .link = "a"}, {.type = '5', .name = "d"});
+    CU_ASSERT(OPS(s)->usage(s->self, &st_call(&c)->call, "one", &bytes, &inodes, &err) == 0);
+    CU_ASSERT(bytes >= 100000 && bytes < 130000);
+    CU_ASSERT(inodes == 3);
+    st_call_end(&c);
+    CU_ASSERT(OPS(s)->usage(s->self, &st_call(&c)->call, "two", &bytes, &inodes, &err) ==
+              DRAY_E_NOTFOUND);
+    st_call_end(&c);
+}
+
+static void test_usage(void)
+{
+    each(do_usage);
+}
+
+static void do_told(struct st_host *s)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    make_image(s);
+    create(s, "box", "two", DRAY_LAYER_WRITABLE, 0);
+    CU_ASSERT(OPS(s)->inspect(s->self, &st_call(&c)->call, "box", &err) == 0);
+    CU_ASSERT(OPS(s)->status(s->self, &c.call, &err) == 0);
+    const char *text = st_records(&c);
+    if (strcmp(s->plugin->name, "overlay") == 0) {
+        char lower[300];
+        (void)snprintf(lower, sizeof lower,
+                       "key=LowerDir value=%s/layers/two/diff:%s/layers/one/diff\n", s->data,
+                       s->data);
+        CU_ASSERT(strstr(text, lower) != NULL);
+        const char *const keys[] = {"MergedDir",           "UpperDir",        "WorkDir",
+                                    "Backing Filesystem",  "Supports d_type", "Using metacopy",
+                                    "Native Overlay Diff", "userxattr"};
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+            CU_ASSERT(strstr(text, keys[i]) != NULL);
+    } else {
+        CU_ASSERT(strstr(text, "key=Dir value=") != NULL);
+    }
+    st_call_end(&c);
+}
+
+static void test_told(void)
+{
+    each(do_told);
+}
+
+struct worker {
+    struct st_host *s;
+    unsigned number;
+};
+
+static void *work(void *arg)
+{
+    const struct worker *w = arg;
+    char id[32];
+    for (unsigned i = 0; i < 20; i++) {
+        (void)snprintf(id, sizeof id, "w%u-%u", w->number, i);
+        create(w->s, id, "one", DRAY_LAYER_WRITABLE, 0);
+        APPLY(w->s, id, {.type = '0', .name = "d/f", .data = id});
+        if (i % 2)
+            drop(w->s, id, 0);
+    }
+    return NULL;
+}
+
+static void do_parallel(struct st_host *s)
+{
+    pthread_t threads[8];
+    struct worker workers[8];
+    make_image(s);
+    for (unsigned i = 0; i < 8; i++) {
+        workers[i] = (struct worker){s, i};
+        CU_ASSERT_FATAL(pthread_create(&threads[i], NULL, work, &workers[i]) == 0);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        (void)pthread_join(threads[i], NULL);
+    struct st_call c;
+    struct dray_err err = {0};
+    CU_ASSERT(OPS(s)->list(s->self, &st_call(&c)->call, &err) == 0);
+    unsigned lines = 0;
+    for (const char *at = st_records(&c); (at = strchr(at, '\n')); at++)
+        lines++;
+    CU_ASSERT(lines == 2 + 80);
+    st_call_end(&c);
+    char at[96];
+    mount_layer(s, "w3-4", 0, at);
+    CU_ASSERT(holds(at, "d/f", "w3-4"));
+    CU_ASSERT(holds(at, "etc/passwd", "root"));
+    unmount(s, "w3-4", at);
+}
+
+static void test_parallel(void)
+{
+    each(do_parallel);
+}
+
+/* A volatile overlay can be mounted again, and says so in its options. */
+static void test_volatile(void)
+{
+    struct st_host s = {.keys = {"volatile"}, .values = {"1"}};
+    st_start(&s, OVERLAY_SO, base);
+    make_image(&s);
+    create(&s, "box", "two", DRAY_LAYER_WRITABLE, 0);
+    char at[96];
+    for (unsigned i = 0; i < 2; i++) {
+        mount_layer(&s, "box", 0, at);
+        put(at, "fresh", "f");
+        char mounts[65536];
+        CU_ASSERT(dray_pl_read_small(AT_FDCWD, "/proc/self/mounts", mounts, sizeof mounts) > 0);
+        CU_ASSERT(strstr(mounts, "volatile") != NULL);
+        unmount(&s, "box", at);
+    }
+    st_end(&s);
+}
+
+/* Without quotas in the file system, a size is refused and not ignored. */
+static void do_size(struct st_host *s)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    const struct dray_kv size = {"size", "1g"}, wrong = {"size", "lots"};
+    const struct dray_kvs opts = {&size, 1}, bad = {&wrong, 1};
+    int rc = OPS(s)->create(s->self, &st_call(&c)->call, "q", "", DRAY_LAYER_WRITABLE, opts, &err);
+    CU_ASSERT(rc == DRAY_E_NOTSUP);
+    rc = OPS(s)->create(s->self, &c.call, "q", "", DRAY_LAYER_WRITABLE, bad, &err);
+    CU_ASSERT(rc == DRAY_E_INVAL || rc == DRAY_E_NOTSUP);
+    st_call_end(&c);
+    list_is(s, "");
+}
+
+static void test_size(void)
+{
+    each(do_size);
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void do_speed(struct st_host *s)
+{
+    make_image(s);
+    char id[32];
+    double start = seconds();
+    for (unsigned i = 0; i < 500; i++) {
+        (void)snprintf(id, sizeof id, "speed-%u", i);
+        create(s, id, "two", DRAY_LAYER_WRITABLE, 0);
+    }
+    double made = seconds();
+    for (unsigned i = 0; i < 500; i++) {
+        (void)snprintf(id, sizeof id, "speed-%u", i);
+        drop(s, id, 0);
+    }
+    double gone = seconds();
+    (void)printf("[%s: create %.0f us, remove %.0f us] ", s->plugin->name, (made - start) * 2000,
+                 (gone - made) * 2000);
+}
+
+static void test_speed(void)
+{
+    each(do_speed);
+}
+
+static const struct check_case tests[] = {
+    {"the set of layers", test_set},
+    {"collect", test_collect},
+    {"after a crash", test_crash},
+    {"a container's layer", test_container},
+    {"read-only views", test_rdonly},
+    {"diff and apply", test_commit},
+    {"diff is stable", test_stable},
+    {"a failed apply", test_failed_apply},
+    {"an opaque root", test_opaque_root},
+    {"130 layers", test_deep},
+    {"usage", test_usage},
+    {"inspect and status", test_told},
+    {"in parallel", test_parallel},
+    {"volatile", test_volatile},
+    {"sizes without quotas", test_size},
+    {"speed of create and remove", test_speed},
+};
+
+int main(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    /* Mounts of the tests are nobody else's. */
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        (void)printf("SKIP: mounting needs root: %s\n", strerror(errno));
+        return 0;
+    }
+    if (getenv("DRAY_TEST_DIR"))
+        base = getenv("DRAY_TEST_DIR");
+    return check_main("storage", tests, sizeof tests / sizeof *tests);
+}
