@@ -14,8 +14,7 @@
  *
  * The shim listens at DIR/shim.sock (any number of connections) and writes its pid to DIR/shim.pid;
  * the descriptor that came with "spawn" is its first connection. Requests carry "seq"; the answer
- * is
- * {"re":seq, ...} or {"re":seq, "code":DRAY_E_*, "error":TEXT}. Requests on one connection are
+ * is {"re":seq, ...} or {"re":seq, "code":DRAY_E_*, "error":TEXT}. Requests on one connection are
  * answered in order; a slow one (run, exec) may hold up those behind it.
  *
  *   {"op":"run", "bundle":DIR, "runtime":NAME, "rootfs":[{"type","source","target","options":[]}],
@@ -42,9 +41,13 @@
  *
  * Events go to every connection: "exec-exit" and
  *   {"event":"exit", "code":N, "oom":bool, "at_ns":NS}
- * Before it is sent, the same object (without "event") is in exit_file, durably; after it the shim
- * drops the container (runtime remove, log close), finishes attach sessions and ends. Codes are as
- * Docker shows them: 128+n after signal n.
+ * Before it is sent, the same object (without "event") is in exit_file, and all output of the
+ * container is in its log; after it the shim finishes attach sessions, drops the container (runtime
+ * remove, log close), flushes exit_file to the disk and ends. Codes are as Docker shows them: 128+n
+ * after signal n.
+ *
+ * The folder of exit_file is locked (flock) from "run" until the container has been dropped: the
+ * shim of the container's next run waits for it.
  */
 #ifndef DRAY_SHIM_PROTOCOL_H
 #define DRAY_SHIM_PROTOCOL_H

@@ -102,12 +102,21 @@ static int read_mounts(struct json_object *array, struct mounts *m, struct dray_
 /* Run. */
 
 /* A container is run by one shim at a time: the last one may still be dropping it. */
-static int wait_for_predecessor(struct shim *s, struct dray_err *err)
+static int lock_container(struct shim *s, const char *exit_file, struct dray_err *err)
 {
+    s->exit_path = strdup(exit_file);
+    char *slash = s->exit_path ? strrchr(s->exit_path, '/') : NULL;
+    if (!slash || slash == s->exit_path)
+        return dray_fail(err, DRAY_E_INVAL, "run: \"exit_file\" is no absolute path");
+    *slash = '\0';
+    s->exit_file = slash + 1;
+    s->lock = open(s->exit_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->lock < 0)
+        return dray_fail_errno(err, "open %s", s->exit_path);
     struct timespec pause = {.tv_nsec = 1000000};
     for (int ms = 0; flock(s->lock, LOCK_EX | LOCK_NB) != 0; ms++) {
         if (errno != EWOULDBLOCK && errno != EINTR)
-            return dray_fail_errno(err, "lock %s", DRAY_SHIM_PIDFILE);
+            return dray_fail_errno(err, "lock %s", s->exit_path);
         if (ms >= PREDECESSOR_MS)
             return dray_fail(err, DRAY_E_BUSY, "the last run of the container has not ended yet");
         (void)nanosleep(&pause, NULL);
@@ -152,6 +161,15 @@ static int make_container(struct shim *s, struct json_object *body, struct dray_
     return rc ? rc : shim_proc_begin(p, &made, err);
 }
 
+/* The daemon keeps a record of its own before it tells anybody; this one is for a daemon that is
+ * not there, and may be late: a power cut ends the container as well. */
+static void sync_exit_file(struct shim *s, int dir)
+{
+    dray_autofd int fd = openat(dir, s->exit_file, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && (fsync(fd) != 0 || fsync(dir) != 0))
+        dray_warn("container %.12s: exit file: %s", s->id, strerror(errno));
+}
+
 static void drop_container(struct shim *s)
 {
     struct dray_err err = {0};
@@ -159,8 +177,10 @@ static void drop_container(struct shim *s)
         dray_warn("container %.12s: remove: %s", s->id, err.text);
     s->runtime = NULL;
     shim_logpipe_close(dray_steal(s->log));
-    dray_cleanup_fd(&s->lock); /* the next run may begin */
-    s->lock = -EBADF;
+    int lock = dray_steal_fd(&s->lock);
+    if (s->ran && lock >= 0)
+        sync_exit_file(s, lock);
+    dray_cleanup_fd(&lock); /* the next run may begin */
 }
 
 static int try_run(struct shim *s, struct json_object *body, struct dray_err *err)
@@ -169,10 +189,9 @@ static int try_run(struct shim *s, struct json_object *body, struct dray_err *er
     const char *exit_file = dray_json_str(body, "exit_file", NULL);
     if (!bundle || !exit_file)
         return dray_fail(err, DRAY_E_INVAL, "run: \"bundle\" and \"exit_file\" are needed");
-    int rc = wait_for_predecessor(s, err);
+    int rc = lock_container(s, exit_file, err);
     if (rc)
         return rc;
-    s->exit_file = strdup(exit_file);
     s->runtime = dray_drivers_get(s->drivers, DRAY_KIND_RUNTIME,
                                   dray_json_str(body, "runtime", "native"), err);
     if (!s->runtime)
@@ -359,7 +378,8 @@ void shim_ended(struct shim *s)
     if (s->log)
         shim_logpipe_finish(s->log);
     struct dray_err err = {0};
-    if (dray_json_store(AT_FDCWD, s->exit_file, facts, &err))
+    const char *text = dray_json_text(facts);
+    if (dray_fs_replace(s->lock, s->exit_file, text, strlen(text), 0600, false, &err))
         dray_error("container %.12s: exit file: %s", s->id, err.text);
     dray_json_add_str(facts, "event", "exit");
     shim_conn_broadcast(s, facts);

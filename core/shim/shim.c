@@ -114,14 +114,13 @@ static void on_listener(struct shim_watch *w, uint32_t events)
 
 /* Setting up and leaving. */
 
-static int open_lock(struct shim *s, struct dray_err *err)
+static int write_pid(struct shim *s, struct dray_err *err)
 {
-    s->lock = openat(s->dirfd, DRAY_SHIM_PIDFILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (s->lock < 0)
-        return dray_fail_errno(err, "open %s", DRAY_SHIM_PIDFILE);
     char text[16];
     int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
-    if (ftruncate(s->lock, 0) != 0 || pwrite(s->lock, text, (size_t)n, 0) != n)
+    dray_autofd int fd =
+        openat(s->dirfd, DRAY_SHIM_PIDFILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, text, (size_t)n) != n)
         return dray_fail_errno(err, "write %s", DRAY_SHIM_PIDFILE);
     return 0;
 }
@@ -163,7 +162,7 @@ static int set_up(struct shim *s, const char *dir, int conn, struct dray_err *er
     s->dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (s->dirfd < 0)
         return dray_fail_errno(err, "open %s", dir);
-    rc = open_lock(s, err);
+    rc = write_pid(s, err);
     if (!rc)
         rc = open_listener(s, err);
     return rc ? rc : open_signals(s, err);
@@ -192,7 +191,7 @@ static void leave(struct shim *s)
     dray_cleanup_fd(&s->dirfd);
     if (s->buffer)
         (void)munmap(s->buffer, SHIM_BUFFER);
-    free(s->exit_file);
+    free(s->exit_path);
     free(s->id);
 }
 

@@ -83,12 +83,13 @@ struct shim {
     char *id;
     int dirfd;
     uint64_t sock_ino;
-    int lock; /* the pid file, locked while this shim holds the container's name */
+    int lock; /* the folder of exit_file, locked until the container has been dropped */
     struct shim_watch listener, signals;
     struct dray_driver *runtime;
     struct shim_proc init;
     struct shim_logpipe *log; /* NULL: none */
-    char *exit_file;
+    const char *exit_file;    /* name in that folder; points into exit_path */
+    char *exit_path;
     int64_t started_ns;
     bool ran;         /* "run" has succeeded */
     bool ending;      /* the container has ended, or could not start */

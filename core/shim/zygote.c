@@ -37,8 +37,8 @@ static void nothing(int sig)
 
 static void reset_signals(void)
 {
-    for (int sig = 1; sig < NSIG; sig++)
-        (void)signal(sig, SIG_DFL);
+    (void)signal(SIGCHLD, SIG_DFL);
+    (void)signal(SIGINT, SIG_DFL);
     (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = nothing, .sa_flags = SA_RESTART},
                     NULL);
     sigset_t none;
