@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* volumes_priv.h - the volume object, shared by the files volumes*.c only. */
+#ifndef DRAY_ENGINE_VOLUMES_PRIV_H
+#define DRAY_ENGINE_VOLUMES_PRIV_H
+
+#include "engine/volumes.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct dray_driver;
+
+#define DRAY_VOLUME_ANONYMOUS "com.docker.volume.anonymous"
+
+struct dray_volume {
+    atomic_int refs;
+    /* Set while it is made, constant then. */
+    char *name, *driver;
+    int64_t created_ns;
+    struct dray_kvlist options, labels;
+    char *mountpoint; /* what the driver said when it was made: lists do not ask again */
+
+    pthread_mutex_t op; /* one creation or removal at a time. order: before volumes.lock */
+
+    /* volumes.lock: */
+    atomic_bool hidden;          /* half made or half removed: not for others */
+    bool gone;                   /* off the table */
+    struct dray_strlist users;   /* containers that refer to it */
+    struct dray_strlist mounted; /* those that have it mounted */
+};
+
+struct dray_volumes {
+    struct dray_engine *engine;
+    pthread_mutex_t lock;   /* guards: the table, and in each volume what says so. order: last */
+    struct dray_volume **v; /* sorted by name */
+    size_t n, cap;
+    int dir; /* data_root/volumes-meta */
+};
+
+struct dray_volume *dray_volume_ref(struct dray_volume *v);
+void dray_volume_unref(struct dray_volume *v);
+/** A reference; NULL: DRAY_E_NOTFOUND. */
+struct dray_volume *dray_volume_find(struct dray_volumes *vs, const char *name,
+                                     struct dray_err *err);
+/** All volumes, each with a reference. */
+size_t dray_volume_snapshot(struct dray_volumes *vs, struct dray_volume ***out);
+void dray_volume_snapshot_free(struct dray_volume **v, size_t n);
+struct dray_driver *dray_volume_driver(struct dray_volumes *vs, const char *name,
+                                       struct dray_err *err);
+int dray_volume_remove(struct dray_volumes *vs, struct dray_volume *v, bool force,
+                       struct dray_err *err);
+/** Event with the driver and one more attribute (key may be NULL). */
+void dray_volume_event(struct dray_volumes *vs, const struct dray_volume *v, const char *action,
+                       const char *key, const char *value);
+
+/* volumes_list.c */
+
+/** Ask the driver where the data is, and for its status (NULL when it has none). */
+int dray_volume_ask(struct dray_volumes *vs, struct dray_volume *v, char **mountpoint_out,
+                    struct json_object **status_out, struct dray_err *err);
+
+/** The object of GET /volumes/{name}; asks the driver for its mount point and status. */
+int dray_volume_describe(struct dray_volumes *vs, struct dray_volume *v, bool with_status,
+                         struct json_object **out, struct dray_err *err);
+
+#endif
