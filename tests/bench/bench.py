@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""bench.py - measures a Docker-like engine over its API and through the command lines, beside others.
+
+    sudo tests/bench/bench.py [--stage build/stage] [--peer dockerd] [--peer podman] [-n 40] [ITEM...]
+
+Starts drayd, and each peer that is asked for and installed, in roots of their own, runs the same
+work on each in turn, and prints medians with the ratio to drayd. Nothing here is a pass or fail.
+Items: cli api exec memory list logs pull (default: all).
+"""
+import argparse
+import glob
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=120)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Engine:
+    """A server on a unix socket, with the processes that belong to it."""
+
+    def __init__(self, name, root, argv, cli):
+        self.name, self.root, self.cli = name, root, cli
+        self.sock = os.path.join(root, "api.sock")
+        self.log = open(os.path.join(root, "log"), "wb")
+        self.proc = subprocess.Popen([a.format(root=root, sock=self.sock) for a in argv],
+                                     stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                     start_new_session=True)
+        end = time.time() + 30
+        while True:
+            try:
+                self.call("GET", "/_ping")
+                break
+            except OSError:
+                if time.time() > end or self.proc.poll() is not None:
+                    raise SystemExit(f"{name} does not start, see {root}/log")
+                time.sleep(0.05)
+
+    def call(self, method, path, body=None, raw=None, kind="application/json"):
+        c = Connection(self.sock)
+        data = json.dumps(body).encode() if body is not None else raw
+        c.request(method, "/v1.41" + path, data, {"Content-Type": kind} if data else {})
+        r = c.getresponse()
+        out = r.read()
+        c.close()
+        if r.status >= 400:
+            raise RuntimeError(f"{self.name} {method} {path}: {r.status} {out[:200]}")
+        return json.loads(out) if out[:1] in b"[{" and out and b"\n" not in out.strip() else out
+
+    def pids(self):
+        """Every process of the engine: below its own process, or with its root on the command line."""
+        found = set()
+        for d in glob.glob("/proc/[0-9]*"):
+            try:
+                with open(d + "/cmdline", "rb") as f:
+                    line = f.read().replace(b"\0", b" ").decode(errors="replace")
+                with open(d + "/stat") as f:
+                    session = int(f.read().rsplit(")", 1)[1].split()[3])
+            except (OSError, ValueError):
+                continue
+            pid = int(d[6:])
+            if session == self.proc.pid or self.root in line or "dray-shim" in line and self.name == "drayd":
+                found.add(pid)
+        return found
+
+    def pss(self):
+        total = 0
+        for pid in self.pids():
+            try:
+                with open(f"/proc/{pid}/smaps_rollup") as f:
+                    for line in f:
+                        if line.startswith("Pss:"):
+                            total += int(line.split()[1])
+            except OSError:
+                pass
+        return total / 1024
+
+    def create(self, cmd, network="none", name=None, **more):
+        host = {"NetworkMode": network}
+        host.update(more)
+        path = "/containers/create" + (f"?name={name}" if name else "")
+        return self.call("POST", path, {"Image": "busybox:latest", "Cmd": cmd, "HostConfig": host})["Id"]
+
+    def stop(self):
+        try:
+            for c in self.call("GET", "/containers/json?all=1"):
+                self.call("DELETE", f"/containers/{c['Id']}?force=1&v=1")
+        except (OSError, RuntimeError):
+            pass
+        self.proc.send_signal(signal.SIGTERM)
+        try:
+            self.proc.wait(30)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+        subprocess.run(["sh", "-c", f"grep -F {self.root}/ /proc/self/mountinfo | cut -d' ' -f5 | sort -r | xargs -r umount -l"])
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def start_engines(args):
+    def root(name):
+        return tempfile.mkdtemp(prefix=f"dray-bench-{name}-", dir="/var/tmp")
+
+    stage = os.path.abspath(args.stage)
+    dray = [stage + "/bin/drayd", "--data-root", "{root}/data", "--exec-root", "{root}/exec",
+            "-H", "unix://{sock}", "--pidfile", "{root}/pid", "--config-file", "{root}/none.json"]
+    engines = [Engine("drayd", root("drayd"), dray, stage + "/bin/dray")]
+    for peer in args.peer:
+        if not shutil.which(peer):
+            print(f"{peer}: not installed, left out")
+        elif peer == "dockerd":
+            engines.append(Engine("dockerd", root("dockerd"), [
+                "dockerd", "--data-root", "{root}/data", "--exec-root", "{root}/exec", "-H", "unix://{sock}",
+                "--pidfile", "{root}/pid", "--bip", "172.31.77.1/24", "--storage-driver", "overlay2"], "docker"))
+        elif peer == "podman":
+            engines.append(Engine("podman", root("podman"), [
+                "podman", "--root", "{root}/data", "--runroot", "{root}/run", "system", "service", "-t", "0",
+                "unix://{sock}"], None))
+    return engines
+
+
+def busybox_tar():
+    tree = tempfile.mkdtemp()
+    os.makedirs(tree + "/bin")
+    os.makedirs(tree + "/etc")
+    shutil.copy("/bin/busybox", tree + "/bin/busybox")
+    for a in subprocess.check_output(["/bin/busybox", "--list"], text=True).split():
+        if a != "busybox":
+            os.symlink("busybox", tree + "/bin/" + a)
+    with open(tree + "/etc/passwd", "w") as f:
+        f.write("root:x:0:0:root:/:/bin/sh\n")
+    data = subprocess.check_output(["tar", "-C", tree, "-c", "."])
+    shutil.rmtree(tree)
+    return data
+
+
+def median_ms(fn, n, warm=3):
+    times = []
+    for i in range(n + warm):
+        t = time.perf_counter()
+        fn()
+        if i >= warm:
+            times.append((time.perf_counter() - t) * 1000)
+    return statistics.median(times)
+
+
+def report(label, unit, values):
+    base = values.get("drayd")
+    cells = []
+    for name, v in values.items():
+        ratio = "" if name == "drayd" or not base else f" ({v / base:.1f}x)"
+        cells.append(f"{name} {v:,.2f} {unit}{ratio}")
+    print(f"{label:<44} " + "   ".join(cells), flush=True)
+
+
+def item_cli(engines, n):
+    for network in ("none", "bridge"):
+        values = {}
+        for e in engines:
+            if not e.cli:
+                continue
+            argv = [e.cli, "-H", "unix://" + e.sock, "run", "--rm", "--network", network, "busybox", "true"]
+            values[e.name] = median_ms(lambda: subprocess.run(argv, check=True, stdin=subprocess.DEVNULL), n)
+        docker = shutil.which("docker")
+        if docker:
+            argv = [docker, "-H", "unix://" + engines[0].sock, "run", "--rm", "--network", network, "busybox", "true"]
+            values["docker CLI on drayd"] = median_ms(lambda: subprocess.run(argv, check=True, stdin=subprocess.DEVNULL), n)
+        report(f"run --rm --network {network} busybox true", "ms", values)
+
+
+def item_api(engines, n):
+    for network in ("none", "bridge"):
+        values = {}
+        for e in engines:
+            def once():
+                c = e.create(["true"], network)
+                e.call("POST", f"/containers/{c}/start")
+                e.call("POST", f"/containers/{c}/wait")
+                e.call("DELETE", f"/containers/{c}")
+            values[e.name] = median_ms(once, n)
+        report(f"create+start+wait+remove, {network}", "ms", values)
+
+
+def item_exec(engines, n):
+    values = {}
+    for e in engines:
+        c = e.create(["sleep", "1000"])
+        e.call("POST", f"/containers/{c}/start")
+
+        def once():
+            x = e.call("POST", f"/containers/{c}/exec", {"Cmd": ["true"], "AttachStdout": True})["Id"]
+            e.call("POST", f"/exec/{x}/start", {"Detach": False})
+        values[e.name] = median_ms(once, n)
+        e.call("DELETE", f"/containers/{c}?force=1")
+    report("exec true", "ms", values)
+
+
+def item_memory(engines, n):
+    idle, each = {}, {}
+    for e in engines:
+        time.sleep(1)
+        idle[e.name] = e.pss()
+        ids = []
+        for _ in range(20):
+            ids.append(e.create(["sleep", "1000"]))
+            e.call("POST", f"/containers/{ids[-1]}/start")
+        time.sleep(1)
+        own = set()
+        each[e.name] = (e.pss() - idle[e.name] - sum(own)) / 20
+        for c in ids:
+            e.call("DELETE", f"/containers/{c}?force=1")
+    report("memory, idle (PSS)", "MB", idle)
+    report("memory per running container (PSS)", "MB", each)
+
+
+def item_list(engines, n):
+    values = {}
+    for e in engines:
+        ids = [e.create(["true"], name=f"list{i}") for i in range(1000)]
+        values[e.name] = median_ms(lambda: e.call("GET", "/containers/json?all=1"), 10)
+        for c in ids:
+            e.call("DELETE", f"/containers/{c}")
+    report("list of 1,000 containers", "ms", values)
+
+
+def item_logs(engines, n):
+    wrote, read = {}, {}
+    line = "x" * 99
+    cmd = ["sh", "-c", f"yes {line} | head -n 1000000"]
+    for e in engines:
+        more = {"LogConfig": {"Type": "json-file", "Config": {"max-size": "1g"}}} if e.name != "podman" else {}
+        c = e.create(cmd, **more)
+        t = time.perf_counter()
+        e.call("POST", f"/containers/{c}/start")
+        e.call("POST", f"/containers/{c}/wait")
+        wrote[e.name] = time.perf_counter() - t
+        t = time.perf_counter()
+        size = len(e.call("GET", f"/containers/{c}/logs?stdout=1"))
+        read[e.name] = size / 1e6 / (time.perf_counter() - t)
+        e.call("DELETE", f"/containers/{c}")
+    report("1,000,000 log lines written", "s", wrote)
+    report("read back", "MB/s", read)
+
+
+def item_pull(engines, n):
+    if not shutil.which("docker-registry") or not shutil.which("skopeo"):
+        print("pull: docker-registry and skopeo are not installed, left out")
+        return
+    subprocess.run([os.path.join(HERE, "pull.sh"), "start"], check=True)
+    try:
+        values = {}
+        for e in engines:
+            def once():
+                e.call("POST", "/images/create?fromImage=127.0.0.1:5999/bench&tag=latest")
+                e.call("DELETE", "/images/127.0.0.1:5999/bench:latest")
+            values[e.name] = median_ms(once, 3, warm=1) / 1000
+        report("pull (and remove) of 600 MB in 8 gzip layers", "s", values)
+    finally:
+        subprocess.run([os.path.join(HERE, "pull.sh"), "stop"])
+
+
+ITEMS = {"cli": item_cli, "api": item_api, "exec": item_exec, "memory": item_memory, "list": item_list,
+         "logs": item_logs, "pull": item_pull}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--stage", default=os.path.join(HERE, "../../build/stage"))
+    p.add_argument("--peer", action="append", default=[], choices=["dockerd", "podman"])
+    p.add_argument("-n", type=int, default=40)
+    p.add_argument("items", nargs="*", metavar="ITEM")
+    args = p.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("run it as root")
+    engines = start_engines(args)
+    try:
+        tar = busybox_tar()
+        for e in engines:
+            e.call("POST", "/images/create?fromSrc=-&repo=busybox&tag=latest", raw=tar, kind="application/x-tar")
+        for name in args.items or ITEMS:
+            ITEMS[name](engines, args.n)
+    finally:
+        for e in engines:
+            e.stop()
+
+
+main()

@@ -1,0 +1,107 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# outlive.bats - containers outlive the daemon: kill -9 with 20 running, 20 times over.
+
+load lib
+
+ROUNDS=${DRAY_OUTLIVE_ROUNDS:-20}
+COUNT=20
+
+setup_file() {
+    daemon_init
+    daemon_start
+    busybox_import
+}
+
+teardown_file() { daemon_done; }
+
+# Each writes a number every 20 ms, and answers on a port of its own.
+start_all() {
+    local i
+    for i in $(seq $COUNT); do
+        docker run -d --name "c$i" -p "127.0.0.1:$((21000 + i)):80" busybox sh -c '
+            echo $HOSTNAME >/index.html; httpd -p 80 -h /
+            n=0; while :; do n=$((n + 1)); echo $n; usleep 20000; done' >/dev/null
+    done
+}
+
+pids() { for i in $(seq $COUNT); do docker inspect -f '{{.State.Pid}}' "c$i"; done; }
+
+answers() {
+    local i
+    for i in $(seq $COUNT); do
+        curl -sf --max-time 2 -o /dev/null "http://127.0.0.1:$((21000 + i))/" || { echo "port of c$i"; return 1; }
+    done
+}
+
+no_gap() { # the numbers of a log are 1, 2, 3, ...
+    docker logs "$1" | awk '$1 != NR {print "line " NR " is " $1; exit 1}'
+}
+
+@test "kill -9 with $COUNT running, $ROUNDS times: same processes, ports, logs, exit codes" {
+    start_all
+    wait_until 10 answers
+    before=$(pids)
+    for round in $(seq "$ROUNDS"); do
+        docker run -d --name "ends" busybox sh -c 'sleep 0.3; exit 23' >/dev/null
+        docker wait c1 >"$T/waited" 2>/dev/null &
+        waiter=$!
+        daemon_kill
+        answers
+        sleep 0.4
+        answers
+        daemon_start
+        kill $waiter 2>/dev/null || true
+        [ "$(pids)" = "$before" ]
+        answers
+        [ "$(docker wait ends)" = 23 ]
+        [ "$(docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' ends)" = "exited 23" ]
+        docker rm ends >/dev/null
+    done
+    for i in $(seq $COUNT); do no_gap "c$i"; done
+    # They still obey.
+    docker exec c1 true
+    docker stop -t 0 $(seq -f 'c%g' $COUNT) >/dev/null
+    [ "$(docker inspect -f '{{.State.ExitCode}}' c5)" = 137 ]
+    docker start c5 >/dev/null
+    wait_until 5 curl -sf --max-time 1 -o /dev/null "http://127.0.0.1:21005/"
+    docker rm -f $(seq -f 'c%g' $COUNT) >/dev/null
+}
+
+@test "a container with --rm that ended meanwhile is removed" {
+    docker run -d --rm --name temp busybox sleep 0.3
+    daemon_kill
+    sleep 0.6
+    daemon_start
+    wait_until 5 bash -c '! docker inspect temp >/dev/null 2>&1'
+}
+
+@test "a graceful stop leaves containers running too" {
+    docker run -d --name stays busybox sleep 1000
+    pid=$(docker inspect -f '{{.State.Pid}}' stays)
+    daemon_stop
+    kill -0 "$pid"
+    daemon_start
+    [ "$(docker inspect -f '{{.State.Pid}}' stays)" = "$pid" ]
+    docker rm -f stays
+}
+
+@test "a restart policy is kept across a restart of the daemon" {
+    docker run -d --name keep --restart always busybox sleep 1000
+    pid=$(docker inspect -f '{{.State.Pid}}' keep)
+    daemon_kill
+    kill -9 "$pid"
+    daemon_start
+    wait_until 10 bash -c '[ "$(docker inspect -f "{{.State.Status}}" keep)" = running ]'
+    docker rm -f keep
+}
+
+@test "a shim that dies takes its container with it, and is reported" {
+    docker run -d --name orphan busybox sleep 1000
+    shim=$(cat "$T/exec/containers/$(docker inspect -f '{{.Id}}' orphan)/shim.pid")
+    pid=$(docker inspect -f '{{.State.Pid}}' orphan)
+    kill -9 "$shim"
+    wait_until 10 bash -c '[ "$(docker inspect -f "{{.State.Status}} {{.State.ExitCode}}" orphan)" = "exited 137" ]'
+    gone "$pid"
+    docker rm orphan
+}
