@@ -15,3 +15,7 @@ function(dray_storage_test name)
 endfunction()
 
 dray_storage_test(test_storage OVERLAY_SO=storage-overlay VFS_SO=storage-vfs)
+
+# Not a test: ninja bench_layer_tar, then tests/bench/layer-tar.sh.
+add_executable(bench_layer_tar EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/layer_tar.c)
+target_link_libraries(bench_layer_tar PRIVATE dray_plugin_lib)
