@@ -74,6 +74,9 @@ static void run_handler(struct dray_http *h)
         dray_debug("%s: after the answer had begun: %s", h->target, err.text);
     if (rc && dray_http_status(rc) == 500)
         dray_error("%s: %s", h->target, err.code ? err.text : "internal error");
+    /* A stream that failed breaks off without its last chunk, so that the client can tell. */
+    if (rc && h->state == DRAY_HTTP_STREAMING)
+        h->gone = true;
     if (rc)
         dray_reply_error(h, rc, &err);
     else if (h->state == DRAY_HTTP_OPEN)
