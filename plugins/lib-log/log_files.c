@@ -119,6 +119,9 @@ int dray_log_writer_add(struct dray_log_writer *w, const void *data, size_t len,
                         struct dray_err *err)
 {
     const char *p = data;
+    int rc = dray_log_writer_full(w, 0) ? rotate(w, err) : 0;
+    if (rc)
+        return rc;
     while (len > 0) {
         ssize_t n = write(w->fd, p, len);
         if (n < 0 && errno == EINTR)
@@ -129,5 +132,5 @@ int dray_log_writer_add(struct dray_log_writer *w, const void *data, size_t len,
         len -= (size_t)n;
         w->size += n;
     }
-    return dray_log_writer_full(w, 0) ? rotate(w, err) : 0;
+    return 0;
 }

@@ -35,7 +35,7 @@ struct dray_log_writer {
 int dray_log_writer_open(struct dray_log_writer *w, const char *dir, const char *name,
                          const struct dray_log_keep *keep, struct dray_err *err);
 void dray_log_writer_close(struct dray_log_writer *w);
-/** Append whole records, then begin a new file if this one is full. */
+/** Append whole records; a file that is full is rotated away first. */
 int dray_log_writer_add(struct dray_log_writer *w, const void *data, size_t len,
                         struct dray_err *err);
 /** May more be added before the file is full? */
