@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_transfer.c - images on the move: pull, push, save, load, import. */
+#include "client/api.h"
+#include "client/commands.h"
+#include "client/config.h"
+#include "client/create.h"
+#include "client/progress.h"
+
+#include "base/json.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+static bool has_digest(const char *ref)
+{
+    return strchr(ref, '@') != NULL;
+}
+
+static const char *tag_at(const char *ref)
+{
+    const char *slash = strrchr(ref, '/');
+    return strrchr(slash ? slash : ref, ':');
+}
+
+char *image_with_tag(const char *ref)
+{
+    return has_digest(ref) || tag_at(ref) ? cli_strdup(ref) : cli_strf("%s:latest", ref);
+}
+
+/* "docker.io/library/busybox:latest" */
+static char *canonical(const char *ref)
+{
+    dray_autofree char *registry = config_registry_of(ref);
+    dray_autofree char *full = image_with_tag(ref);
+    if (strncmp(full, registry, strlen(registry)) == 0 && full[strlen(registry)] == '/') {
+        bool hub = strcmp(registry, "docker.io") == 0 && !strchr(full + 10, '/');
+        return hub ? cli_strf("docker.io/library/%s", full + 10) : dray_steal(full);
+    }
+    return cli_strf("docker.io/%s%s", strchr(full, '/') ? "" : "library/", full);
+}
+
+static char *pull_path(const char *ref, bool all_tags, const char *platform)
+{
+    DRAY_AUTO(dray_buf) path = {0};
+    const char *at = strchr(ref, '@'), *colon = at ? NULL : tag_at(ref);
+    size_t len = at ? (size_t)(at - ref) : colon ? (size_t)(colon - ref) : strlen(ref);
+    if (at) { /* name:tag@digest: the digest decides */
+        dray_autofree char *front = cli_strf("%.*s", (int)len, ref);
+        const char *c = tag_at(front);
+        len = c ? (size_t)(c - front) : len;
+    }
+    dray_autofree char *name = cli_strf("%.*s", (int)len, ref);
+    dray_buf_adds(&path, "/images/create");
+    api_query(&path, "fromImage", name);
+    if (!all_tags)
+        api_query(&path, "tag", at ? at + 1 : colon ? colon + 1 : "latest");
+    if (platform && *platform)
+        api_query(&path, "platform", platform);
+    return dray_buf_steal(&path);
+}
+
+static int pull(struct cli *cli, const char *ref, bool all_tags, const char *platform, FILE *out)
+{
+    struct http_conn *c = NULL;
+    if (!platform)
+        platform = getenv("DOCKER_DEFAULT_PLATFORM");
+    dray_autofree char *path = pull_path(ref, all_tags, platform);
+    dray_autofree char *registry = config_registry_of(ref);
+    dray_autofree char *auth = config_auth_header(cli, registry);
+    struct api_request r = {.method = "POST", .path = path, .headers = auth};
+    if (api_open(cli, &r, &c) != 0)
+        return -1;
+    int rc = progress_show(cli, c, out, NULL, NULL);
+    api_done(cli, c);
+    return rc;
+}
+
+int image_pull(struct cli *cli, const char *ref, const char *platform, bool quiet, FILE *out)
+{
+    return pull(cli, ref, false, platform, quiet ? NULL : out);
+}
+
+static bool valid_reference(struct cli *cli, const char *ref)
+{
+    bool upper = false, odd = !*ref;
+    size_t name = strcspn(ref, "@");
+    const char *colon = tag_at(ref);
+    if (colon && !has_digest(ref))
+        name = (size_t)(colon - ref);
+    const char *slash = strchr(ref, '/');
+    for (size_t i = 0; i < name; i++) {
+        bool in_host = slash && i < (size_t)(slash - ref);
+        upper = upper || (ref[i] >= 'A' && ref[i] <= 'Z' && !in_host);
+        odd =
+            odd || !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:[]",
+                           ref[i]);
+    }
+    if (odd)
+        (void)cli_fail(cli, "invalid reference format");
+    else if (upper)
+        (void)cli_fail(cli, "invalid reference format: repository name (%.*s) must be lowercase",
+                       (int)name, ref);
+    return !odd && !upper;
+}
+
+int run_image_pull(struct cli *cli, const struct cli_args *args)
+{
+    const char *ref = args->argv[0];
+    bool all = cli_bool(args, "all-tags"), quiet = cli_bool(args, "quiet");
+    if (!valid_reference(cli, ref))
+        return cli_report(cli);
+    if (all && (has_digest(ref) || tag_at(ref))) {
+        (void)cli_fail(cli, "tag can't be used with --all-tags/-a");
+        return cli_report(cli);
+    }
+    if (!all && !has_digest(ref) && !tag_at(ref) && !quiet)
+        (void)printf("Using default tag: latest\n"), (void)fflush(stdout);
+    if (pull(cli, ref, all, cli_str(args, "platform"), quiet ? NULL : stdout) != 0)
+        return cli_report(cli);
+    dray_autofree char *full = canonical(ref);
+    (void)printf("%s\n", full);
+    return 0;
+}
+
+static int push_one(struct cli *cli, const char *name, const char *tag, const char *platform,
+                    FILE *out)
+{
+    DRAY_AUTO(dray_buf) path = {0};
+    struct http_conn *c = NULL;
+    dray_autofree char *registry = config_registry_of(name);
+    dray_autofree char *auth = config_auth_header(cli, registry);
+    dray_buf_adds(&path, "/images");
+    api_piece(&path, name);
+    dray_buf_adds(&path, "/push");
+    api_query(&path, "tag", tag);
+    api_query(&path, "platform", platform);
+    struct api_request r = {.method = "POST", .path = path.data, .headers = auth};
+    if (api_open(cli, &r, &c) != 0)
+        return -1;
+    int rc = progress_show(cli, c, out, NULL, NULL);
+    api_done(cli, c);
+    return rc;
+}
+
+int run_image_push(struct cli *cli, const struct cli_args *args)
+{
+    const char *ref = args->argv[0], *colon = tag_at(ref);
+    bool all = cli_bool(args, "all-tags"), quiet = cli_bool(args, "quiet");
+    if (!valid_reference(cli, ref))
+        return cli_report(cli);
+    if (all && colon) {
+        (void)cli_fail(cli, "tag can't be used with --all-tags/-a");
+        return cli_report(cli);
+    }
+    if (!all && !colon && !quiet)
+        (void)printf("Using default tag: latest\n"), (void)fflush(stdout);
+    dray_autofree char *name = colon ? cli_strf("%.*s", (int)(colon - ref), ref) : cli_strdup(ref);
+    dray_autofree char *full = canonical(ref);
+    if (!quiet) {
+        dray_autofree char *shown = canonical(name);
+        const char *cut = tag_at(shown);
+        (void)printf("The push refers to repository [%.*s]\n",
+                     cut ? (int)(cut - shown) : (int)strlen(shown), shown);
+        (void)fflush(stdout);
+    }
+    if (push_one(cli, name,
+                 all     ? NULL
+                 : colon ? colon + 1
+                         : "latest",
+                 cli_str(args, "platform"), quiet ? NULL : stdout) != 0)
+        return cli_report(cli);
+    if (quiet)
+        (void)printf("%s\n", full);
+    return 0;
+}
+
+int run_image_save(struct cli *cli, const struct cli_args *args)
+{
+    const char *file = cli_str(args, "output");
+    dray_autofd int fd = -EBADF;
+    struct http_conn *c = NULL;
+    DRAY_AUTO(dray_buf) path = {0};
+    if (!file && isatty(STDOUT_FILENO)) {
+        (void)cli_fail(cli, "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+        return cli_report(cli);
+    }
+    dray_buf_adds(&path, "/images/get");
+    for (int i = 0; i < args->argc; i++)
+        api_query(&path, "names", args->argv[i]);
+    struct api_request r = {.method = "GET", .path = path.data};
+    if (api_open(cli, &r, &c) != 0)
+        return cli_report(cli);
+    if (file)
+        fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int rc = file && fd < 0
+                 ? cli_fail(cli, "failed to save image: open %s: %s", file, strerror(errno))
+                 : api_copy_out(cli, c, file ? fd : STDOUT_FILENO);
+    api_done(cli, c);
+    return rc == 0 ? 0 : cli_report(cli);
+}
+
+int run_image_load(struct cli *cli, const struct cli_args *args)
+{
+    const char *file = cli_str(args, "input");
+    dray_autofd int fd = -EBADF;
+    struct http_conn *c = NULL;
+    bool quiet = cli_bool(args, "quiet") || !isatty(STDOUT_FILENO);
+    if (file) {
+        fd = open(file, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+            (void)cli_fail(cli, "open %s: %s", file, strerror(errno));
+            return cli_report(cli);
+        }
+    } else if (isatty(STDIN_FILENO)) {
+        (void)cli_fail(cli, "requested load from stdin, but stdin is empty");
+        return cli_report(cli);
+    }
+    struct api_request r = {.method = "POST",
+                            .path = quiet ? "/images/load?quiet=1" : "/images/load?quiet=0",
+                            .headers = "Content-Type: application/x-tar\r\n"};
+    if (api_upload(cli, &r, file ? fd : STDIN_FILENO, &c) != 0)
+        return cli_report(cli);
+    int rc = progress_show(cli, c, stdout, NULL, NULL);
+    api_done(cli, c);
+    return rc == 0 ? 0 : cli_report(cli);
+}
+
+static char *import_path(const struct cli_args *args, const char *source)
+{
+    DRAY_AUTO(dray_buf) path = {0};
+    DRAY_AUTO(dray_strlist) changes = {0};
+    const char *ref = cli_arg(args, 1), *colon = ref ? tag_at(ref) : NULL;
+    dray_buf_adds(&path, "/images/create");
+    api_query(&path, "fromSrc", source);
+    if (ref) {
+        dray_autofree char *repo =
+            colon ? cli_strf("%.*s", (int)(colon - ref), ref) : cli_strdup(ref);
+        api_query(&path, "repo", repo);
+        api_query(&path, "tag", colon ? colon + 1 : NULL);
+    }
+    api_query(&path, "message", cli_str(args, "message"));
+    api_query(&path, "platform", cli_str(args, "platform"));
+    cli_list(args, "change", &changes);
+    for (size_t i = 0; i < changes.n; i++)
+        api_query(&path, "changes", changes.v[i]);
+    return dray_buf_steal(&path);
+}
+
+int run_image_import(struct cli *cli, const struct cli_args *args)
+{
+    const char *source = args->argv[0];
+    bool url = dray_str_prefix(source, "http://") || dray_str_prefix(source, "https://");
+    bool is_stdin = strcmp(source, "-") == 0;
+    dray_autofd int fd = -EBADF;
+    struct http_conn *c = NULL;
+    if (!url && !is_stdin) {
+        fd = open(source, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+            (void)cli_fail(cli, "open %s: %s", source, strerror(errno));
+            return cli_report(cli);
+        }
+    }
+    dray_autofree char *path = import_path(args, url ? source : "-");
+    struct api_request r = {.method = "POST", .path = path};
+    int rc = url ? api_open(cli, &r, &c) : api_upload(cli, &r, is_stdin ? STDIN_FILENO : fd, &c);
+    if (rc != 0)
+        return cli_report(cli);
+    rc = progress_show(cli, c, stdout, NULL, NULL);
+    api_done(cli, c);
+    return rc == 0 ? 0 : cli_report(cli);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spec_volume.c - the commands on volumes and their flags. */
+#include "client/commands.h"
+
+static const struct cli_flag flags_volume_create[] = {
+    FLAG_DEF(0, "availability", STRING,
+             "Cluster Volume availability (\"active\", \"pause\", \"drain\")", "active"),
+    FLAG_DEF('d', "driver", STRING, "Specify volume driver name", "local"),
+    FLAG(0, "group", STRING, "Cluster Volume group (cluster volumes)"),
+    FLAG(0, "label", LIST, "Set metadata for a volume"),
+    FLAG(0, "limit-bytes", BYTES, "Minimum size of the Cluster Volume in bytes"),
+    FLAG_DEF('o', "opt", MAP, "Set driver specific options", "map[]"),
+    FLAG(0, "required-bytes", BYTES, "Maximum size of the Cluster Volume in bytes"),
+    FLAG_DEF(0, "scope", STRING, "Cluster Volume access scope (\"single\", \"multi\")", "single"),
+    FLAG_DEF(0, "secret", MAP, "Cluster Volume secrets", "map[]"),
+    FLAG_DEF(0, "sharing", STRING,
+             "Cluster Volume access sharing (\"none\", \"readonly\", "
+             "\"onewriter\", \"all\")",
+             "none"),
+    FLAG(0, "topology-preferred", LIST, "A topology that the Cluster Volume would be preferred in"),
+    FLAG(0, "topology-required", LIST,
+         "A topology that the Cluster Volume must be accessible from"),
+    FLAG_DEF(0, "type", STRING, "Cluster Volume access type (\"mount\", \"block\")", "block"),
+    FLAG_END,
+};
+
+static const struct cli_flag flags_volume_inspect[] = {
+    FLAG('f', "format", STRING, CLI_INSPECT_FORMAT),
+    FLAG_END,
+};
+
+static const struct cli_flag flags_volume_ls[] = {
+    FLAG(0, "cluster", BOOL,
+         "Display only cluster volumes, and use cluster volume list formatting"),
+    FLAG('f', "filter", FILTER, "Provide filter values (e.g. \"dangling=true\")"),
+    FLAG(0, "format", STRING, CLI_LIST_FORMAT),
+    FLAG('q', "quiet", BOOL, "Only display volume names"),
+    FLAG_END,
+};
+
+static const struct cli_flag flags_volume_prune[] = {
+    FLAG('a', "all", BOOL, "Remove all unused volumes, not just anonymous ones"),
+    FLAG(0, "filter", FILTER, "Provide filter values (e.g. \"label=<label>\")"),
+    FLAG('f', "force", BOOL, "Do not prompt for confirmation"),
+    FLAG_END,
+};
+
+static const struct cli_flag flags_volume_rm[] = {
+    FLAG('f', "force", BOOL, "Force the removal of one or more volumes"),
+    FLAG_END,
+};
+
+const struct cli_command cmd_volume = {
+    .usage = "COMMAND",
+    .brief = "Manage volumes",
+};
+
+const struct cli_command cmd_volume_create = {
+    .usage = "[OPTIONS] [VOLUME]",
+    .brief = "Create a volume",
+    .flags = {flags_volume_create},
+    .max_args = 1,
+    .run = run_volume_create,
+};
+
+const struct cli_command cmd_volume_inspect = {
+    .usage = "[OPTIONS] VOLUME [VOLUME...]",
+    .brief = "Display detailed information on one or more volumes",
+    .flags = {flags_volume_inspect},
+    .min_args = 1,
+    .max_args = -1,
+    .run = run_volume_inspect,
+};
+
+const struct cli_command cmd_volume_ls = {
+    .usage = "[OPTIONS]",
+    .brief = "List volumes",
+    .aliases = "dray volume ls, dray volume list",
+    .flags = {flags_volume_ls},
+    .run = run_volume_ls,
+};
+
+const struct cli_command cmd_volume_prune = {
+    .usage = "[OPTIONS]",
+    .brief = "Remove unused local volumes",
+    .flags = {flags_volume_prune},
+    .run = run_volume_prune,
+};
+
+const struct cli_command cmd_volume_rm = {
+    .usage = "[OPTIONS] VOLUME [VOLUME...]",
+    .brief = "Remove one or more volumes. You cannot remove a volume that is "
+             "in use by a container.",
+    .aliases = "dray volume rm, dray volume remove",
+    .flags = {flags_volume_rm},
+    .min_args = 1,
+    .max_args = -1,
+    .run = run_volume_rm,
+};
