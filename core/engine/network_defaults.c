@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* network_defaults.c - the networks that are always there: bridge, host and none. */
+#include "engine/network_priv.h"
+
+#include "base/json.h"
+#include "base/logging.h"
+
+#define DRAY_LOG_AREA "net"
+
+#define OPT_BRIDGE "com.docker.network.bridge."
+
+static struct dray_net *by_name(struct dray_networks *ns, const char *name)
+{
+    for (size_t i = 0; i < ns->n; i++)
+        if (strcmp(ns->v[i]->name, name) == 0)
+            return ns->v[i];
+    return NULL;
+}
+
+/* The network of that name as it was kept, or a new one, with the caller's reference. */
+static struct dray_net *obtain(struct dray_networks *ns, const char *name, const char *driver,
+                               bool *fresh_out)
+{
+    struct dray_net *n = by_name(ns, name);
+    *fresh_out = !n;
+    n = n ? dray_net_ref(n) : dray_net_new(name);
+    if (!n)
+        return NULL;
+    n->predefined = true;
+    (void)snprintf(n->driver_name, sizeof n->driver_name, "%s", driver);
+    (void)snprintf(n->ipam_name, sizeof n->ipam_name, "default");
+    return n;
+}
+
+static int finish(struct dray_networks *ns, struct dray_net *n, bool fresh, struct dray_err *err)
+{
+    int rc = dray_net_store(ns, n, err);
+    if (!rc && fresh)
+        rc = dray_net_insert(ns, n, err);
+    if (!rc)
+        dray_net_set_ready(ns, n);
+    return rc;
+}
+
+static int make_plain(struct dray_networks *ns, const char *name, const char *driver,
+                      struct dray_err *err)
+{
+    bool fresh = false;
+    dray_autonet *n = obtain(ns, name, driver, &fresh);
+    if (!n)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    struct dray_err why = {0};
+    int rc = dray_net_find_drivers(ns, n, &why);
+    rc = rc ? rc : dray_net_establish(n, !fresh, &why);
+    if (rc)
+        dray_error("network %s: %s", name, why.text);
+    return fresh ? finish(ns, n, fresh, err) : 0;
+}
+
+static const char *bridge_name(const struct dray_config *c)
+{
+    return c->bridge && *c->bridge ? c->bridge : "dray0";
+}
+
+static void set_options(struct dray_net *n, const struct dray_config *c)
+{
+    json_object_put(n->options);
+    n->options = json_object_new_object();
+    const char *binding = c->default_ip && *c->default_ip ? c->default_ip : "0.0.0.0";
+    dray_json_add_str(n->options, OPT_BRIDGE "default_bridge", "true");
+    dray_json_add_str(n->options, OPT_BRIDGE "enable_icc", c->icc ? "true" : "false");
+    dray_json_add_str(n->options, OPT_BRIDGE "enable_ip_masquerade", c->ip_masq ? "true" : "false");
+    dray_json_add_str(n->options, OPT_BRIDGE "host_binding_ipv4", binding);
+    dray_json_add_str(n->options, OPT_BRIDGE "name", bridge_name(c));
+    dray_json_addf(n->options, "com.docker.network.driver.mtu", "%d", c->mtu > 0 ? c->mtu : 1500);
+}
+
+/* What the configuration says of the subnet; without it, that of before stays. */
+static int set_pool(struct dray_net *n, const struct dray_config *c, struct dray_err *err)
+{
+    struct dray_net_pool_state *p = &n->pools[0];
+    bool was_given = n->n_pools && p->given;
+    bool has_bip = c->bip && *c->bip;
+    if (has_bip && (!strchr(c->bip, '/') || dray_addr_family(c->bip) != 4))
+        return dray_fail(err, DRAY_E_INVAL, "bip: invalid CIDR address: %s", c->bip);
+    if (!has_bip && !was_given) {
+        (void)snprintf(p->range, sizeof p->range, "%s", c->fixed_cidr ? c->fixed_cidr : "");
+        if (p->range[0] && !n->n_pools)
+            (void)snprintf(p->subnet, sizeof p->subnet, "%s", p->range);
+    } else {
+        *p = (struct dray_net_pool_state){0};
+        (void)snprintf(p->subnet, sizeof p->subnet, "%s", has_bip ? c->bip : "");
+        (void)snprintf(p->range, sizeof p->range, "%s", c->fixed_cidr ? c->fixed_cidr : "");
+        (void)snprintf(p->gateway, sizeof p->gateway, "%.*s",
+                       (int)(has_bip ? strcspn(c->bip, "/") : 0), has_bip ? c->bip : "");
+    }
+    p->family = 4;
+    p->given = has_bip;
+    n->n_pools = n->n_pools ? n->n_pools : 1;
+    if (!n->ipv6 && n->n_pools > 1)
+        n->n_pools = 1;
+    return 0;
+}
+
+static int make_bridge(struct dray_networks *ns, struct dray_err *err)
+{
+    const struct dray_config *c = ns->engine->config;
+    bool fresh = false;
+    dray_autonet *n = obtain(ns, "bridge", "bridge", &fresh);
+    if (!n)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    n->ipv4 = true;
+    n->ipv6 = c->ipv6;
+    set_options(n, c);
+    int rc = set_pool(n, c, err);
+    if (rc)
+        return rc;
+    bool chosen = !fresh && n->pools[0].subnet[0];
+    struct dray_err why = {0};
+    rc = dray_net_find_drivers(ns, n, &why);
+    rc = rc ? rc : dray_net_establish(n, chosen, &why);
+    if (rc && chosen && !n->pools[0].given && rc == DRAY_E_DENIED) {
+        /* The subnet of before belongs to somebody else now. */
+        n->pools[0].subnet[0] = n->pools[0].gateway[0] = '\0';
+        rc = dray_net_establish(n, false, &why);
+    }
+    if (rc)
+        dray_error("network bridge: %s", why.text);
+    if (rc && n->pools[0].given)
+        return dray_fail(err, rc, "default bridge: %s", why.text);
+    return rc ? 0 : finish(ns, n, fresh, err);
+}
+
+int dray_net_defaults(struct dray_networks *ns, struct dray_err *err)
+{
+    const struct dray_config *c = ns->engine->config;
+    int rc = make_plain(ns, "none", "null", err);
+    rc = rc ? rc : make_plain(ns, "host", "host", err);
+    if (!rc && !(c->bridge && strcmp(c->bridge, "none") == 0))
+        return make_bridge(ns, err);
+    struct dray_net *old = by_name(ns, "bridge");
+    if (!rc && old) {
+        (void)dray_net_forget(ns, old, NULL);
+        dray_net_erase(ns, old);
+    }
+    return rc;
+}
