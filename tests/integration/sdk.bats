@@ -1,0 +1,165 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# sdk.bats - plugins of others: built out of tree against the installed SDK, chosen by config, used.
+
+load lib.bash
+
+setup_file() {
+    daemon_init
+    export SDK=$T/sdk PREFIX=/opt/dray
+    export SDK_ROOT=$SDK/dest$PREFIX
+    mkdir -p "$SDK"
+    DESTDIR=$SDK/dest cmake --install "$DRAY_STAGE/.." --prefix $PREFIX --component sdk >"$SDK/install.log"
+    cp -r "$BATS_TEST_DIRNAME/../../examples/volume-ram" "$BATS_TEST_DIRNAME/../../examples/network-ptp" "$SDK"
+    cp -r "$SDK_ROOT/share/dray/sdk/template" "$SDK/template"
+}
+
+teardown_file() {
+    daemon_done
+}
+
+# build NAME: configure, build, run its own tests, in $SDK/NAME/build
+build() {
+    cmake -S "$SDK/$1" -B "$SDK/$1/build" -DCMAKE_PREFIX_PATH="$SDK_ROOT" &&
+        cmake --build "$SDK/$1/build" && ctest --test-dir "$SDK/$1/build" --output-on-failure
+}
+
+# Where does this build take <dray/...> from?
+headers_of() { # NAME SOURCE
+    cc -M -D_GNU_SOURCE -I"$SDK_ROOT/include" "$SDK/$1/$2" | tr ' ' '\n' | grep '/dray/'
+}
+
+@test "the template builds and passes its test at once" {
+    run build template
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"100% tests passed"* ]]
+    headers_of template myvol.c | while read -r h; do [[ $h == "$SDK_ROOT"/* ]]; done
+}
+
+@test "one command of the compiler with pkg-config does as well" {
+    cd "$SDK/template"
+    export PKG_CONFIG_PATH=$SDK_ROOT/share/pkgconfig
+    # shellcheck disable=SC2046
+    cc $(pkg-config --cflags dray-sdk) -O2 -D_GNU_SOURCE -o volume-myvol.so myvol.c $(pkg-config --libs dray-sdk)
+    build/test_myvol ./volume-myvol.so
+    [ "$(pkg-config --variable=abi dray-sdk)" = 0.1 ]
+    # One exported symbol, and nothing asked of whoever loads it but libc.
+    [ "$(nm -D --defined-only volume-myvol.so | awk '{print $3}')" = dray_plugin_v1 ]
+    readelf -n volume-myvol.so | grep -q '^  dray '
+}
+
+@test "a card that does not fit its build is told at once" {
+    cp -r "$SDK/template" "$SDK/wrong"
+    rm -rf "$SDK/wrong/build"
+    sed -i 's/\\"name\\":\\"myvol\\"/\\"name\\":\\"yourvol\\"/' "$SDK/wrong/myvol.c"
+    run build wrong
+    [ "$status" -ne 0 ]
+    [[ $output == *"its card has another name"* ]]
+    sed -i 's/DRAY_PLUGIN_CARD(/DRAY_PLUGIN_CARD("{}"); static const char other[] __attribute__((unused)) = (/' "$SDK/wrong/myvol.c"
+    run build wrong
+    [ "$status" -ne 0 ]
+    [[ $output == *"no card"* ]]
+}
+
+@test "the example drivers build and pass their tests" {
+    run build volume-ram
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run build network-ptp
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+@test "the installed SDK may be moved" {
+    mv "$SDK/dest" "$SDK/moved"
+    rm -rf "$SDK/template/build"
+    cmake -S "$SDK/template" -B "$SDK/template/build" -DCMAKE_PREFIX_PATH="$SDK/moved$PREFIX"
+    cmake --build "$SDK/template/build"
+    PKG_CONFIG_PATH=$SDK/moved$PREFIX/share/pkgconfig pkg-config --cflags dray-sdk | grep -qF "$SDK/moved"
+    mv "$SDK/moved" "$SDK/dest"
+}
+
+@test "the daemon takes them by its config" {
+    mkdir -p "$T/plugins"
+    chmod 755 "$T/plugins"
+    install -m 755 "$SDK/volume-ram/build/volume-ram.so" "$SDK/network-ptp/build/network-ptp.so" "$T/plugins"
+    cat >"$T/daemon.json" <<EOC
+{ "plugins": {
+    "ram": { "path": "$T/plugins/volume-ram.so", "options": { "max-size": "8m" } },
+    "ptp": { "path": "$T/plugins/network-ptp.so" } } }
+EOC
+    daemon_start
+    run docker info
+    [[ $output == *"Volume:"*ram* ]]
+    [[ $output == *"Network:"*ptp* ]]
+    busybox_import
+}
+
+@test "a container writes to a volume of the ram driver" {
+    docker volume create -d ram -o size=1m scratch
+    run docker run --rm -v scratch:/s busybox sh -c 'df -k /s | tail -n1; grep " /s " /proc/mounts'
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *1024* ]]
+    [[ $output == *tmpfs* ]]
+    # Its limit holds.
+    run docker run --rm -v scratch:/s busybox sh -c 'head -c 4000000 /dev/zero >/s/f'
+    [ "$status" -ne 0 ]
+    run docker volume create -d ram -o size=1g toolarge
+    [ "$status" -ne 0 ]
+    [[ $output == *"size \"1g\" must be from 1 to 8388608 bytes"* ]]
+    run docker volume inspect -f '{{.Driver}} {{.Status.size}}' scratch
+    [ "$output" = "ram 1048576" ]
+    docker volume rm scratch
+}
+
+@test "a container is wired by the ptp driver" {
+    docker network create -d ptp --subnet 10.219.77.0/24 wires
+    docker run -d --name one --network wires busybox sleep 1000
+    docker run -d --name two --network wires busybox sleep 1000
+    two=$(docker inspect -f '{{.NetworkSettings.Networks.wires.IPAddress}}' two)
+    [[ $two == 10.219.77.* ]]
+    docker exec one ping -c 1 -W 3 10.219.77.1
+    docker exec one ping -c 1 -W 3 "$two"
+    docker rm -f two
+    run docker exec one ping -c 1 -W 1 "$two"
+    [ "$status" -ne 0 ]
+}
+
+@test "what they made outlives the daemon" {
+    docker volume create -d ram kept
+    docker run -d --name user -v kept:/s busybox sh -c 'echo still here >/s/f; exec sleep 1000'
+    wait_until 5 docker exec user test -s /s/f
+    daemon_kill
+    daemon_start
+    [ "$(docker exec user cat /s/f)" = "still here" ]
+    docker exec one ping -c 1 -W 3 10.219.77.1
+    run docker volume rm kept
+    [ "$status" -ne 0 ]
+    docker rm -f user one
+    docker volume rm kept
+    docker network rm wires
+    ! grep -q "$T/data/volume/ram" /proc/self/mountinfo
+}
+
+@test "a plugin that does not fit is refused and the daemon goes on, unless it is required" {
+    daemon_stop
+    chmod 777 "$T/plugins/volume-ram.so"
+    daemon_start
+    grep -q 'plugin .*/volume-ram.so refused: the file may be changed by others (mode 0777)' "$T/drayd.log"
+    run docker volume create -d ram v
+    [ "$status" -ne 0 ]
+    [[ $output == *ram* ]]
+    docker network create -d ptp --subnet 10.219.78.0/24 wires2
+    docker network rm wires2
+    daemon_stop
+    sed -i 's/"options"/"required": true, "options"/' "$T/daemon.json"
+    run timeout 10 "$DRAY_STAGE/bin/drayd" --data-root "$T/data" --exec-root "$T/exec" -H "$DOCKER_HOST" \
+        --pidfile "$T/drayd.pid" --config-file "$T/daemon.json"
+    [ "$status" -ne 0 ]
+    [ "$status" -ne 124 ]
+    [[ $output == *"the required plugin ram"* ]]
+    chmod 755 "$T/plugins/volume-ram.so"
+    daemon_start
+}
