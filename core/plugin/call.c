@@ -215,7 +215,9 @@ int dray_call_enter(struct dray_call_scope *s, struct dray_driver *d, uint32_t k
     pthread_mutex_unlock(&in->lock);
     if (suspect)
         dray_instance_tell_suspect(in);
-    if (!rc)
+    if (rc)
+        s->driver = NULL; /* nothing to leave */
+    else
         dray_watchdog_poke(in->registry);
     return rc;
 }
@@ -235,9 +237,10 @@ static void unlink_call(struct dray_instance *in, struct dray_call_scope *s)
 
 void dray_call_leave(struct dray_call_scope *s)
 {
-    if (s->state == SCOPE_IDLE)
+    struct dray_driver *d = s->driver;
+    if (!d)
         return;
-    struct dray_instance *in = s->driver->instance;
+    struct dray_instance *in = d->instance;
     bool recovered = false;
     pthread_mutex_lock(&in->lock);
     unlink_call(in, s);
@@ -251,13 +254,14 @@ void dray_call_leave(struct dray_call_scope *s)
     pthread_mutex_unlock(&in->lock);
 
     s->state = SCOPE_IDLE;
+    s->driver = NULL;
     dray_arena_free(s->arena);
     s->arena = NULL;
     if (state != SCOPE_ENTERED)
-        dray_warn("%s: an overdue call returned after %llu s", s->driver->label,
+        dray_warn("%s: an overdue call returned after %llu s", d->label,
                   (unsigned long long)seconds_since(s->start_ns));
     if (recovered) {
-        dray_info("%s: serves again", s->driver->label);
+        dray_info("%s: serves again", d->label);
         dray_instance_event(in, "recover");
     }
 }
