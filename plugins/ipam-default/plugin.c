@@ -82,6 +82,13 @@ static void ipam_close(struct dray_self *self)
     free(self);
 }
 
+/* Docker's own: 15 subnets of /16, then 16 of /20; for IPv6, whatever is configured,
+ * private ones. */
+#define DEFAULT_POOL6 "fdd0:d0c4:e700::/48:64"
+#define DEFAULT_POOLS                                                                              \
+    "172.17.0.0/16:16,172.18.0.0/16:16,172.19.0.0/16:16,172.20.0.0/14:16,172.24.0.0/14:16,"        \
+    "172.28.0.0/14:16,192.168.0.0/16:20"
+
 static int32_t ipam_open(const struct dray_host *host, const char *instance, struct dray_self **out,
                          struct dray_err *err)
 {
@@ -93,22 +100,21 @@ static int32_t ipam_open(const struct dray_host *host, const char *instance, str
     space_init(&self->space);
     self->space.next_fit = strcmp(host->opt_str(host, "allocation"), "next") == 0;
     struct dray_strs pools = host->opt_list(host, "default-address-pools");
-    for (uint64_t i = 0; i < pools.n; i++) {
-        int rc = space_add_default(&self->space, pools.v[i], err);
-        if (rc) {
-            ipam_close(self);
-            return rc;
-        }
+    int rc = 0;
+    bool ipv6 = false;
+    for (uint64_t i = 0; !rc && i < pools.n; i++) {
+        rc = space_add_default(&self->space, pools.v[i], err);
+        ipv6 = ipv6 || strchr(pools.v[i], ':') != strrchr(pools.v[i], ':');
+    }
+    if (!rc && !ipv6)
+        rc = space_add_default(&self->space, DEFAULT_POOL6, err);
+    if (rc) {
+        ipam_close(self);
+        return rc;
     }
     *out = self;
     return 0;
 }
-
-/* Docker's own: 15 subnets of /16, then 16 of /20; a ULA range for IPv6. */
-#define DEFAULT_POOLS                                                                              \
-    "[\"172.17.0.0/16:16\",\"172.18.0.0/16:16\",\"172.19.0.0/16:16\",\"172.20.0.0/14:16\","        \
-    "\"172.24.0.0/14:16\",\"172.28.0.0/14:16\",\"192.168.0.0/16:20\","                             \
-    "\"fdd0:d0c4:e700::/48:64\"]"
 
 static const struct dray_option options[] = {
     {.name = "default-address-pools",

@@ -10,3 +10,13 @@ endfunction()
 
 dray_driver_test(test_ipam ipam-default)
 dray_driver_test(test_net_bridge net-bridge)
+
+if(TARGET dray_engine)
+    dray_unit_test(test_networks SOURCES test_networks.c LIBS dray_engine)
+    if(TARGET test_networks)
+        target_compile_definitions(test_networks PRIVATE
+            PLUGIN_DIR="${DRAY_STAGE}/${DRAY_PLUGIN_DIR}")
+        add_dependencies(test_networks plugin-net-bridge plugin-net-host plugin-net-none
+            plugin-ipam-default)
+    endif()
+endif()
