@@ -15,7 +15,13 @@ function(dray_storage_test name)
 endfunction()
 
 dray_storage_test(test_storage OVERLAY_SO=storage-overlay VFS_SO=storage-vfs)
+dray_storage_test(test_volume_local LOCAL_SO=volume-local)
 
 # Not a test: ninja bench_layer_tar, then tests/bench/layer-tar.sh.
 add_executable(bench_layer_tar EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/layer_tar.c)
 target_link_libraries(bench_layer_tar PRIVATE dray_plugin_lib)
+
+option(DRAY_FUZZ "Build the fuzz targets (with clang)" OFF)
+if(DRAY_FUZZ)
+    include(${CMAKE_SOURCE_DIR}/tests/fuzz/storage.cmake)
+endif()
