@@ -136,22 +136,28 @@ static int open_archive(struct unpacker *u)
 
 /* --- entries ----------------------------------------------------------------------------------*/
 
+static int too_large(struct unpacker *u)
+{
+    return dray_fail(u->err, DRAY_E_LIMIT, "the layer has more than %llu bytes",
+                     (unsigned long long)u->job->max_bytes);
+}
+
 static int check_limits(struct unpacker *u, struct archive_entry *e)
 {
     const struct dray_layer_apply *job = u->job;
     if (job->max_entries != 0 && job->entries > job->max_entries)
         return dray_fail(u->err, DRAY_E_LIMIT, "the layer has more than %llu entries",
                          (unsigned long long)job->max_entries);
-    if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e) ||
-        archive_entry_sparse_count(e) > 0)
+    if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
         return 0;
     int64_t size = archive_entry_size(e);
     if (size < 0)
         return dray_fail(u->err, DRAY_E_CORRUPT, "an entry has the size %lld", (long long)size);
+    if (archive_entry_sparse_count(e) > 0) /* may be larger than the disk: its data is counted */
+        return job->max_bytes != 0 && (uint64_t)size > job->max_bytes ? too_large(u) : 0;
     u->declared += (uint64_t)size < UINT64_MAX - u->declared ? (uint64_t)size : 0;
     if (job->max_bytes != 0 && u->declared > job->max_bytes)
-        return dray_fail(u->err, DRAY_E_LIMIT, "the layer has more than %llu bytes",
-                         (unsigned long long)job->max_bytes);
+        return too_large(u);
     if (u->declared > u->free_bytes)
         return dray_fail(u->err, DRAY_E_NOSPACE,
                          "the layer declares %llu bytes and the disk has %llu left: "

@@ -11,10 +11,15 @@
 #include <limits.h>
 #include <locale.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #define BUFFER_SIZE (256u * 1024u)
+/* Bytes in holes from which on a file is packed as a sparse one. */
+#define SPARSE_MIN (1024 * 1024)
+#define EXTENTS_MAX 100000u
+#define ZEROS_SIZE (1024 * 1024 * 1024)
 
 struct packer {
     int fd;
@@ -23,6 +28,7 @@ struct packer {
     struct archive *archive;
     struct archive_entry *entry;
     char *buffer;
+    void *zeros; /* ZEROS_SIZE of them, or NULL */
     struct dray_err *err;
     struct dray_pl_inoset linked; /* inode to offset of its first name in names */
     char *names;
@@ -136,10 +142,79 @@ static int write_header(struct packer *p, const char *path)
     return code == ARCHIVE_OK || code == ARCHIVE_WARN ? 0 : pack_failed(p, path);
 }
 
-/* A file that shrinks meanwhile is padded with zeros by libarchive, one that grows is cut. */
-static int write_content(struct packer *p, const struct dray_layer_change *c, int fd)
+/* --- content ----------------------------------------------------------------------------------*/
+
+/* Is so much of the file holes that the tar should know them? */
+static bool is_sparse(const struct stat *st)
 {
-    int64_t left = c->st->st_size;
+    return st->st_size - (int64_t)st->st_blocks * 512 >= SPARSE_MIN;
+}
+
+/* Tell libarchive where the data is. What is not known in the end counts as data. */
+static int add_extents(struct packer *p, const struct dray_layer_change *c, int fd)
+{
+    int64_t size = c->st->st_size;
+    unsigned n = 0;
+    for (int64_t at = 0; at < size; n++) {
+        off_t data = lseek(fd, at, SEEK_DATA);
+        if (data < 0 && errno != ENXIO)
+            break;
+        off_t hole = data < 0 ? size : lseek(fd, data, SEEK_HOLE);
+        if (n == EXTENTS_MAX || hole < 0 || data > size) {
+            archive_entry_sparse_clear(p->entry);
+            break;
+        }
+        if (data >= 0)
+            archive_entry_sparse_add_entry(p->entry, data, (hole < size ? hole : size) - data);
+        else if (n == 0)
+            archive_entry_sparse_add_entry(p->entry, 0, 0);
+        at = hole;
+    }
+    return lseek(fd, 0, SEEK_SET) < 0 ? dray_fail_errno(p->err, "read /%s", c->path) : 0;
+}
+
+/* libarchive takes the bytes of holes too, and drops them: show it pages that do not exist. */
+static int skip_hole(struct packer *p, const struct dray_layer_change *c, int64_t len)
+{
+    if (!p->zeros) {
+        void *zeros =
+            mmap(NULL, ZEROS_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (zeros == MAP_FAILED)
+            return dray_fail_errno(p->err, "map memory");
+        p->zeros = zeros;
+    }
+    while (len > 0) {
+        la_ssize_t n = archive_write_data(p->archive, p->zeros,
+                                          len < ZEROS_SIZE ? (size_t)len : (size_t)ZEROS_SIZE);
+        if (n <= 0)
+            return pack_failed(p, c->path);
+        len -= n;
+    }
+    return 0;
+}
+
+static int write_range(struct packer *p, const struct dray_layer_change *c, int fd, int64_t left);
+
+static int write_sparse(struct packer *p, const struct dray_layer_change *c, int fd)
+{
+    int64_t at = 0, offset, len;
+    (void)archive_entry_sparse_reset(p->entry);
+    while (archive_entry_sparse_next(p->entry, &offset, &len) == ARCHIVE_OK) {
+        int rc = skip_hole(p, c, offset - at);
+        if (rc == 0 && lseek(fd, offset, SEEK_SET) < 0)
+            rc = dray_fail_errno(p->err, "read /%s", c->path);
+        if (rc == 0)
+            rc = write_range(p, c, fd, len);
+        if (rc < 0)
+            return rc;
+        at = offset + len;
+    }
+    return skip_hole(p, c, c->st->st_size - at);
+}
+
+/* A file that shrinks meanwhile is padded with zeros by libarchive, one that grows is cut. */
+static int write_range(struct packer *p, const struct dray_layer_change *c, int fd, int64_t left)
+{
     while (left > 0) {
         ssize_t n = read(fd, p->buffer, left < BUFFER_SIZE ? (size_t)left : BUFFER_SIZE);
         if (n < 0 && errno == EINTR)
@@ -164,9 +239,14 @@ static int pack_file(struct packer *p, const struct dray_layer_change *c)
     if (fstat(fd, &st) < 0 || st.st_ino != c->st->st_ino || !S_ISREG(st.st_mode))
         return 0; /* replaced since it was listed */
     int rc = add_xattrs(p, c);
+    if (rc == 0 && is_sparse(c->st))
+        rc = add_extents(p, c, fd);
     if (rc == 0)
         rc = write_header(p, c->path);
-    return rc == 0 ? write_content(p, c, fd) : rc;
+    if (rc < 0)
+        return rc;
+    return archive_entry_sparse_count(p->entry) > 0 ? write_sparse(p, c, fd)
+                                                    : write_range(p, c, fd, c->st->st_size);
 }
 
 static int pack_link(struct packer *p, const char *first, const char *path)
@@ -292,6 +372,8 @@ int dray_layer_diff(const struct dray_layer_pair *pair, int fd, int cancel_fd, s
     archive_entry_free(p.entry);
     free(p.buffer);
     free(p.names);
+    if (p.zeros)
+        (void)munmap(p.zeros, ZEROS_SIZE);
     dray_pl_inoset_cleanup(&p.linked);
     if (utf8 != (locale_t)0) {
         (void)uselocale(before);

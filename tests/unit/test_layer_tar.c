@@ -1169,6 +1169,41 @@ static void test_round_trip(void)
     drop_root();
 }
 
+/* Holes stay holes on the way out and in, and cost nothing. */
+static void test_sparse(void)
+{
+    int root = open_root();
+    int fd = openat(root, "s", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    const off_t far = (off_t)3 << 30;
+    CU_ASSERT(pwrite(fd, "mid", 3, 8 << 20) == 3 && pwrite(fd, "end", 3, far) == 3);
+    CU_ASSERT(ftruncate(fd, far + (4 << 20)) == 0);
+    (void)close(fd);
+    fd = openat(root, "z", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    CU_ASSERT(ftruncate(fd, 5 << 20) == 0);
+    (void)close(fd);
+    const struct dray_layer_pair pair = {.upper = root, .lower = -EBADF, .native = true};
+    struct tarball t = pack(&pair);
+    CU_ASSERT(t.len < 100000);
+    (void)close(root);
+    drop_root();
+    root = open_root();
+    struct dray_err err = {0};
+    struct dray_layer_apply job = {.root = root, .cancel_fd = -1};
+    CU_ASSERT(unpack(&t, &job, &err) == 0);
+    struct stat st;
+    char text[4] = "";
+    CU_ASSERT(fstatat(root, "s", &st, 0) == 0 && st.st_size == far + (4 << 20));
+    CU_ASSERT(st.st_blocks * 512 < 100000);
+    fd = openat(root, "s", O_RDONLY | O_CLOEXEC);
+    CU_ASSERT(pread(fd, text, 3, 8 << 20) == 3 && strcmp(text, "mid") == 0);
+    CU_ASSERT(pread(fd, text, 3, far) == 3 && strcmp(text, "end") == 0);
+    (void)close(fd);
+    CU_ASSERT(fstatat(root, "z", &st, 0) == 0 && st.st_size == 5 << 20 && st.st_blocks == 0);
+    free(t.data);
+    (void)close(root);
+    drop_root();
+}
+
 static int print_change(void *arg, const struct dray_layer_change *c, struct dray_err *err)
 {
     (void)err;
@@ -1266,6 +1301,7 @@ static const struct check_case tests[] = {
     {"corpus, plain", test_plain},
     {"cancel and deadline", test_cancel},
     {"round trip", test_round_trip},
+    {"sparse files", test_sparse},
     {"compare and copy", test_compare},
     {"remove a deep tree", test_remove_deep},
 };
