@@ -100,14 +100,15 @@ bool dray_kvlist_add(struct dray_kvlist *l, const char *key, const char *value)
         l->v = grown;
         l->cap = cap;
     }
-    char *k = strdup(key);
-    char *v = strdup(value);
-    if (!k || !v) {
-        free(k);
-        free(v);
+    struct dray_kv *kv = &l->v[l->n];
+    kv->key = strdup(key);
+    kv->value = strdup(value);
+    if (!kv->key || !kv->value) {
+        free_text(kv->key);
+        free_text(kv->value);
         return false;
     }
-    l->v[l->n++] = (struct dray_kv){k, v};
+    l->n++;
     return true;
 }
 

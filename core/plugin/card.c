@@ -180,7 +180,7 @@ static int copy_card(const char *desc, size_t n, char *text, size_t size, struct
 
 int dray_card_read_note(int fd, char *text, size_t size, struct dray_err *err)
 {
-    Elf64_Ehdr eh;
+    Elf64_Ehdr eh = {.e_phnum = 0};
     int rc = read_header(fd, &eh, err);
     if (rc)
         return rc;

@@ -43,12 +43,12 @@ static int open_object(struct dray_plugin_file *f, const struct dray_plugin **ou
                          "it needs",
                          load_error(name));
     const void *symbol = dlsym(handle, DRAY_PLUGIN_SYMBOL);
+    *out = symbol;
     if (!symbol)
         return dray_fail(&f->refusal, DRAY_E_INVAL,
                          "it does not export the symbol %s; a plugin exports its descriptor by "
                          "that name; mark it with DRAY_PLUGIN_EXPORT",
                          DRAY_PLUGIN_SYMBOL);
-    *out = symbol;
     return 0;
 }
 
@@ -139,7 +139,7 @@ int dray_plugin_load(struct dray_plugin_file *f)
         return f->refusal.code;
     const struct dray_plugin *theirs = NULL;
     int rc = open_object(f, &theirs);
-    if (!rc)
+    if (!rc && theirs)
         rc = check_descriptor(f, theirs);
     if (!rc)
         rc = check_content(f);

@@ -220,20 +220,20 @@ static void free_names(const char *const *v)
     free(names);
 }
 
-static bool copy_text(const char **slot)
+static const char *copy_text(const char *text)
 {
-    *slot = *slot ? strdup(*slot) : NULL;
-    return true;
+    return text ? strdup(text) : NULL;
 }
 
 static const char *const *copy_names(const char *const *v)
 {
-    struct dray_strlist l = {0};
-    for (size_t i = 0; v && v[i]; i++)
-        (void)dray_strlist_add(&l, v[i]);
-    if (v && !l.v)
-        l.v = calloc(1, sizeof *l.v);
-    return (const char *const *)l.v;
+    size_t n = 0;
+    while (v && v[n])
+        n++;
+    char **copy = v ? calloc(n + 1, sizeof *copy) : NULL;
+    for (size_t i = 0; copy && i < n; i++)
+        copy[i] = strdup(v[i]);
+    return (const char *const *)copy;
 }
 
 static void free_registry(struct dray_drivers *r)
@@ -278,9 +278,9 @@ int dray_drivers_open(const struct dray_drivers_config *config, struct dray_driv
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->wake, NULL);
     r->config = *config;
-    (void)copy_text(&r->config.data_root);
-    (void)copy_text(&r->config.exec_root);
-    (void)copy_text(&r->config.libexec_dir);
+    r->config.data_root = copy_text(config->data_root);
+    r->config.exec_root = copy_text(config->exec_root);
+    r->config.libexec_dir = copy_text(config->libexec_dir);
     r->config.only_names = copy_names(config->only_names);
     r->config.plugins = NULL;
     r->config.n_plugins = 0;
