@@ -40,7 +40,7 @@ static bool mask_host(struct cidr *c)
     bool had = false;
     for (unsigned i = 0; i < 16; i++) {
         unsigned kept = c->len > i * 8 ? c->len - i * 8 : 0;
-        uint8_t mask = kept >= 8 ? 0xff : (uint8_t)(0xff << (8 - kept));
+        uint8_t mask = (uint8_t)(kept >= 8 ? 0xffu : 0xffu << (8 - kept));
         had = had || (c->addr[i] & (uint8_t)~mask);
         c->addr[i] &= mask;
     }
