@@ -63,6 +63,12 @@ struct dray_networks {
     pthread_rwlock_t lock; /* guards v and ready of each */
     struct dray_net **v;   /* oldest first, one reference each */
     size_t n, cap;
+
+    pthread_t checker;
+    bool has_checker;
+    pthread_mutex_t check_lock; /* guards closing; innermost */
+    pthread_cond_t check_wake;
+    bool closing;
 };
 
 /* networks.c: the table */
@@ -141,6 +147,12 @@ void dray_host_cidrs(const char *but_link, struct dray_strlist *out);
 /** Publish HostConfig.PortBindings (or the map that an earlier publish returned, with replay). */
 int dray_net_publish(struct dray_net *n, const struct dray_net_ep *ep, struct json_object *ports,
                      bool replay, struct json_object **out, struct dray_err *err);
+
+/* network_check.c */
+
+/** Begin to call check() of the network drivers periodically. */
+int dray_net_check_start(struct dray_networks *ns, struct dray_err *err);
+void dray_net_check_stop(struct dray_networks *ns);
 
 /* network_view.c */
 

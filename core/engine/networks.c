@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <time.h>
 
 #define DRAY_LOG_AREA "net"
 
@@ -234,6 +235,12 @@ int dray_networks_open(struct dray_engine *e, struct dray_networks **out, struct
     ns->engine = e;
     ns->dir = -EBADF;
     pthread_rwlock_init(&ns->lock, NULL);
+    pthread_mutex_init(&ns->check_lock, NULL);
+    pthread_condattr_t mono;
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_cond_init(&ns->check_wake, &mono);
+    pthread_condattr_destroy(&mono);
     int rc = dray_fs_open_dir(e->data_fd, "networks", 0700, &ns->dir, err);
     rc = rc ? rc : load_all(ns, err);
     for (size_t i = 0; !rc && i < ns->n; i++) {
@@ -242,6 +249,7 @@ int dray_networks_open(struct dray_engine *e, struct dray_networks **out, struct
         ns->v[i]->ready = true;
     }
     rc = rc ? rc : dray_net_defaults(ns, err);
+    rc = rc ? rc : dray_net_check_start(ns, err);
     if (rc) {
         dray_networks_close(ns);
         return rc;
@@ -254,11 +262,14 @@ void dray_networks_close(struct dray_networks *ns)
 {
     if (!ns)
         return;
+    dray_net_check_stop(ns);
     for (size_t i = 0; i < ns->n; i++)
         dray_net_unref(ns->v[i]);
     free(ns->v);
     if (ns->dir >= 0)
         (void)close(ns->dir);
+    pthread_cond_destroy(&ns->check_wake);
+    pthread_mutex_destroy(&ns->check_lock);
     pthread_rwlock_destroy(&ns->lock);
     free(ns);
 }

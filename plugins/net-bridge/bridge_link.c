@@ -111,12 +111,11 @@ static void tune(const struct dray_self *self, const struct network *n)
     }
 }
 
-static int configure(struct dray_self *self, int fd, const struct network *n, struct dray_err *err)
+static int configure(int fd, const struct network *n, struct dray_err *err)
 {
     unsigned index = dray_netdev_index(fd, n->bridge);
     if (!index)
         return dray_fail(err, DRAY_E_NOTFOUND, "bridge %s has gone", n->bridge);
-    tune(self, n);
     DRAY_AUTO(dray_nl_batch) b = {0};
     dray_netdev_up(&b, index, "bring up the bridge");
     if (n->gateway4.family && n->mode4 != GATEWAY_ISOLATED)
@@ -199,7 +198,8 @@ int bridge_link_ensure(struct dray_self *self, struct network *n, struct dray_er
         if (rc)
             return dray_err_note(err, "bridge %s", n->bridge);
     }
-    rc = configure(self, fd, n, err);
+    tune(self, n);
+    rc = configure(fd, n, err);
     if (rc && !n->foreign && !have.index)
         link_delete_later(self, n->bridge, 0);
     return rc ? dray_err_note(err, "bridge %s", n->bridge) : 0;
@@ -223,11 +223,16 @@ int bridge_link_check(struct dray_self *self, struct network *n, struct dray_err
     struct link_info have = {0};
     if (fd < 0)
         return dray_fail_errno(err, "open a route socket");
-    if (!link_info_get(fd, n->bridge, &have, NULL) && have.up)
-        return configure(self, fd, n, err);
-    dray_host_logf(self->host, DRAY_LOG_WARN, "bridge %s has gone; making it again", n->bridge);
-    int rc = have.index ? configure(self, fd, n, err) : create_bridge(self, fd, n, err);
-    rc = rc || have.index ? rc : configure(self, fd, n, err);
+    int rc = link_info_get(fd, n->bridge, &have, NULL);
+    if (!rc && have.up)
+        return configure(fd, n, err);
+    dray_host_logf(self->host, DRAY_LOG_WARN, "bridge %s has gone or is down; mending it",
+                   n->bridge);
+    rc = rc ? create_bridge(self, fd, n, err) : 0;
+    if (rc)
+        return rc;
+    tune(self, n);
+    rc = configure(fd, n, err);
     if (rc)
         return rc;
     /* Rare, and short: the store stays locked meanwhile. */

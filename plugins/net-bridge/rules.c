@@ -238,6 +238,9 @@ static bool complete(struct dray_self *self)
 {
     int fd = netfilter(&self->rules);
     unsigned n = 0;
+    uint32_t generation = fd < 0 ? 0 : rules_generation(fd);
+    if (generation && generation == self->rules.generation)
+        return true; /* nobody has changed anything */
     if (fd < 0 || !rules_present(fd, self->table) || !rules_count(fd, self->table, &n))
         return false;
     if (!self->rules.n_rules || n != self->rules.n_rules)
@@ -254,6 +257,7 @@ static bool complete(struct dray_self *self)
             (!rules_count_elements(fd, self->table, set, &have) || have < wanted[set]))
             return false;
     }
+    self->rules.generation = generation;
     return true;
 }
 

@@ -18,6 +18,7 @@ struct rules {
     bool ready;           /* the table is there */
     bool adopted;         /* it was there before this process: it may hold stale elements */
     unsigned n_rules;     /* of the table as we wrote it; 0: not counted yet */
+    uint32_t generation;  /* of the machine's ruleset when the table was last found complete */
     int fd;               /* stays open: closing waits for the kernel to free what was deleted */
 };
 
@@ -41,6 +42,8 @@ int rules_collect(struct dray_self *self, struct dray_err *err);
 
 /** Does the table exist, written by this version? */
 bool rules_present(int fd, const char *table);
+/** Number that every transaction of anybody changes; 0 on failure. */
+uint32_t rules_generation(int fd);
 /** Count the table's rules; false on failure. */
 bool rules_count(int fd, const char *table, unsigned *out);
 /** Count the elements of one set. */

@@ -2,6 +2,7 @@
 /* rules_check.c - looks at what the kernel has of our table. */
 #include "rules.h"
 
+#include <arpa/inet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -34,6 +35,24 @@ bool rules_present(int fd, const char *table)
     nla_put_string(m, NFTA_SET_TABLE, table);
     nla_put_string(m, NFTA_SET_NAME, RULES_MARKER);
     return !dray_nl_dump(fd, &b, note_found, &found, NULL) && found;
+}
+
+static int note_generation(const struct nlmsghdr *h, void *ctx)
+{
+    struct nlattr *a =
+        nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)h, sizeof(struct nfgenmsg), NFTA_GEN_ID);
+    if (a)
+        *(uint32_t *)ctx = ntohl(nla_get_u32(a));
+    return 1;
+}
+
+uint32_t rules_generation(int fd)
+{
+    uint32_t generation = 0;
+    DRAY_AUTO(dray_nl_batch) b = {0};
+    if (!ask(&b, NFT_MSG_GETGEN, 0, "ask for the generation"))
+        return 0;
+    return dray_nl_dump(fd, &b, note_generation, &generation, NULL) ? 0 : generation;
 }
 
 static int count_rule(const struct nlmsghdr *h, void *ctx)
