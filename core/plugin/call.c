@@ -266,6 +266,20 @@ void dray_call_leave(struct dray_call_scope *s)
     }
 }
 
+int dray_call_result(const struct dray_call_scope *s, int rc, const char *op, struct dray_err *err)
+{
+    if (rc == 0)
+        return 0;
+    bool strange = rc > 0 || rc < DRAY_E_AGAIN;
+    if (strange || (err && (err->code != rc || !err->text[0])))
+        rc = dray_fail(err, strange ? DRAY_E_INTERNAL : rc,
+                       "the driver %s failed in %s and did not say why (%d)", s->driver->label, op,
+                       rc);
+    if (err)
+        (void)snprintf(err->op, sizeof err->op, "%.30s.%.15s", s->driver->label, op);
+    return rc;
+}
+
 /* --- overdue calls ---------------------------------------------------------------------------- */
 
 bool dray_calls_check(struct dray_instance *in, uint64_t now)

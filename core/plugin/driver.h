@@ -157,6 +157,12 @@ int dray_call_enter(struct dray_call_scope *s, struct dray_driver *d, uint32_t k
 /** End it: outputs of the call are gone after this. A scope that was never entered is fine. */
 void dray_call_leave(struct dray_call_scope *s);
 
+/**
+ * Look at what the operation `op` gave: a result that is no DRAY_E_* becomes INTERNAL, a failure
+ * without words gets some, err->op names driver and operation. Returns the result.
+ */
+int dray_call_result(const struct dray_call_scope *s, int rc, const char *op, struct dray_err *err);
+
 /** Cleaner for DRAY_AUTO(dray_call_scope). */
 static inline void dray_call_scope_cleanup(struct dray_call_scope *s)
 {
@@ -169,9 +175,11 @@ static inline void dray_call_scope_cleanup(struct dray_call_scope *s)
     __extension__({                                                                                \
         struct dray_call_scope dray_s_ = {0};                                                      \
         int dray_rc_ = dray_call_enter(&dray_s_, (d), (klass), -1, (err));                         \
-        if (!dray_rc_)                                                                             \
+        if (!dray_rc_) {                                                                           \
             dray_rc_ = ((const struct dray_##kind##_ops *)dray_s_.ops)                             \
                            ->op(dray_s_.self, &dray_s_.call, ##__VA_ARGS__, (err));                \
+            dray_rc_ = dray_call_result(&dray_s_, dray_rc_, #op, (err));                           \
+        }                                                                                          \
         dray_call_leave(&dray_s_);                                                                 \
         dray_rc_;                                                                                  \
     })

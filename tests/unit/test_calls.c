@@ -305,6 +305,15 @@ static void errors_pass_through(void)
         dray_driver_call(d, volume, DRAY_CLASS_QUICK, &err, create, "fail", (struct dray_kvs){0}),
         DRAY_E_CONFLICT);
     CU_ASSERT_STRING_EQUAL(err.text, "volume fail exists");
+    CU_ASSERT_STRING_EQUAL(err.op, "volume/specimen.create");
+    err = (struct dray_err){0};
+    CU_ASSERT_EQUAL(
+        dray_driver_call(d, volume, DRAY_CLASS_QUICK, &err, create, "mute", (struct dray_kvs){0}),
+        DRAY_E_BUSY);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "failed in create and did not say why (-11)"));
+    CU_ASSERT_EQUAL(dray_driver_call(d, volume, DRAY_CLASS_QUICK, &err, create, "positive",
+                                     (struct dray_kvs){0}),
+                    DRAY_E_INTERNAL);
     CU_ASSERT_EQUAL(dray_driver_call(d, volume, DRAY_CLASS_QUICK, NULL, remove, "v"), 0);
 }
 

@@ -96,7 +96,9 @@ static int32_t create(struct dray_self *self, const struct dray_call *call, cons
     dawdle(self, name);
     if (strcmp(name, "fail") == 0)
         return dray_fail(err, DRAY_E_CONFLICT, "volume fail exists");
-    return 0;
+    if (strcmp(name, "mute") == 0)
+        return DRAY_E_BUSY;
+    return strcmp(name, "positive") == 0 ? 42 : 0;
 }
 
 static int32_t remove_volume(struct dray_self *self, const struct dray_call *call, const char *name,
