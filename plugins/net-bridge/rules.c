@@ -207,6 +207,22 @@ static int change(struct dray_self *self, const struct elems *l, bool add, struc
     return rc;
 }
 
+/* Packets must pass every table's forward hook: our accept does not outvote another's drop. */
+static void warn_of_policy(struct dray_self *self)
+{
+    pthread_mutex_lock(&self->rules.lock);
+    int fd = netfilter(&self->rules);
+    bool dropped = fd >= 0 && rules_forward_dropped(fd);
+    bool tell = dropped && !self->rules.warned;
+    self->rules.warned = dropped;
+    pthread_mutex_unlock(&self->rules.lock);
+    if (tell)
+        dray_host_logf(self->host, DRAY_LOG_WARN,
+                       "iptables' FORWARD policy is DROP, so containers reach nothing beyond this "
+                       "machine: allow their bridges there, beside Docker with \"iptables -I "
+                       "DOCKER-USER -i BRIDGE -j ACCEPT\" and the same with -o");
+}
+
 int rules_add(struct dray_self *self, const struct elems *l, struct dray_err *err)
 {
     return change(self, l, true, err);
@@ -274,6 +290,7 @@ int rules_check(struct dray_self *self, struct dray_err *err)
     if (!any)
         return 0;
     int rc = 0;
+    warn_of_policy(self);
     pthread_mutex_lock(&self->rules.lock);
     if (!complete(self)) {
         dray_host_logf(self->host, DRAY_LOG_WARN, "table %s is not as it was left; writing it anew",

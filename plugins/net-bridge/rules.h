@@ -16,6 +16,7 @@ struct dray_self;
 struct rules {
     pthread_mutex_t lock; /* one transaction at a time; before store.lock */
     bool ready;           /* the table is there */
+    bool warned;          /* of somebody else's FORWARD policy */
     bool adopted;         /* it was there before this process: it may hold stale elements */
     unsigned n_rules;     /* of the table as we wrote it; 0: not counted yet */
     uint32_t generation;  /* of the machine's ruleset when the table was last found complete */
@@ -44,6 +45,8 @@ int rules_collect(struct dray_self *self, struct dray_err *err);
 bool rules_present(int fd, const char *table);
 /** Number that every transaction of anybody changes; 0 on failure. */
 uint32_t rules_generation(int fd);
+/** Does iptables' FORWARD chain drop what it does not know (Docker sets it so)? */
+bool rules_forward_dropped(int fd);
 /** Count the table's rules; false on failure. */
 bool rules_count(int fd, const char *table, unsigned *out);
 /** Count the elements of one set. */

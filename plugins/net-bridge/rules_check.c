@@ -55,6 +55,28 @@ uint32_t rules_generation(int fd)
     return dray_nl_dump(fd, &b, note_generation, &generation, NULL) ? 0 : generation;
 }
 
+static int note_policy(const struct nlmsghdr *h, void *ctx)
+{
+    struct nlattr *a = nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)h, sizeof(struct nfgenmsg),
+                                       NFTA_CHAIN_POLICY);
+    *(bool *)ctx = a && ntohl(nla_get_u32(a)) == NF_DROP;
+    return 1;
+}
+
+bool rules_forward_dropped(int fd)
+{
+    bool dropped = false;
+    DRAY_AUTO(dray_nl_batch) b = {0};
+    struct nl_msg *m = ask(&b, NFT_MSG_GETCHAIN, 0, "look at FORWARD");
+    if (!m)
+        return false;
+    struct nfgenmsg *g = nlmsg_data(nlmsg_hdr(m));
+    g->nfgen_family = NFPROTO_IPV4; /* where iptables-nft keeps its chains */
+    nla_put_string(m, NFTA_CHAIN_TABLE, "filter");
+    nla_put_string(m, NFTA_CHAIN_NAME, "FORWARD");
+    return !dray_nl_dump(fd, &b, note_policy, &dropped, NULL) && dropped;
+}
+
 static int count_rule(const struct nlmsghdr *h, void *ctx)
 {
     if ((h->nlmsg_type & 0xff) == NFT_MSG_NEWRULE)

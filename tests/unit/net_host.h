@@ -26,6 +26,7 @@ struct fake_host {
     const struct dray_plugin *plugin;
     struct dray_self *self;
     int errors_logged;
+    char last_warning[256];
 };
 
 /** Memory of one call; freed by fake_call_end(). */
@@ -67,6 +68,8 @@ static inline void fake_log(const struct dray_host *h, uint32_t level, const cha
     struct fake_host *f = h->ctx;
     if (level == DRAY_LOG_ERROR)
         f->errors_logged++;
+    if (level == DRAY_LOG_WARN)
+        (void)snprintf(f->last_warning, sizeof f->last_warning, "%s", message);
     (void)fprintf(stderr, "# %s: %s\n", f->plugin ? f->plugin->name : "?", message);
 }
 
@@ -119,6 +122,8 @@ static inline bool fake_open(struct fake_host *f, const char *path,
     f->plugin = so ? dlsym(so, DRAY_PLUGIN_SYMBOL) : NULL;
     struct dray_err err = {0};
     if (!f->plugin || f->plugin->open(&f->host, "test", &f->self, &err)) {
+        if (level == DRAY_LOG_WARN)
+            (void)snprintf(f->last_warning, sizeof f->last_warning, "%s", message);
         (void)fprintf(stderr, "# %s: %s\n", path, so ? err.text : dlerror());
         return false;
     }
