@@ -122,8 +122,6 @@ static inline bool fake_open(struct fake_host *f, const char *path,
     f->plugin = so ? dlsym(so, DRAY_PLUGIN_SYMBOL) : NULL;
     struct dray_err err = {0};
     if (!f->plugin || f->plugin->open(&f->host, "test", &f->self, &err)) {
-        if (level == DRAY_LOG_WARN)
-            (void)snprintf(f->last_warning, sizeof f->last_warning, "%s", message);
         (void)fprintf(stderr, "# %s: %s\n", path, so ? err.text : dlerror());
         return false;
     }
