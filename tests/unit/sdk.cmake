@@ -45,6 +45,13 @@ if(DRAY_TESTS)
         endif()
         add_dependencies(guide-plugins guide-${name})
     endforeach()
+    # A plugin in C++, beside them.
+    add_library(guide-cxx MODULE plugins/cxx.cpp)
+    target_link_libraries(guide-cxx PRIVATE dray_sdk)
+    target_compile_definitions(guide-cxx PRIVATE _GNU_SOURCE)
+    set_target_properties(guide-cxx PROPERTIES PREFIX "" OUTPUT_NAME authz-cxx
+        CXX_VISIBILITY_PRESET hidden LIBRARY_OUTPUT_DIRECTORY ${SDK_GEN}/plugins)
+    add_dependencies(guide-plugins guide-cxx)
     dray_unit_test(test_guide SOURCES test_guide.c LIBS dray_plugin_host)
     target_compile_definitions(test_guide PRIVATE GUIDE_DIR="${SDK_GEN}/plugins")
     add_dependencies(test_guide guide-plugins sdk-headers)

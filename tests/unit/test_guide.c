@@ -56,7 +56,7 @@ static void all_kinds_load(void)
 {
     PLACE(p);
     dray_autojson *list = dray_drivers_list(p.drivers);
-    CU_ASSERT_EQUAL(dray_json_len(list), 10);
+    CU_ASSERT_EQUAL(dray_json_len(list), 11); /* and one in C++ */
     for (size_t i = 0; i < dray_json_len(list); i++) {
         struct json_object *o = json_object_array_get_idx(list, i);
         CU_ASSERT_STRING_EQUAL(dray_json_str(o, "State", ""), "ready");
@@ -117,6 +117,19 @@ static void authz_denies(void)
                                     .body = {body, strlen(body)}};
     CU_ASSERT_EQUAL(ops->request(s.self, &s.call, &x, &err), DRAY_E_DENIED);
     x.method = "GET";
+    CU_ASSERT_EQUAL(ops->request(s.self, &s.call, &x, &err), 0);
+}
+
+static void cxx_denies(void)
+{
+    PLACE(p);
+    struct dray_err err = {0};
+    ENTER(s, p, DRAY_KIND_AUTHZ, "cxx");
+    const struct dray_authz_ops *ops = s.ops;
+    struct dray_authz_exchange x = {.size = sizeof x, .method = "POST", .uri = "/v1.51/commit"};
+    CU_ASSERT_EQUAL(ops->request(s.self, &s.call, &x, &err), DRAY_E_DENIED);
+    CU_ASSERT_STRING_EQUAL(err.text, "/commit is forbidden");
+    x.uri = "/v1.51/info";
     CU_ASSERT_EQUAL(ops->request(s.self, &s.call, &x, &err), 0);
 }
 
@@ -251,6 +264,7 @@ static const struct check_case cases[] = {
     {"ipam counts upwards", ipam_counts_upwards},
     {"extension greets", extension_greets},
     {"authz denies", authz_denies},
+    {"C++ denies", cxx_denies},
     {"log writes lines", log_writes_lines},
     {"runtime idles", runtime_idles},
     {"storage describes mounts", storage_describes_mounts},

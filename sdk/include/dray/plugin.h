@@ -28,11 +28,11 @@ extern "C" {
 
 enum dray_option_type {
     DRAY_OPT_STRING = 1,
-    DRAY_OPT_INT = 2,  /**< min <= value <= max when min < max */
-    DRAY_OPT_BOOL = 3, /**< read with opt_int: 0 or 1 */
-    DRAY_OPT_SIZE = 4, /**< "10m", "1g": read with opt_int, in bytes */
-    DRAY_OPT_LIST = 5, /**< JSON array of strings: read with opt_list */
-    DRAY_OPT_PATH = 6, /**< an absolute path */
+    DRAY_OPT_INT = 2,      /**< min <= value <= max when min < max */
+    DRAY_OPT_BOOL = 3,     /**< read with opt_int: 0 or 1 */
+    DRAY_OPT_SIZE = 4,     /**< "10m", "1g": read with opt_int, in bytes */
+    DRAY_OPT_LIST = 5,     /**< JSON array of strings: read with opt_list */
+    DRAY_OPT_PATH = 6,     /**< an absolute path */
     DRAY_OPT_DURATION = 7, /**< "5s", "1m30s": read with opt_int, in nanoseconds */
 };
 
@@ -43,12 +43,12 @@ enum dray_option_type {
 /** One key of the plugin's configuration. The host checks values and refuses unknown keys. */
 struct dray_option {
     const char *name;
-    uint32_t type;          /**< enum dray_option_type */
-    uint32_t flags;         /**< DRAY_OPT_F_* */
-    const char *def;        /**< default as text, or NULL */
+    uint32_t type;   /**< enum dray_option_type */
+    uint32_t flags;  /**< DRAY_OPT_F_* */
+    const char *def; /**< default as text, or NULL */
     int64_t min, max;
-    const char *choices;    /**< "a|b|c", or NULL for any */
-    const char *help;       /**< one line */
+    const char *choices; /**< "a|b|c", or NULL for any */
+    const char *help;    /**< one line */
 };
 
 /** One driver that the plugin offers. `ops` points to the kind's table, e.g. dray_volume_ops. */
@@ -62,7 +62,7 @@ struct dray_iface {
 struct dray_plugin {
     uint64_t magic; /**< DRAY_PLUGIN_MAGIC */
     struct dray_head head;
-    const char *name;    /**< what the config calls it: [a-z0-9][a-z0-9-]{0,62} */
+    const char *name; /**< what the config calls it: [a-z0-9][a-z0-9-]{0,62} */
     const char *version;
     const char *license;
     const struct dray_option *options;
@@ -85,6 +85,9 @@ struct dray_plugin {
     void (*close)(struct dray_self *);
 };
 
+/** What a plugin defines. Declared here so that C++ gives it the right name. */
+DRAY_PLUGIN_EXPORT extern const struct dray_plugin dray_plugin_v1;
+
 #define DRAY_NOTE_OWNER "dray"
 #define DRAY_NOTE_TYPE 1
 /** Longest card, in bytes with its NUL. */
@@ -95,7 +98,7 @@ struct dray_plugin {
  * Fields: name, version, abi ("major.minor"), kinds (array), license; optional: needs (array).
  */
 #define DRAY_PLUGIN_CARD(json)                                                                     \
-    __attribute__((used, aligned(4), section(".note.dray.plugin"))) static const struct {         \
+    __attribute__((used, aligned(4), section(".note.dray.plugin"))) static const struct {          \
         uint32_t namesz, descsz, type;                                                             \
         char owner[8];                                                                             \
         char desc[(sizeof(json) + 3u) & ~(size_t)3u];                                              \
