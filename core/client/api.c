@@ -142,8 +142,7 @@ int api_await(struct cli *cli, struct http_conn **c)
     return 0;
 }
 
-/* "client version 1.51 is too new. Maximum supported API version is 1.41": speak that one. */
-static bool downgrade(struct cli *cli)
+bool api_downgrade(struct cli *cli)
 {
     const char *text = cli->error.data ? cli->error.data : "";
     const char *at = strstr(text, "Maximum supported API version is ");
@@ -164,7 +163,7 @@ int api_open(struct cli *cli, const struct api_request *r, struct http_conn **ou
         if (api_await(cli, out) == 0)
             return 0;
         bool safe = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
-        if (!downgrade(cli) && !(had_idle && safe && cli->status == 0))
+        if (!api_downgrade(cli) && !(had_idle && safe && cli->status == 0))
             return -1;
     }
     return -1;
@@ -231,7 +230,7 @@ static int send_body(struct cli *cli, struct http_conn *c, int fd)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return cli_fail(cli, "read: %s", strerror(errno));
+            return cli_fail(cli, "read: %s", cli_strerror(errno));
         if (http_send_chunk(c, buf, (size_t)n, &err) != 0)
             return 0; /* the daemon answers before it has read all: its answer says why */
     }
@@ -298,10 +297,7 @@ int api_when(struct cli *cli, struct dray_buf *path, const char *key, const char
     if (!value || !*value)
         return 0;
     if (!dray_time_parse_when(value, dray_clock_now(), &ns))
-        return cli_fail(cli,
-                        "invalid value for \"%s\": failed to parse value as time or duration: "
-                        "\"%s\"",
-                        key, value);
+        return cli_fail(cli, "failed to parse value as time or duration: \"%s\"", value);
     dray_autofree char *text =
         cli_strf("%lld.%09lld", (long long)(ns / DRAY_NS_PER_S), (long long)(ns % DRAY_NS_PER_S));
     api_query(path, key, text);

@@ -51,6 +51,15 @@ char *cli_strf(const char *fmt, ...)
     return cli_need(n < 0 ? NULL : text);
 }
 
+const char *cli_strerror(int number)
+{
+    static char text[128];
+    (void)snprintf(text, sizeof text, "%s", strerror(number));
+    if (text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a' && text[1] <= 'z')
+        text[0] = (char)(text[0] - 'A' + 'a');
+    return text;
+}
+
 char *cli_strdup(const char *text)
 {
     return cli_need(strdup(text));

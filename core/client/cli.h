@@ -139,8 +139,9 @@ int cli_check_value(const struct cli_flag *f, const char *value, struct dray_err
 /** Word for the value in the help: "string", "list"; empty for bool. */
 const char *cli_type_word(enum cli_type t);
 
-/** Print the help of a command or of a group of commands on stdout. */
-void cli_help(const struct cli_command *cmd, const struct cli_entry *subs, const char *path);
+/** Print the help of a command or of a group of commands. */
+void cli_help(FILE *out, const struct cli_command *cmd, const struct cli_entry *subs,
+              const char *path);
 /** The help of dray itself. */
 void cli_help_root(const struct cli_entry *root, const struct cli_flag *globals);
 /** "Usage:  dray ps [OPTIONS]" with the given words in front of the path. */
@@ -155,6 +156,8 @@ int cli_report(struct cli *cli);
 void *cli_need(void *p);
 char *cli_strf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *cli_strdup(const char *text);
+/** strerror as Go spells it: in lower case. Owned by the library. */
+const char *cli_strerror(int number);
 
 extern const struct cli_entry cli_commands[];
 extern const struct cli_flag cli_globals[];

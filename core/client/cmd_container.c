@@ -280,7 +280,7 @@ int run_container_update(struct cli *cli, const struct cli_args *args)
     struct json_object *policy = NULL;
     int rc = 0;
     if (args->n_set == 0) {
-        (void)cli_fail(cli, "You must provide one or more flags when using this command.");
+        (void)cli_fail(cli, "you must provide one or more flags when using this command");
         return cli_report(cli);
     }
     dray_autojson *body = update_body(args);
@@ -314,10 +314,8 @@ int run_container_prune(struct cli *cli, const struct cli_args *args)
     dray_autojson *doc = NULL;
     char size[UNITS_LEN];
     if (!cli_bool(args, "force") &&
-        !rows_confirm("WARNING! This will remove all stopped containers.")) {
-        (void)fprintf(stderr, "container prune has been cancelled\n");
-        return 1;
-    }
+        !rows_confirm("WARNING! This will remove all stopped containers."))
+        return 0;
     dray_buf_adds(&path, "/containers/prune");
     cli_list(args, "filter", &filters);
     api_filters(&path, &filters);
@@ -380,7 +378,7 @@ int run_container_export(struct cli *cli, const struct cli_args *args)
         fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int rc = 0;
     if (file && fd < 0)
-        rc = cli_fail(cli, "failed to export container: open %s: %s", file, strerror(errno));
+        rc = cli_fail(cli, "failed to export container: open %s: %s", file, cli_strerror(errno));
     else
         rc = api_copy_out(cli, c, file ? fd : STDOUT_FILENO);
     api_done(cli, c);

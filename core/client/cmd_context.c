@@ -151,6 +151,7 @@ int run_context_inspect(struct cli *cli, const struct cli_args *args)
         const char *name = args->argc ? args->argv[i] : cli->context;
         struct json_object *doc = describe(cli, name);
         if (!doc) {
+            (void)printf("%s", format ? "" : "[]\n");
             (void)no_context(cli, name);
             return cli_report(cli);
         }
@@ -185,7 +186,7 @@ int run_context_rm(struct cli *cli, const struct cli_args *args)
                 (void)printf("%s\n", name);
                 continue;
             }
-            (void)cli_fail(cli, "remove %s: %s", meta, strerror(errno));
+            (void)cli_fail(cli, "remove %s: %s", meta, cli_strerror(errno));
         }
         rc = cli_report(cli);
     }

@@ -275,10 +275,10 @@ static int copy_into(struct cli *cli, const struct cli_args *args, const char *f
     bool link = !cli_bool(args, "follow-link");
     if ((link ? lstat(from, &sb) : stat(from, &sb)) != 0)
         return cli_fail(cli, "lstat %s: %s", from,
-                        errno == ENOENT ? "no such file or directory" : strerror(errno));
+                        errno == ENOENT ? "no such file or directory" : cli_strerror(errno));
     size_t len = strlen(from);
     if (S_ISLNK(sb.st_mode) && from[len - 1] == '/' && stat(from, &sb) != 0)
-        return cli_fail(cli, "stat %s: %s", from, strerror(errno));
+        return cli_fail(cli, "stat %s: %s", from, cli_strerror(errno));
     int rc = find_target(cli, container, to, S_ISDIR(sb.st_mode), &t);
     if (rc == 0)
         rc = send_tree(cli, args, container, from, &t, &bytes);

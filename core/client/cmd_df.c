@@ -275,10 +275,8 @@ int run_system_prune(struct cli *cli, const struct cli_args *args)
     int64_t freed = 0;
     char size[UNITS_LEN];
     dray_autofree char *warning = prune_warning(all, volumes);
-    if (!cli_bool(args, "force") && !rows_confirm(warning)) {
-        (void)fprintf(stderr, "system prune has been cancelled\n");
-        return 1;
-    }
+    if (!cli_bool(args, "force") && !rows_confirm(warning))
+        return 0;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (i == 2 && !volumes)
             continue;

@@ -119,12 +119,23 @@ static int exec_attached(struct cli *cli, const struct cli_args *args, const cha
     return end == STREAM_DETACHED ? 0 : exec_code(cli, id);
 }
 
+/* A missing container is the better complaint. */
+static int no_terminal(struct cli *cli, const char *name)
+{
+    DRAY_AUTO(dray_buf) path = {0};
+    dray_buf_adds(&path, "/containers");
+    api_piece(&path, name);
+    dray_buf_adds(&path, "/json");
+    if (api_call(cli, "GET", path.data, NULL, NULL) != 0)
+        return -1;
+    return cli_fail(cli, "the input device is not a TTY");
+}
+
 int run_container_exec(struct cli *cli, const struct cli_args *args)
 {
     bool detach = cli_bool(args, "detach"), tty = cli_bool(args, "tty");
     if (!detach && tty && cli_bool(args, "interactive") && !isatty(STDIN_FILENO)) {
-        (void)cli_fail(cli, "cannot attach stdin to a TTY-enabled container because stdin is not a "
-                            "terminal");
+        (void)no_terminal(cli, args->argv[0]);
         return cli_report(cli);
     }
     dray_autofree char *id = NULL;
@@ -162,6 +173,15 @@ static int is_framed(struct cli *cli, const char *name, struct http_conn *c, boo
     return 0;
 }
 
+static int add_when(struct cli *cli, struct dray_buf *path, const struct cli_args *args,
+                    const char *key)
+{
+    if (api_when(cli, path, key, cli_str(args, key)) == 0)
+        return 0;
+    dray_autofree char *why = cli_strdup(cli->error.data);
+    return cli_fail(cli, "invalid value for \"%s\": %s", key, why);
+}
+
 int run_container_logs(struct cli *cli, const struct cli_args *args)
 {
     DRAY_AUTO(dray_buf) path = {0};
@@ -176,8 +196,7 @@ int run_container_logs(struct cli *cli, const struct cli_args *args)
         dray_buf_adds(&path, "&timestamps=1");
     if (cli_bool(args, "details"))
         dray_buf_adds(&path, "&details=1");
-    if (api_when(cli, &path, "since", cli_str(args, "since")) != 0 ||
-        api_when(cli, &path, "until", cli_str(args, "until")) != 0)
+    if (add_when(cli, &path, args, "since") != 0 || add_when(cli, &path, args, "until") != 0)
         return cli_report(cli);
     api_query(&path, "tail", cli_str(args, "tail"));
     struct api_request r = {.method = "GET", .path = path.data};

@@ -268,10 +268,8 @@ int run_image_prune(struct cli *cli, const struct cli_args *args)
     if (!cli_bool(args, "force") &&
         !rows_confirm(all ? "WARNING! This will remove all images without at least one container "
                             "associated to them."
-                          : "WARNING! This will remove all dangling images.")) {
-        (void)fprintf(stderr, "image prune has been cancelled\n");
-        return 1;
-    }
+                          : "WARNING! This will remove all dangling images."))
+        return 0;
     (void)dray_strlist_addf(&filters, "dangling=%s", all ? "false" : "true");
     cli_list(args, "filter", &filters);
     dray_buf_adds(&path, "/images/prune");

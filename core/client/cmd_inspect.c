@@ -103,7 +103,10 @@ int run_inspect(struct cli *cli, const struct cli_args *args)
     const char *type = cli_str(args, "type");
     const struct kind *k = type && *type ? find_kind(type) : NULL;
     if (type && *type && !k) {
-        (void)cli_fail(cli, "unknown type: \"%s\"", type);
+        (void)cli_fail(cli,
+                       "unknown type: \"%s\": must be one of \"container\", \"image\", "
+                       "\"network\", \"volume\"",
+                       type);
         return cli_report(cli);
     }
     return inspect_all(cli, args, k);

@@ -313,10 +313,8 @@ int run_network_prune(struct cli *cli, const struct cli_args *args)
     dray_autojson *doc = NULL;
     if (!cli_bool(args, "force") &&
         !rows_confirm("WARNING! This will remove all custom networks not used by at least one "
-                      "container.")) {
-        (void)fprintf(stderr, "network prune cancelled has been cancelled\n");
-        return 1;
-    }
+                      "container."))
+        return 0;
     dray_buf_adds(&path, "/networks/prune");
     cli_list(args, "filter", &filters);
     api_filters(&path, &filters);

@@ -206,6 +206,21 @@ static char *list_path(const struct cli_args *args, bool size)
     return dray_buf_steal(&path);
 }
 
+/* Complain of unknown fields even when there is nothing to list. */
+static int check_format(struct cli *cli, const char *format)
+{
+    dray_autojson *none = json_object_new_object(), *row = row_of(none, true);
+    DRAY_AUTO(dray_buf) out = {0};
+    struct tmpl_env env = {.type = spec.type};
+    struct tmpl *t = NULL;
+    struct dray_err err = {0};
+    if (tmpl_parse(format, &t, &err) != 0)
+        return cli_fail(cli, "failed to parse template: %s", err.text);
+    int rc = tmpl_exec(t, row, &env, &out, &err);
+    tmpl_free(t);
+    return rc == 0 ? 0 : cli_fail(cli, "failed to execute template: %s", err.text);
+}
+
 int run_container_ls(struct cli *cli, const struct cli_args *args)
 {
     const char *format = cli_str(args, "format");
@@ -216,9 +231,10 @@ int run_container_ls(struct cli *cli, const struct cli_args *args)
         format = dray_json_str(config_get(cli), "psFormat", NULL);
     bool size = cli_bool(args, "size") || (format && strstr(format, ".Size"));
     bool json = format && (strcmp(format, "json") == 0 || strstr(format, "json ."));
-    dray_autofree char *path = list_path(args, size && !quiet);
+    dray_autofree char *path = list_path(args, (size || json) && !quiet);
     dray_autojson *list = NULL, *rows = json_object_new_array();
-    (void)json;
+    if (format && check_format(cli, format) != 0)
+        return cli_report(cli);
     if (api_call(cli, "GET", path, NULL, &list) != 0)
         return cli_report(cli);
     bool trunc = !cli_bool(args, "no-trunc");

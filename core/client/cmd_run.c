@@ -97,7 +97,7 @@ static int open_cidfile(struct cli *cli, const char *path, int *fd)
                         "delete %s",
                         path);
     return cli_fail(cli, "failed to create the container ID file: open %s: %s", path,
-                    strerror(errno));
+                    cli_strerror(errno));
 }
 
 int create_container(struct cli *cli, const struct cli_args *args, struct json_object *body,
@@ -272,8 +272,7 @@ static int check_run(struct cli *cli, const struct cli_args *args, struct json_o
     }
     if (dray_json_bool(body, "AttachStdin", false) && dray_json_bool(body, "Tty", false) &&
         !isatty(STDIN_FILENO))
-        return cli_fail(cli, "cannot attach stdin to a TTY-enabled container because stdin is not "
-                             "a terminal");
+        return cli_fail(cli, "the input device is not a TTY");
     char keys[16];
     size_t n = 0;
     const char *text = cli_str(args, "detach-keys");
@@ -296,8 +295,10 @@ int run_container_run(struct cli *cli, const struct cli_args *args)
 {
     dray_autofree char *id = NULL;
     dray_autojson *body = create_body(cli, args);
-    if (!body || check_run(cli, args, body) != 0)
+    if (!body)
         return run_failed(cli, 125);
+    if (check_run(cli, args, body) != 0)
+        return cli_report(cli);
     bool detach = cli_bool(args, "detach");
     if (!detach) {
         stream_signals_block();
@@ -427,8 +428,7 @@ int run_container_attach(struct cli *cli, const struct cli_args *args)
     struct session *s = session_for(cli, args, doc);
     s->input = dray_json_bool(doc, "Config.OpenStdin", false) && !cli_bool(args, "no-stdin");
     if (s->tty && s->input && !isatty(STDIN_FILENO)) {
-        (void)cli_fail(cli, "cannot attach stdin to a TTY-enabled container because stdin is not a "
-                            "terminal");
+        (void)cli_fail(cli, "the input device is not a TTY");
         return cli_report(cli);
     }
     s->proxy = s->proxy && !s->tty;

@@ -226,8 +226,10 @@ static int open_new(struct stats *s, bool stream, bool strict)
     for (size_t i = 0; i < s->n; i++) {
         struct watched *w = &s->v[i];
         if (!w->conn || w->conn->status)
-            continue;
+            continue; /* not asked, or answered already */
         if (api_await(s->cli, &w->conn) != 0) {
+            if (api_downgrade(s->cli))
+                return open_new(s, stream, strict);
             w->failed = true;
             if (strict)
                 return -1;

@@ -98,8 +98,8 @@ static bool valid_reference(struct cli *cli, const char *ref)
     if (odd)
         (void)cli_fail(cli, "invalid reference format");
     else if (upper)
-        (void)cli_fail(cli, "invalid reference format: repository name (%.*s) must be lowercase",
-                       (int)name, ref);
+        (void)cli_fail(cli, "invalid reference format: repository name (%s%.*s) must be lowercase",
+                       slash ? "" : "library/", (int)name, ref);
     return !odd && !upper;
 }
 
@@ -156,13 +156,6 @@ int run_image_push(struct cli *cli, const struct cli_args *args)
         (void)printf("Using default tag: latest\n"), (void)fflush(stdout);
     dray_autofree char *name = colon ? cli_strf("%.*s", (int)(colon - ref), ref) : cli_strdup(ref);
     dray_autofree char *full = canonical(ref);
-    if (!quiet) {
-        dray_autofree char *shown = canonical(name);
-        const char *cut = tag_at(shown);
-        (void)printf("The push refers to repository [%.*s]\n",
-                     cut ? (int)(cut - shown) : (int)strlen(shown), shown);
-        (void)fflush(stdout);
-    }
     if (push_one(cli, name,
                  all     ? NULL
                  : colon ? colon + 1
@@ -193,7 +186,7 @@ int run_image_save(struct cli *cli, const struct cli_args *args)
     if (file)
         fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int rc = file && fd < 0
-                 ? cli_fail(cli, "failed to save image: open %s: %s", file, strerror(errno))
+                 ? cli_fail(cli, "failed to save image: open %s: %s", file, cli_strerror(errno))
                  : api_copy_out(cli, c, file ? fd : STDOUT_FILENO);
     api_done(cli, c);
     return rc == 0 ? 0 : cli_report(cli);
@@ -208,7 +201,7 @@ int run_image_load(struct cli *cli, const struct cli_args *args)
     if (file) {
         fd = open(file, O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
-            (void)cli_fail(cli, "open %s: %s", file, strerror(errno));
+            (void)cli_fail(cli, "open %s: %s", file, cli_strerror(errno));
             return cli_report(cli);
         }
     } else if (isatty(STDIN_FILENO)) {
@@ -256,7 +249,7 @@ int run_image_import(struct cli *cli, const struct cli_args *args)
     if (!url && !is_stdin) {
         fd = open(source, O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
-            (void)cli_fail(cli, "open %s: %s", source, strerror(errno));
+            (void)cli_fail(cli, "open %s: %s", source, cli_strerror(errno));
             return cli_report(cli);
         }
     }

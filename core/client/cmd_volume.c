@@ -128,10 +128,8 @@ int run_volume_prune(struct cli *cli, const struct cli_args *args)
         !rows_confirm(all ? "WARNING! This will remove all local volumes not used by at least one "
                             "container."
                           : "WARNING! This will remove anonymous local volumes not used by at "
-                            "least one container.")) {
-        (void)fprintf(stderr, "volume prune has been cancelled\n");
-        return 1;
-    }
+                            "least one container."))
+        return 0;
     cli_list(args, "filter", &filters);
     if (all)
         (void)dray_strlist_add(&filters, "all=true");

@@ -135,9 +135,9 @@ static void print_names(FILE *out, const struct cli_entry *list, enum cli_group 
     }
 }
 
-void cli_help(const struct cli_command *cmd, const struct cli_entry *subs, const char *path)
+void cli_help(FILE *out, const struct cli_command *cmd, const struct cli_entry *subs,
+              const char *path)
 {
-    FILE *out = stdout;
     cli_usage_line(out, cmd, path);
     (void)fprintf(out, "\n%s\n", cmd->brief);
     if (cmd->aliases)

@@ -89,6 +89,7 @@ int http_send(struct http_conn *c, const char *method, const char *path, const c
     if (b.failed)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     c->done = false;
+    c->status = 0;
     return write_all(c, b.data, b.len, err);
 }
 

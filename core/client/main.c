@@ -44,7 +44,9 @@ static const struct cli_entry *find_entry(const struct cli_entry *list, const ch
 static int unknown(const char *path, const char *word, const struct cli_command *group)
 {
     if (!group) {
-        (void)fprintf(stderr, "dray: '%s' is not a dray command.\nSee 'dray --help'\n", word);
+        (void)fprintf(stderr,
+                      "dray: unknown command: dray %s\n\nRun 'dray --help' for more information\n",
+                      word);
         return 1;
     }
     (void)fprintf(stderr,
@@ -76,8 +78,10 @@ static int dispatch(struct cli *cli, const struct cli_args *globals, char **argv
     char path[64] = "dray";
     for (int i = 0; i < argc; i++) {
         if (argv[i][0] == '-') {
-            if (group && strcmp(argv[i], "--help") == 0)
-                break;
+            if (group && strcmp(argv[i], "--help") == 0) {
+                cli_help(stdout, group->command, group->subs, path);
+                return 0;
+            }
             (void)fprintf(stderr,
                           "unknown flag: %s\n\nUsage:  %s COMMAND\n\nRun '%s --help' for "
                           "more information\n",
@@ -95,7 +99,7 @@ static int dispatch(struct cli *cli, const struct cli_args *globals, char **argv
         list = e->subs;
     }
     if (group)
-        cli_help(group->command, group->subs, path);
+        cli_help(stderr, group->command, group->subs, path);
     return 0;
 }
 
@@ -106,14 +110,16 @@ static int help_for(char **argv, int argc)
     char path[64] = "dray";
     for (int i = 0; i < argc && list; i++) {
         e = find_entry(list, argv[i]);
-        if (!e)
-            return unknown(path, argv[i], NULL);
+        if (!e) {
+            (void)fprintf(stderr, "unknown help topic: %s\n", argv[i]);
+            return 1;
+        }
         size_t len = strlen(path);
         (void)snprintf(path + len, sizeof path - len, " %s", e->name);
         list = e->subs;
     }
     if (e)
-        cli_help(e->command, e->subs, path);
+        cli_help(stdout, e->command, e->subs, path);
     else
         cli_help_root(cli_commands, cli_globals);
     return 0;

@@ -151,7 +151,7 @@ static int set_value(struct parser *p, const struct cli_flag *f, const char *val
 
 static int help_asked(struct parser *p)
 {
-    cli_help(p->cmd, NULL, p->path);
+    cli_help(stdout, p->cmd, NULL, p->path);
     return 0;
 }
 

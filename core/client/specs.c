@@ -146,7 +146,9 @@ int spec_expose(const char *value, struct json_object *exposed, struct dray_err 
         return dray_fail(err, DRAY_E_INVAL, "invalid port format for --expose: %s", value);
     if (!parse_range(value, len, &r))
         return dray_fail(err, DRAY_E_INVAL,
-                         "invalid range format for --expose: %s, error: invalid port", value);
+                         "invalid range format for --expose: %s, error: strconv.ParseUint: parsing "
+                         "\"%.*s\": invalid syntax",
+                         value, (int)len, value);
     for (long p = r.first; p <= r.last; p++) {
         char key[40];
         (void)snprintf(key, sizeof key, "%ld/%.20s", p, proto);
@@ -309,7 +311,7 @@ int spec_security(const char *value, char **out, struct dray_err *err)
 {
     size_t n = strcspn(value, "=:");
     if (!value[n] && strcmp(value, "no-new-privileges") != 0)
-        return dray_fail(err, DRAY_E_INVAL, "invalid --security-opt: \"%s\"", value);
+        return dray_fail(err, DRAY_E_INVAL, "Invalid --security-opt: \"%s\"", value);
     const char *arg = value[n] ? value + n + 1 : "";
     if (n != 7 || memcmp(value, "seccomp", 7) != 0 || strcmp(arg, "unconfined") == 0 ||
         strcmp(arg, "builtin") == 0) {

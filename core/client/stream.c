@@ -216,6 +216,6 @@ int stream_logs(struct cli *cli, struct http_conn *c, bool framed)
         int rc = framed ? demux_feed(&d, buf, (size_t)n)
                         : dray_fs_write_all(STDOUT_FILENO, buf, (size_t)n, NULL);
         if (rc != 0)
-            return cli_fail(cli, "write: %s", strerror(errno));
+            return cli_fail(cli, "write: %s", cli_strerror(errno));
     }
 }

@@ -217,7 +217,7 @@ int table_value(struct cli *cli, const char *format, const char *type, struct js
     int rc = tmpl_exec(t, value, &env, &out, &err);
     tmpl_free(t);
     if (rc != 0)
-        return cli_fail(cli, "%s", err.text);
+        return cli_fail(cli, "template parsing error: %s", err.text);
     (void)printf("%s\n", out.data ? out.data : "");
     return 0;
 }

@@ -90,9 +90,10 @@ static int parse_fields(struct reader *r, struct tmpl_operand *o)
     size_t n = 0;
     while (*r->p == '.' && word_char(r->p[1])) {
         size_t len = word_len(++r->p);
-        const char **v = grown(r, o->fields, n ? n + 1 : 1, sizeof *v);
+        const char **v = arena(r, (n + 2) * sizeof *v);
+        if (n)
+            memcpy(v, o->fields, n * sizeof *v);
         v[n++] = keep(r, r->p, len);
-        v[n] = NULL;
         o->fields = v;
         r->p += len;
     }
