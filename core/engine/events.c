@@ -242,6 +242,16 @@ int dray_events_fd(const struct dray_event_reader *r)
     return r->fd;
 }
 
+size_t dray_events_readers(struct dray_events *ev)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&ev->lock);
+    for (const struct dray_event_reader *r = ev->readers; r; r = r->next)
+        n++;
+    pthread_mutex_unlock(&ev->lock);
+    return n;
+}
+
 void dray_events_unsubscribe(struct dray_event_reader *r)
 {
     if (!r)

@@ -26,12 +26,14 @@ int dray_events_subscribe(struct dray_events *ev, int64_t since_ns, struct dray_
                           struct dray_err *err);
 /**
  * The next event as a new reference to an immutable object in the shape of GET /events. Waits until
- * deadline_ns (CLOCK_MONOTONIC; 0: no end): DRAY_E_TIMEOUT. History exhausted and nowait: TIMEOUT at
- * once when deadline_ns is 1. DRAY_E_CANCELED when the bus closes.
+ * deadline_ns (CLOCK_MONOTONIC; 0: no end): DRAY_E_TIMEOUT. History exhausted and nowait: TIMEOUT
+ * at once when deadline_ns is 1. DRAY_E_CANCELED when the bus closes.
  */
 int dray_events_next(struct dray_event_reader *r, int64_t deadline_ns, struct json_object **out);
 /** Readable when dray_events_next() would not wait; for poll() together with a client socket. */
 int dray_events_fd(const struct dray_event_reader *r);
 void dray_events_unsubscribe(struct dray_event_reader *r);
+/** How many readers there are. */
+size_t dray_events_readers(struct dray_events *ev);
 
 #endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* info.c - GET /info. */
+#include "api/system.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "engine/containers.h"
+#include "engine/engine.h"
+#include "engine/events.h"
+#include "engine/images.h"
+
+#include <dray/storage.h>
+
+#ifndef DRAY_VERSION
+#define DRAY_VERSION "0.0.0"
+#endif
+
+/* One line of a storage driver's status: ["Backing Filesystem", "extfs"]. */
+static int32_t take_status(void *ctx, const struct dray_record *rec)
+{
+    if (rec->type != DRAY_REC_STATUS)
+        return 0;
+    struct json_object *pair = json_object_new_array();
+    json_object_array_add(pair, json_object_new_string(dray_kvs_get(rec->fields, "key", "")));
+    json_object_array_add(pair, json_object_new_string(dray_kvs_get(rec->fields, "value", "")));
+    json_object_array_add(ctx, pair);
+    return 0;
+}
+
+static struct json_object *driver_status(struct dray_driver *d)
+{
+    struct json_object *list = json_object_new_array();
+    if (!dray_driver_has(d, "status") || dray_driver_suspect(d))
+        return list;
+    struct dray_call_scope s = {0};
+    dray_call_emit_to(&s, take_status, list);
+    if (dray_call_enter(&s, d, DRAY_CLASS_QUICK, -1, NULL) == 0)
+        (void)((const struct dray_storage_ops *)s.ops)->status(s.self, &s.call, NULL);
+    dray_call_leave(&s);
+    return list;
+}
+
+static struct json_object *names_of(struct dray_engine *e, uint32_t kind)
+{
+    struct json_object *list = json_object_new_array();
+    struct dray_driver *d = NULL;
+    for (size_t i = 0; (d = dray_drivers_at(e->drivers, kind, i)) != NULL; i++)
+        json_object_array_add(list, json_object_new_string(dray_driver_name(d)));
+    return list;
+}
+
+static struct json_object *plugins(struct dray_engine *e)
+{
+    struct json_object *o = json_object_new_object();
+    dray_json_add(o, "Volume", names_of(e, DRAY_KIND_VOLUME));
+    dray_json_add(o, "Network", names_of(e, DRAY_KIND_NETWORK));
+    struct json_object *authz = names_of(e, DRAY_KIND_AUTHZ);
+    if (dray_json_len(authz) == 0) {
+        json_object_put(authz);
+        authz = NULL;
+    }
+    dray_json_add(o, "Authorization", authz);
+    dray_json_add(o, "Log", names_of(e, DRAY_KIND_LOG));
+    return o;
+}
+
+static struct json_object *runtimes(struct dray_engine *e)
+{
+    struct json_object *o = json_object_new_object();
+    struct dray_driver *d = NULL;
+    for (size_t i = 0; (d = dray_drivers_at(e->drivers, DRAY_KIND_RUNTIME, i)) != NULL; i++) {
+        struct json_object *r = json_object_new_object();
+        dray_json_add_str(r, "path", dray_driver_name(d));
+        dray_json_add(o, dray_driver_name(d), r);
+    }
+    if (e->config->runtimes) {
+        json_object_object_foreach(e->config->runtimes, name, value)
+            dray_json_add(o, name, dray_json_copy(value));
+    }
+    return o;
+}
+
+static struct json_object *index_config(const char *name, const struct dray_strlist *mirrors,
+                                        bool secure)
+{
+    static const struct dray_strlist none = {0};
+    struct json_object *o = json_object_new_object();
+    dray_json_add_str(o, "Name", name);
+    dray_json_add(o, "Mirrors", dray_json_strs(mirrors ? mirrors : &none));
+    dray_json_add_bool(o, "Secure", secure);
+    dray_json_add_bool(o, "Official", mirrors != NULL);
+    return o;
+}
+
+static struct json_object *registry_config(const struct dray_config *c)
+{
+    struct json_object *o = json_object_new_object();
+    struct json_object *cidrs = json_object_new_array();
+    struct json_object *indexes = json_object_new_object();
+    json_object_array_add(cidrs, json_object_new_string("::1/128"));
+    json_object_array_add(cidrs, json_object_new_string("127.0.0.0/8"));
+    dray_json_add(indexes, "docker.io", index_config("docker.io", &c->registry_mirrors, true));
+    for (size_t i = 0; i < c->insecure_registries.n; i++) {
+        const char *r = c->insecure_registries.v[i];
+        if (strchr(r, '/'))
+            json_object_array_add(cidrs, json_object_new_string(r));
+        else
+            dray_json_add(indexes, r, index_config(r, NULL, false));
+    }
+    dray_json_add(o, "AllowNondistributableArtifactsCIDRs", NULL);
+    dray_json_add(o, "AllowNondistributableArtifactsHostnames", NULL);
+    dray_json_add(o, "InsecureRegistryCIDRs", cidrs);
+    dray_json_add(o, "IndexConfigs", indexes);
+    dray_json_add(o, "Mirrors", dray_json_strs(&c->registry_mirrors));
+    return o;
+}
+
+static struct json_object *no_swarm(void)
+{
+    struct json_object *o = json_object_new_object();
+    dray_json_add_str(o, "NodeID", "");
+    dray_json_add_str(o, "NodeAddr", "");
+    dray_json_add_str(o, "LocalNodeState", "inactive");
+    dray_json_add_bool(o, "ControlAvailable", false);
+    dray_json_add_str(o, "Error", "");
+    dray_json_add(o, "RemoteManagers", NULL);
+    return o;
+}
+
+/* The commits of programs that Docker is made of; here they are one. */
+static struct json_object *no_commit(void)
+{
+    struct json_object *o = json_object_new_object();
+    dray_json_add_str(o, "ID", "");
+    dray_json_add_str(o, "Expected", "");
+    return o;
+}
+
+static struct json_object *address_pools(const struct dray_config *c)
+{
+    struct json_object *list = json_object_new_array();
+    for (size_t i = 0; i < c->default_address_pools.n; i++) {
+        const char *text = c->default_address_pools.v[i];
+        const char *colon = strrchr(text, ':');
+        struct json_object *p = json_object_new_object();
+        dray_json_addf(p, "Base", "%.*s", (int)(colon ? colon - text : (long)strlen(text)), text);
+        dray_json_add_int(p, "Size", colon ? strtol(colon + 1, NULL, 10) : 0);
+        json_object_array_add(list, p);
+    }
+    return list;
+}
+
+static void add_counts(struct json_object *o, struct dray_engine *e)
+{
+    struct dray_container_counts n = {0};
+    dray_containers_counts(e->containers, &n);
+    dray_json_add_int(o, "Containers", (int64_t)n.total);
+    dray_json_add_int(o, "ContainersRunning", (int64_t)n.running);
+    dray_json_add_int(o, "ContainersPaused", (int64_t)n.paused);
+    dray_json_add_int(o, "ContainersStopped", (int64_t)n.stopped);
+    dray_json_add_int(o, "Images", (int64_t)dray_images_count(e->images));
+    dray_json_add_int(o, "NFd", dray_machine_count("fd"));
+    dray_json_add_int(o, "NGoroutines", dray_machine_count("task"));
+    dray_json_add_int(o, "NEventsListener", (int64_t)dray_events_readers(e->events));
+}
+
+static void add_config(struct json_object *o, const struct dray_config *c)
+{
+    dray_json_add_str(o, "LoggingDriver", c->log_driver);
+    dray_json_add_bool(o, "Debug", c->debug);
+    dray_json_add_str(o, "DockerRootDir", c->data_root);
+    dray_json_add_str(o, "HttpProxy", c->http_proxy ? c->http_proxy : "");
+    dray_json_add_str(o, "HttpsProxy", c->https_proxy ? c->https_proxy : "");
+    dray_json_add_str(o, "NoProxy", c->no_proxy ? c->no_proxy : "");
+    dray_json_add(o, "Labels", dray_json_strs(&c->labels));
+    dray_json_add_bool(o, "ExperimentalBuild", c->experimental);
+    dray_json_add_str(o, "DefaultRuntime", c->default_runtime);
+    dray_json_add_str(o, "InitBinary", c->init_path ? c->init_path : "");
+    dray_json_add(o, "RegistryConfig", registry_config(c));
+    if (c->default_address_pools.n)
+        dray_json_add(o, "DefaultAddressPools", address_pools(c));
+}
+
+/* Where the API is open to the world, clients shall see it in red. */
+static void add_host_warnings(struct json_object *warnings, const struct dray_config *c)
+{
+    struct json_object *hosts = dray_json_arr(c->raw, "hosts");
+    bool tls = dray_json_bool(c->raw, "tlsverify", false);
+    for (size_t i = 0; i < dray_json_len(hosts); i++) {
+        const char *host = json_object_get_string(json_object_array_get_idx(hosts, i));
+        if (strncmp(host, "tcp://", 6) != 0 || tls)
+            continue;
+        dray_autofree char *text = dray_strf("WARNING: API is accessible on http://%s without "
+                                             "encryption.",
+                                             host + 6);
+        if (text)
+            json_object_array_add(warnings, json_object_new_string(text));
+    }
+}
+
+int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    struct json_object *o = json_object_new_object();
+    struct json_object *warnings = json_object_new_array();
+    if (!o || !warnings)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    char now[DRAY_TIME_LEN];
+    dray_time_format(dray_clock_now(), now);
+    dray_json_add_str(o, "ID", e->id);
+    add_counts(o, e);
+    dray_json_add_str(o, "Driver", dray_driver_name(e->storage));
+    dray_json_add(o, "DriverStatus", driver_status(e->storage));
+    dray_json_add(o, "Plugins", plugins(e));
+    dray_machine_cgroup_info(o, warnings);
+    add_host_warnings(warnings, e->config);
+    dray_json_add_str(o, "SystemTime", now);
+    dray_machine_info(o);
+    add_config(o, e->config);
+    dray_json_add_str(o, "IndexServerAddress", "https://index.docker.io/v1/");
+    dray_json_add(o, "GenericResources", NULL);
+    dray_json_add_str(o, "ServerVersion", DRAY_VERSION);
+    dray_json_add(o, "Runtimes", runtimes(e));
+    dray_json_add(o, "Swarm", no_swarm());
+    dray_json_add_bool(o, "LiveRestoreEnabled", true);
+    dray_json_add_str(o, "Isolation", "");
+    dray_json_add(o, "ContainerdCommit", no_commit());
+    dray_json_add(o, "RuncCommit", no_commit());
+    dray_json_add(o, "InitCommit", no_commit());
+    dray_json_add(o, "SecurityOptions", dray_machine_security());
+    dray_json_add_str(o, "ProductLicense", "Apache-2.0");
+    dray_json_add(o, "CDISpecDirs", json_object_new_array());
+    dray_json_add(o, "Warnings", warnings);
+    return dray_http_reply_json(h, 200, o);
+}
