@@ -20,3 +20,10 @@ if(TARGET dray_engine)
             plugin-ipam-default)
     endif()
 endif()
+
+dray_unit_test(test_net_lan SOURCES test_net_lan.c LIBS ${CMAKE_DL_LIBS} Threads::Threads)
+if(TARGET test_net_lan)
+    target_compile_definitions(test_net_lan PRIVATE
+        MACVLAN_SO="$<TARGET_FILE:plugin-net-macvlan>" IPVLAN_SO="$<TARGET_FILE:plugin-net-ipvlan>")
+    add_dependencies(test_net_lan plugin-net-macvlan plugin-net-ipvlan)
+endif()
