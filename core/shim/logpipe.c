@@ -8,6 +8,8 @@
 #include "shim/logring.h"
 #include "shim/protocol.h"
 
+#include <sys/eventfd.h>
+
 #define DRAY_LOG_AREA "log"
 
 /* Longest piece of a line, as Docker's. */
@@ -15,7 +17,10 @@
 #define BATCH 256
 #define RING_DEFAULT (1 << 20)
 #define DRIVERS 2
+/* How long the last lines may take to be written before the container's end is told: by a driver
+ * that may lose lines, and by one that should not. */
 #define END_MS 2000
+#define END_BLOCKING_MS 10000
 
 /* The beginning of a line that has not ended yet. */
 struct line {
@@ -29,7 +34,8 @@ struct shim_logpipe {
     struct shim *shim;
     struct dray_driver *drivers[DRIVERS]; /* the container's, and the one that logs are read from */
     size_t n_drivers;
-    struct shim_logring *ring; /* NULL: blocking */
+    struct shim_logring *ring; /* NULL: written at once */
+    struct shim_watch room;    /* the ring has room again; -EBADF when lines may be dropped */
     struct line lines[2];
     uint64_t failures;
 };
@@ -161,7 +167,12 @@ void shim_logpipe_finish(struct shim_logpipe *l)
         release(line);
     }
     if (l->ring)
-        (void)shim_logring_drain(l->ring, END_MS);
+        (void)shim_logring_drain(l->ring, l->room.fd >= 0 ? END_BLOCKING_MS : END_MS);
+}
+
+bool shim_logpipe_full(struct shim_logpipe *l)
+{
+    return l->ring && shim_logring_full(l->ring);
 }
 
 /* Opening. */
@@ -242,6 +253,36 @@ static int open_all(struct shim_logpipe *l, struct json_object *log, struct dray
     return open_driver(l, cache, &f.info, err);
 }
 
+static void on_room(struct shim_watch *w, uint32_t events)
+{
+    (void)events;
+    eventfd_t n;
+    (void)eventfd_read(w->fd, &n);
+    shim_proc_update(&SHIM_OWNER(w, struct shim_logpipe, room)->shim->init);
+}
+
+/* Lines go through a ring when they may be dropped, or when a driver may hang: then the container
+ * waits for it, but not the shim. */
+static int make_ring(struct shim_logpipe *l, struct json_object *log, struct dray_err *err)
+{
+    bool drops = strcmp(dray_json_str(log, "mode", ""), "non-blocking") == 0;
+    bool local = true;
+    for (size_t i = 0; i < l->n_drivers; i++)
+        local = local && (dray_driver_features(l->drivers[i]) & DRAY_LOG_F_LOCAL);
+    if (local && !drops)
+        return 0;
+    int64_t max = drops ? dray_json_int(log, "max_buffer", RING_DEFAULT) : RING_DEFAULT;
+    if (!drops) {
+        l->room.fn = on_room;
+        l->room.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (l->room.fd < 0)
+            return dray_fail_errno(err, "eventfd");
+        shim_loop_set(&l->shim->loop, &l->room, EPOLLIN);
+    }
+    return shim_logring_new(max > 0 ? (size_t)max : RING_DEFAULT, l->room.fd, write_all, l,
+                            &l->ring, err);
+}
+
 int shim_logpipe_open(struct shim *s, struct json_object *log, struct shim_logpipe **out,
                       struct dray_err *err)
 {
@@ -252,11 +293,10 @@ int shim_logpipe_open(struct shim *s, struct json_object *log, struct shim_logpi
     if (!l)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     l->shim = s;
+    l->room.fd = -EBADF;
     int rc = open_all(l, log, err);
-    if (!rc && strcmp(dray_json_str(log, "mode", ""), "non-blocking") == 0) {
-        int64_t max = dray_json_int(log, "max_buffer", RING_DEFAULT);
-        rc = shim_logring_new(max > 0 ? (size_t)max : RING_DEFAULT, write_all, l, &l->ring, err);
-    }
+    if (!rc)
+        rc = make_ring(l, log, err);
     if (rc)
         shim_logpipe_close(l);
     else
@@ -283,6 +323,7 @@ void shim_logpipe_close(struct shim_logpipe *l)
     bool hangs = l->ring && !shim_logring_drain(l->ring, END_MS);
     if (hangs)
         return; /* its thread still uses all this; the shim ends soon */
+    shim_loop_close(&l->shim->loop, &l->room);
     shim_logring_free(l->ring);
     for (size_t i = 0; i < l->n_drivers; i++) {
         struct dray_err err = {0};

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/queue.h>
 
 /* Memory that a record costs besides its bytes; it counts, so that empty lines cannot fill it. */
@@ -21,12 +22,13 @@ struct batch {
 };
 
 struct shim_logring {
-    pthread_mutex_t lock; /* guards: all below but fn and ctx. order: leaf */
+    pthread_mutex_t lock; /* guards: all below but wake_fd, fn and ctx. order: leaf */
     pthread_cond_t changed;
     STAILQ_HEAD(, batch) queue;
     size_t max, used;
     uint64_t dropped;
     bool writing, end;
+    int wake_fd;
     pthread_t thread;
     shim_logring_fn fn;
     void *ctx;
@@ -50,7 +52,10 @@ static void *writer(void *arg)
         r->fn(r->ctx, b->records, b->n);
         pthread_mutex_lock(&r->lock);
         r->writing = false;
+        bool was_full = r->used >= r->max;
         r->used -= b->bytes;
+        if (was_full && r->used < r->max && r->wake_fd >= 0)
+            (void)eventfd_write(r->wake_fd, 1);
         free(b);
         pthread_cond_broadcast(&r->changed);
     }
@@ -72,13 +77,13 @@ static int start(struct shim_logring *r)
     return rc;
 }
 
-int shim_logring_new(size_t max, shim_logring_fn fn, void *ctx, struct shim_logring **out,
-                     struct dray_err *err)
+int shim_logring_new(size_t max, int wake_fd, shim_logring_fn fn, void *ctx,
+                     struct shim_logring **out, struct dray_err *err)
 {
     struct shim_logring *r = calloc(1, sizeof *r);
     if (!r)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    *r = (struct shim_logring){.max = max, .fn = fn, .ctx = ctx};
+    *r = (struct shim_logring){.max = max, .wake_fd = wake_fd, .fn = fn, .ctx = ctx};
     pthread_mutex_init(&r->lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -123,11 +128,22 @@ static struct batch *copy(const struct dray_log_record *records, size_t n, size_
     return b;
 }
 
+bool shim_logring_full(struct shim_logring *r)
+{
+    if (r->wake_fd < 0)
+        return false;
+    pthread_mutex_lock(&r->lock);
+    bool full = r->used >= r->max;
+    pthread_mutex_unlock(&r->lock);
+    return full;
+}
+
 void shim_logring_add(struct shim_logring *r, const struct dray_log_record *records, size_t n)
 {
     pthread_mutex_lock(&r->lock);
     size_t bytes = 0;
-    size_t fit = fitting(records, n, r->max > r->used ? r->max - r->used : 0, &bytes);
+    size_t room = r->wake_fd >= 0 ? SIZE_MAX : r->max > r->used ? r->max - r->used : 0;
+    size_t fit = fitting(records, n, room, &bytes);
     if (fit == 0 && r->used == 0) { /* a line larger than the ring */
         fit = 1;
         bytes = records[0].len;

@@ -56,10 +56,15 @@ static int op_exec(struct request *r, struct dray_err *err)
 
 static int op_resize(struct request *r, struct dray_err *err)
 {
-    struct shim_proc *p = target(r, err);
-    return p ? shim_proc_resize(p, (uint16_t)dray_json_int(r->msg->body, "rows", 0),
-                                (uint16_t)dray_json_int(r->msg->body, "cols", 0), err)
-             : DRAY_E_NOTFOUND;
+    struct json_object *body = r->msg->body;
+    uint16_t rows = (uint16_t)dray_json_int(body, "rows", 0);
+    uint16_t cols = (uint16_t)dray_json_int(body, "cols", 0);
+    const char *id = dray_json_str(body, "exec", NULL);
+    struct shim_proc *p = id ? shim_exec_find(r->shim, id) : &r->shim->init;
+    if (p)
+        return shim_proc_resize(p, rows, cols, err);
+    shim_exec_size(r->shim, id, rows, cols);
+    return 0;
 }
 
 static int op_signal(struct request *r, struct dray_err *err)

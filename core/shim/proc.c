@@ -31,8 +31,11 @@ static bool stalls(const struct shim_session *s, const struct shim_source *src)
 
 static bool stalled(const struct shim_source *src)
 {
+    const struct shim_proc *p = src->proc;
     struct shim_session *s;
-    LIST_FOREACH(s, &src->proc->shim->sessions, link)
+    if (!p->id && p->shim->log && shim_logpipe_full(p->shim->log))
+        return true;
+    LIST_FOREACH(s, &p->shim->sessions, link)
     if (stalls(s, src))
         return true;
     return false;

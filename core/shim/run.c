@@ -236,6 +236,25 @@ struct shim_proc *shim_exec_find(struct shim *s, const char *id)
     return NULL;
 }
 
+void shim_exec_size(struct shim *s, const char *id, uint16_t rows, uint16_t cols)
+{
+    struct shim_size *size = &s->sizes[s->n_sizes++ % SHIM_SIZES]; /* the oldest is forgotten */
+    free(size->exec);
+    *size = (struct shim_size){.exec = strdup(id), .rows = rows, .cols = cols};
+}
+
+static void recall_size(struct shim_proc *p)
+{
+    for (size_t i = 0; i < SHIM_SIZES; i++) {
+        struct shim_size *size = &p->shim->sizes[i];
+        if (!size->exec || strcmp(size->exec, p->id) != 0)
+            continue;
+        p->rows = size->rows;
+        p->cols = size->cols;
+        free(dray_steal(size->exec));
+    }
+}
+
 static void exec_free(struct shim_proc *p)
 {
     LIST_REMOVE(p, link);
@@ -250,6 +269,7 @@ static int make_exec(struct shim_proc *p, struct dray_sockmsg *msg, struct dray_
     __attribute__((cleanup(shim_ends_cleanup))) struct shim_ends ends = NO_ENDS;
     DRAY_AUTO(dray_proc) made = NO_PROC;
     bool attached = msg->n_fds >= 2;
+    recall_size(p);
     read_proc_fields(p, body);
     p->open_stdin = p->open_stdin && attached;
     int rc = p->terminal

@@ -191,6 +191,8 @@ static void leave(struct shim *s)
     dray_cleanup_fd(&s->dirfd);
     if (s->buffer)
         (void)munmap(s->buffer, SHIM_BUFFER);
+    for (size_t i = 0; i < SHIM_SIZES; i++)
+        free(s->sizes[i].exec);
     free(s->exit_path);
     free(s->id);
 }

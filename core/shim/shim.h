@@ -77,6 +77,13 @@ struct shim_conn {
     bool dead;
 };
 
+/** A terminal's size that came before its exec. */
+struct shim_size {
+    char *exec;
+    uint16_t rows, cols;
+};
+#define SHIM_SIZES 8
+
 struct shim {
     struct shim_loop loop;
     struct dray_drivers *drivers;
@@ -100,6 +107,8 @@ struct shim {
     LIST_HEAD(, shim_proc) execs;
     LIST_HEAD(, shim_session) sessions;
     LIST_HEAD(, shim_conn) conns;
+    struct shim_size sizes[SHIM_SIZES]; /* of terminals of execs that are still to come */
+    unsigned n_sizes;
     char *buffer; /* SHIM_BUFFER bytes, see shim_buffer() */
     bool untidy;  /* memory was used since the shim was last idle */
 };
@@ -190,6 +199,8 @@ void shim_request(struct shim_conn *c, struct dray_sockmsg *msg);
 int shim_run(struct shim *s, struct json_object *body, struct dray_err *err);
 int shim_exec(struct shim *s, struct dray_sockmsg *msg, int *pid_out, struct dray_err *err);
 struct shim_proc *shim_exec_find(struct shim *s, const char *id);
+/** Keep the size of an exec's terminal until the exec comes. */
+void shim_exec_size(struct shim *s, const char *id, uint16_t rows, uint16_t cols);
 /** A child has ended; others than the container's process and execs are of no interest. */
 void shim_exited(struct shim *s, int pid, int status);
 /** The container's process has ended: tell everybody and drop the container. */
@@ -204,6 +215,8 @@ int shim_logpipe_open(struct shim *s, struct json_object *log, struct shim_logpi
                       struct dray_err *err);
 /** Output of a stream: split into lines and written. */
 void shim_logpipe_feed(struct shim_logpipe *l, uint8_t stream, const char *data, size_t n);
+/** Must the container wait until earlier lines are written? */
+bool shim_logpipe_full(struct shim_logpipe *l);
 /** Write what is left of unfinished lines, and wait for it. */
 void shim_logpipe_finish(struct shim_logpipe *l);
 void shim_logpipe_close(struct shim_logpipe *l);

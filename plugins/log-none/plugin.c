@@ -58,7 +58,7 @@ static void plugin_close(struct dray_self *self)
 }
 
 static const struct dray_log_ops ops = {
-    .head = DRAY_TABLE(struct dray_log_ops, 0),
+    .head = DRAY_TABLE(struct dray_log_ops, DRAY_LOG_F_LOCAL),
     .open = log_open,
     .write = log_write,
     .close = log_close,

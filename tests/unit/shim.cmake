@@ -1,18 +1,23 @@
 # Tests of core/shim and of the log drivers.
 if(DRAY_TESTS)
     set(SHIM_TEST_PLUGINS ${CMAKE_CURRENT_BINARY_DIR}/shim-plugins)
-    add_library(test-host-runtime MODULE plugins/host_runtime.c)
-    target_link_libraries(test-host-runtime PRIVATE dray_base)
-    target_link_options(test-host-runtime PRIVATE -Wl,-z,nodelete -Wl,--exclude-libs,ALL)
-    set_target_properties(test-host-runtime PROPERTIES PREFIX "" OUTPUT_NAME runtime-test-host
-        LIBRARY_OUTPUT_DIRECTORY ${SHIM_TEST_PLUGINS})
+    function(shim_test_plugin target file name)
+        add_library(${target} MODULE plugins/${file})
+        target_link_libraries(${target} PRIVATE dray_base)
+        target_link_options(${target} PRIVATE -Wl,-z,nodelete -Wl,--exclude-libs,ALL)
+        set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
+            LIBRARY_OUTPUT_DIRECTORY ${SHIM_TEST_PLUGINS})
+    endfunction()
+    shim_test_plugin(test-host-runtime host_runtime.c runtime-test-host)
+    shim_test_plugin(test-slow-log slow_log.c log-test-slow)
 
     dray_unit_test(test_shim_detach SOURCES test_shim_detach.c ${CMAKE_SOURCE_DIR}/core/shim/detach.c)
 
     dray_unit_test(test_shim SOURCES test_shim.c shim_harness.c LIBS dray_base)
     target_compile_definitions(test_shim PRIVATE SHIM_PROGRAM="$<TARGET_FILE:dray-shim>"
         SHIM_TEST_PLUGINS="${SHIM_TEST_PLUGINS}" STAGE_PLUGINS="${DRAY_STAGE}/${DRAY_PLUGIN_DIR}")
-    add_dependencies(test_shim dray-shim test-host-runtime plugin-log-json-file)
+    add_dependencies(test_shim dray-shim test-host-runtime test-slow-log plugin-log-json-file
+        plugin-log-local)
 
     foreach(driver json-file local)
         string(REPLACE "-" "_" test test_log_${driver})

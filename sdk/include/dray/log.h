@@ -16,6 +16,9 @@ extern "C" {
 
 /** read() works. */
 #define DRAY_LOG_F_READ UINT64_C(1)
+/** write() waits for nothing but files of this machine. Others are called from a thread of their
+ *  own, so that a peer that hangs is felt by the container's output alone. */
+#define DRAY_LOG_F_LOCAL UINT64_C(2)
 
 #define DRAY_LOG_STDOUT 1u
 #define DRAY_LOG_STDERR 2u
