@@ -219,6 +219,7 @@ static int probe_and_open(struct dray_instance *in)
     const struct dray_plugin *desc = &in->file->desc;
     struct dray_err said = {0};
     int rc = desc->probe ? desc->probe(&in->host, &said) : 0;
+    in->unfit = rc != 0;
     if (rc)
         return refuse_answer(in, "it cannot work on this machine", rc, &said,
                              "mend that, or disable the plugin in the configuration");

@@ -47,7 +47,11 @@ static struct dray_instance *new_instance(struct dray_drivers *r, const char *na
 static int refuse(struct dray_instance *in)
 {
     in->state = DRAY_INSTANCE_REFUSED;
-    dray_error("plugin %s refused: %s", in->path ? in->path : in->name, in->refusal.text);
+    /* Nobody asked for a driver that only lies in the folder: that it has no use here is no error.
+     */
+    uint32_t level = in->unfit && !in->named ? DRAY_LOG_INFO : DRAY_LOG_ERROR;
+    dray_log_line(level, DRAY_LOG_AREA, "plugin %s refused: %s", in->path ? in->path : in->name,
+                  in->refusal.text);
     const struct dray_drivers_config *c = &in->registry->config;
     if (c->on_event)
         c->on_event(c->ctx, in->name, "refuse");

@@ -55,6 +55,7 @@ struct dray_instance {
     struct dray_err refusal;
     bool named; /**< by the config */
     bool required;
+    bool unfit; /**< probe() said that it cannot work on this machine */
 
     pthread_mutex_t
         lock;            /**< guards what follows. order: before none, nothing is called under it */

@@ -93,10 +93,13 @@ EOC
     run docker info
     [[ $output == *"Volume:"*ram* ]]
     [[ $output == *"Network:"*ptp* ]]
-    busybox_import
+    api GET /plugins/loaded >"$T/plugins.json"
+    grep -q '"Name":"ram","Plugin":"ram","Kinds":\["volume"\],"Version":"1.0.0","ABI":"0.1"' "$T/plugins.json"
+    grep -q '"Options":{"max-size":"8m"}' "$T/plugins.json"
 }
 
 @test "a container writes to a volume of the ram driver" {
+    busybox_import
     docker volume create -d ram -o size=1m scratch
     run docker run --rm -v scratch:/s busybox sh -c 'df -k /s | tail -n1; grep " /s " /proc/mounts'
     echo "$output"
@@ -148,8 +151,9 @@ EOC
     chmod 777 "$T/plugins/volume-ram.so"
     daemon_start
     grep -q 'plugin .*/volume-ram.so refused: the file may be changed by others (mode 0777)' "$T/drayd.log"
-    run docker volume create -d ram v
+    run docker volume create -d ram refused
     [ "$status" -ne 0 ]
+    echo "$output"
     [[ $output == *ram* ]]
     docker network create -d ptp --subnet 10.219.78.0/24 wires2
     docker network rm wires2
