@@ -19,6 +19,7 @@
 struct dray_engine;
 struct dray_filters;
 struct dray_images;
+struct img_layer;
 struct json_object;
 
 int dray_images_open(struct dray_engine *e, struct dray_images **out, struct dray_err *err);
@@ -33,6 +34,9 @@ struct dray_image {
     char *top_layer;            /* storage layer id to use as parent, "" for an empty image */
     char *storage;              /* storage driver that holds it */
     char *manifest;             /* digest of its manifest, or NULL */
+
+    struct dray_images *images; /* private */
+    struct img_layer *pin;      /* private: keeps the layers until the release */
 };
 
 /** Find by id, unique id prefix, or reference, and load. NOTFOUND: "No such image: X". */
@@ -94,5 +98,21 @@ int dray_image_config_change(struct json_object *config, const char *instruction
 
 /** Number of images, for info. */
 uint64_t dray_images_count(struct dray_images *im);
+/** Point a name ("repo[:tag]") to an image, which is named by id or reference. Emits "tag". */
+int dray_images_tag(struct dray_images *im, const char *image, const char *name,
+                    struct dray_err *err);
+
+struct dray_import_req {
+    int fd;               /* the tar, plain or compressed; read to its end */
+    const char *repo;     /* "name[:tag]" for it, or NULL */
+    const char *message;  /* or NULL */
+    const char *platform; /* "os[/arch[/variant]]", or NULL */
+    const char *source;   /* where it came from, for the history: "-" or a URL */
+    const struct dray_strs *changes; /* Dockerfile instructions, or NULL */
+    int cancel_fd;
+};
+/** Make an image of one layer from a tar of a root file system. */
+int dray_images_import(struct dray_images *im, const struct dray_import_req *req,
+                       char id_out[DRAY_DIGEST_LEN], struct dray_err *err);
 
 #endif

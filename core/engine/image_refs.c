@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* image_refs.c - the references: names and digests that point to images, kept in references.json.
+ */
+#include "engine/image_priv.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+
+#include <stdio.h>
+
+#define REFS_FILE "references.json"
+
+static struct img_ref *find_ref(struct dray_images *im, const char *key)
+{
+    void *found = NULL;
+    return lh_table_lookup_ex(im->refs, key, &found) ? found : NULL;
+}
+
+const char *img_ref_get(struct dray_images *im, const char *key)
+{
+    struct img_ref *r = find_ref(im, key);
+    return r ? r->id : NULL;
+}
+
+static bool set_locked(struct dray_images *im, const char *key, const char *id)
+{
+    struct img_ref *r = find_ref(im, key);
+    if (!r) {
+        r = calloc(1, sizeof *r);
+        if (r)
+            r->key = strdup(key);
+        if (!r || !r->key || lh_table_insert(im->refs, r->key, r) != 0) {
+            free(r ? r->key : NULL);
+            free(r);
+            return false;
+        }
+    }
+    (void)snprintf(r->id, sizeof r->id, "%s", id);
+    return true;
+}
+
+static void drop_locked(struct dray_images *im, const char *key)
+{
+    struct img_ref *r = find_ref(im, key);
+    if (!r)
+        return;
+    (void)lh_table_delete(im->refs, r->key);
+    free(r->key);
+    free(r);
+}
+
+/* Write all references; refs_io is held, lock is not. */
+static int save(struct dray_images *im, struct dray_err *err)
+{
+    dray_autojson *doc = json_object_new_object();
+    struct json_object *all = json_object_new_object();
+    dray_json_add(doc, "references", all);
+    pthread_mutex_lock(&im->lock);
+    struct lh_entry *e;
+    lh_foreach(im->refs, e)
+    {
+        const struct img_ref *r = lh_entry_v(e);
+        dray_json_add_str(all, r->key, r->id);
+    }
+    pthread_mutex_unlock(&im->lock);
+    return dray_json_store(im->data_fd, REFS_FILE, doc, err);
+}
+
+int img_ref_set(struct dray_images *im, const char *key, const char *id, struct dray_err *err)
+{
+    char old[DRAY_DIGEST_LEN] = "";
+    pthread_mutex_lock(&im->refs_io);
+    pthread_mutex_lock(&im->lock);
+    const char *was = img_ref_get(im, key);
+    if (was)
+        (void)snprintf(old, sizeof old, "%s", was);
+    bool same = was && strcmp(was, id) == 0;
+    struct img *g = img_find(im, id);
+    bool known = g && !g->deleted;
+    bool ok = known && set_locked(im, key, id);
+    if (ok)
+        g->tagged_ns = dray_clock_now();
+    pthread_mutex_unlock(&im->lock);
+    int rc = 0;
+    if (!known)
+        rc = dray_fail(err, DRAY_E_NOTFOUND, "No such image: %s", id);
+    else if (!ok)
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    else if (!same)
+        rc = save(im, err);
+    if (rc && ok) {
+        pthread_mutex_lock(&im->lock);
+        if (old[0])
+            (void)set_locked(im, key, old);
+        else
+            drop_locked(im, key);
+        pthread_mutex_unlock(&im->lock);
+    }
+    pthread_mutex_unlock(&im->refs_io);
+    return rc;
+}
+
+int img_ref_drop(struct dray_images *im, const struct dray_strlist *keys, struct dray_err *err)
+{
+    if (keys->n == 0)
+        return 0;
+    pthread_mutex_lock(&im->refs_io);
+    pthread_mutex_lock(&im->lock);
+    for (size_t i = 0; i < keys->n; i++)
+        drop_locked(im, keys->v[i]);
+    pthread_mutex_unlock(&im->lock);
+    int rc = save(im, err);
+    pthread_mutex_unlock(&im->refs_io);
+    return rc;
+}
+
+void img_refs_of(struct dray_images *im, const char *id, struct dray_strlist *out)
+{
+    struct lh_entry *e;
+    lh_foreach(im->refs, e)
+    {
+        const struct img_ref *r = lh_entry_v(e);
+        if (strcmp(r->id, id) == 0)
+            (void)dray_strlist_add(out, r->key);
+    }
+    dray_strlist_sort(out);
+}
+
+int img_refs_load(struct dray_images *im, struct dray_err *err)
+{
+    dray_autojson *doc = NULL;
+    int rc = dray_json_load(im->data_fd, REFS_FILE, &doc, err);
+    if (rc == DRAY_E_NOTFOUND)
+        return 0;
+    if (rc)
+        return dray_err_note(err, "read the image references");
+    struct json_object *all = dray_json_obj(doc, "references");
+    if (!all)
+        return 0;
+    json_object_object_foreach(all, key, value)
+    {
+        const char *id =
+            json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+        struct img *g = img_find(im, id);
+        if (g && !g->deleted && !set_locked(im, key, id))
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    }
+    return 0;
+}
+
+void img_refs_free(struct dray_images *im)
+{
+    struct lh_entry *e;
+    lh_foreach(im->refs, e)
+    {
+        struct img_ref *r = lh_entry_v(e);
+        free(r->key);
+        free(r);
+    }
+    lh_table_free(im->refs);
+}
