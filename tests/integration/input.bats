@@ -62,18 +62,18 @@ expect() {
 }
 
 @test "states" {
-    docker create --name s busybox sleep 1000
-    expect 409 'is not running' POST /containers/s/kill
-    expect 409 'is not running' POST /containers/s/exec "${J[@]}" -d '{"Cmd":["true"]}'
-    expect 409 'is not running' POST /containers/s/pause
-    expect 304 '' POST /containers/s/stop
-    expect 204 '' POST /containers/s/start
-    expect 304 '' POST /containers/s/start
-    expect 409 'stop the container before removing or force remove' DELETE /containers/s
-    expect 400 'invalid signal' POST '/containers/s/kill?signal=SIGNOPE'
-    expect 400 'No exec command' POST /containers/s/exec "${J[@]}" -d '{}'
-    expect 400 'invalid condition' POST '/containers/s/wait?condition=never'
-    expect 204 '' DELETE '/containers/s?force=1'
+    docker create --name st busybox sleep 1000
+    expect 409 'is not running' POST /containers/st/kill
+    expect 409 'is not running' POST /containers/st/exec "${J[@]}" -d '{"Cmd":["true"]}'
+    expect 409 'is not running' POST /containers/st/pause
+    expect 304 '' POST /containers/st/stop
+    expect 204 '' POST /containers/st/start
+    expect 304 '' POST /containers/st/start
+    expect 409 'stop the container before removing or force remove' DELETE /containers/st
+    expect 400 'invalid signal' POST '/containers/st/kill?signal=SIGNOPE'
+    expect 400 'No exec command' POST /containers/st/exec "${J[@]}" -d '{}'
+    expect 400 'invalid condition' POST '/containers/st/wait?condition=never'
+    expect 204 '' DELETE '/containers/st?force=1'
 }
 
 @test "filters" {
@@ -97,7 +97,7 @@ expect() {
 
 @test "volumes and networks" {
     expect 400 '' POST /volumes/create "${J[@]}" -d '{"Name":"../x"}'
-    expect 404 '' POST /volumes/create "${J[@]}" -d '{"Name":"x","Driver":"nosuchdriver"}'
+    expect 404 '' POST /volumes/create "${J[@]}" -d '{"Name":"xx","Driver":"nosuchdriver"}'
     expect 400 '' POST /networks/create "${J[@]}" -d '{}'
     expect 403 '' DELETE /networks/bridge
     expect 409 'already exists' POST /networks/create "${J[@]}" -d '{"Name":"bridge"}'

@@ -19,18 +19,18 @@ teardown_file() { daemon_done; }
 start_all() {
     local i
     for i in $(seq $COUNT); do
-        docker run -d --name "c$i" -p "127.0.0.1:$((21000 + i)):80" busybox sh -c '
+        docker run -d --name "ct$i" -p "127.0.0.1:$((21000 + i)):80" busybox sh -c '
             echo $HOSTNAME >/index.html; httpd -p 80 -h /
             n=0; while :; do n=$((n + 1)); echo $n; usleep 20000; done' >/dev/null
     done
 }
 
-pids() { for i in $(seq $COUNT); do docker inspect -f '{{.State.Pid}}' "c$i"; done; }
+pids() { for i in $(seq $COUNT); do docker inspect -f '{{.State.Pid}}' "ct$i"; done; }
 
 answers() {
     local i
     for i in $(seq $COUNT); do
-        curl -sf --max-time 2 -o /dev/null "http://127.0.0.1:$((21000 + i))/" || { echo "port of c$i"; return 1; }
+        curl -sf --max-time 2 -o /dev/null "http://127.0.0.1:$((21000 + i))/" || { echo "port of ct$i"; return 1; }
     done
 }
 
@@ -44,7 +44,7 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
     before=$(pids)
     for round in $(seq "$ROUNDS"); do
         docker run -d --name "ends" busybox sh -c 'sleep 0.3; exit 23' >/dev/null
-        docker wait c1 >"$T/waited" 2>/dev/null &
+        docker wait ct1 >"$T/waited" 2>/dev/null &
         waiter=$!
         daemon_kill
         answers
@@ -58,14 +58,14 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
         [ "$(docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' ends)" = "exited 23" ]
         docker rm ends >/dev/null
     done
-    for i in $(seq $COUNT); do no_gap "c$i"; done
+    for i in $(seq $COUNT); do no_gap "ct$i"; done
     # They still obey.
-    docker exec c1 true
-    docker stop -t 0 $(seq -f 'c%g' $COUNT) >/dev/null
-    [ "$(docker inspect -f '{{.State.ExitCode}}' c5)" = 137 ]
-    docker start c5 >/dev/null
+    docker exec ct1 true
+    docker stop -t 0 $(seq -f 'ct%g' $COUNT) >/dev/null
+    [ "$(docker inspect -f '{{.State.ExitCode}}' ct5)" = 137 ]
+    docker start ct5 >/dev/null
     wait_until 5 curl -sf --max-time 1 -o /dev/null "http://127.0.0.1:21005/"
-    docker rm -f $(seq -f 'c%g' $COUNT) >/dev/null
+    docker rm -f $(seq -f 'ct%g' $COUNT) >/dev/null
 }
 
 @test "a container with --rm that ended meanwhile is removed" {
