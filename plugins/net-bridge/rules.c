@@ -5,7 +5,6 @@
 #include "bridge.h"
 
 #include <linux/netlink.h>
-#include <nftables/libnftables.h>
 
 /*
  * same         bridge . bridge of every network: traffic that stays on it
@@ -122,22 +121,6 @@ static int gather(struct dray_self *self, struct elems *out, struct dray_err *er
     return 0;
 }
 
-static int run_nft(const char *commands, struct dray_err *err)
-{
-    /* The context is not kept: it is needed once at start and after an accident. */
-    struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
-    if (!ctx)
-        return dray_fail(err, DRAY_E_NOMEM, "nftables: no context");
-    nft_ctx_buffer_error(ctx);
-    int rc = 0;
-    if (nft_run_cmd_from_buffer(ctx, commands)) {
-        const char *words = nft_ctx_get_error_buffer(ctx);
-        rc = dray_fail(err, DRAY_E_IO, "nftables: %.300s", words ? words : "failed");
-    }
-    nft_ctx_free(ctx);
-    return rc;
-}
-
 /* rules.lock held. */
 static int rebuild(struct dray_self *self, struct dray_err *err)
 {
@@ -154,7 +137,7 @@ static int rebuild(struct dray_self *self, struct dray_err *err)
     elems_print(out, self->table, &all);
     if (fclose(out))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    rc = run_nft(text, err);
+    rc = rules_run(text, err);
     self->rules.ready = !rc;
     if (rc)
         return rc;

@@ -39,6 +39,11 @@ int rules_check(struct dray_self *self, struct dray_err *err);
 /** Everything alive has been replayed: drop what an earlier process left in the table. */
 int rules_collect(struct dray_self *self, struct dray_err *err);
 
+/* rules_run.c */
+
+/** Carry out commands in nft's language, as one transaction. One caller at a time. */
+int rules_run(const char *commands, struct dray_err *err);
+
 /* rules_check.c */
 
 /** Does the table exist, written by this version? */
