@@ -102,6 +102,6 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
     pid=$(docker inspect -f '{{.State.Pid}}' orphan)
     kill -9 "$shim"
     wait_until 10 bash -c '[ "$(docker inspect -f "{{.State.Status}} {{.State.ExitCode}}" orphan)" = "exited 137" ]'
-    gone "$pid"
+    wait_until 5 gone "$pid"
     docker rm orphan
 }
