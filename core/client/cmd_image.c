@@ -43,8 +43,9 @@ static void add_row(struct listing *l, struct json_object *image, const char *re
     struct json_object *row = json_object_new_object();
     const char *id = dray_json_str(image, "Id", "");
     int64_t created = dray_json_int(image, "Created", 0);
-    char at[UNITS_LEN], size[UNITS_LEN];
+    char at[UNITS_LEN], size[UNITS_LEN], virtual_size[UNITS_LEN];
     units_go_time(created, at);
+    units_human_size((double)dray_json_int(image, "Size", 0), 4, virtual_size);
     units_human_size((double)dray_json_int(image, "Size", 0), 3, size);
     dray_json_add_str(row, "Containers", "N/A");
     dray_json_add_str(row, "CreatedAt", at);
@@ -56,7 +57,7 @@ static void add_row(struct listing *l, struct json_object *image, const char *re
     dray_json_add_str(row, "Size", size);
     dray_json_add_str(row, "Tag", tag);
     dray_json_add_str(row, "UniqueSize", "N/A");
-    dray_json_add_str(row, "VirtualSize", size);
+    dray_json_add_str(row, "VirtualSize", virtual_size);
     json_object_array_add(l->rows, row);
 }
 
@@ -209,6 +210,9 @@ static const struct table_field history_fields[] = {
 static const struct table_spec history_spec = {
     "*formatter.historyContext",
     "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}", history_fields};
+static const struct table_spec history_spec_dates = {
+    "*formatter.historyContext", "{{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
+    history_fields};
 
 static char *created_by(const char *text, bool trunc)
 {
@@ -255,7 +259,8 @@ int run_image_history(struct cli *cli, const struct cli_args *args)
     bool trunc = !cli_bool(args, "no-trunc"), human = cli_bool(args, "human");
     for (size_t i = 0; i < dray_json_len(list); i++)
         json_object_array_add(rows, history_row(json_object_array_get_idx(list, i), trunc, human));
-    return table_list(cli, format, &history_spec, rows) == 0 ? 0 : cli_report(cli);
+    const struct table_spec *s = human ? &history_spec : &history_spec_dates;
+    return table_list(cli, format, s, rows) == 0 ? 0 : cli_report(cli);
 }
 
 int run_image_prune(struct cli *cli, const struct cli_args *args)

@@ -74,6 +74,8 @@ static int inspect_all(struct cli *cli, const struct cli_args *args, const struc
     int rc = errors.len ? 1 : 0;
     if (!format || !*format) {
         print_array(list);
+    } else if (strcmp(format, "json") == 0) {
+        (void)printf("%s\n", dray_json_text(list));
     } else if (json_object_array_length(list) == 0) {
         (void)printf("\n");
     } else {

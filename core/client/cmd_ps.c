@@ -230,7 +230,7 @@ int run_container_ls(struct cli *cli, const struct cli_args *args)
     if (!format)
         format = dray_json_str(config_get(cli), "psFormat", NULL);
     bool size = cli_bool(args, "size") || (format && strstr(format, ".Size"));
-    bool json = format && (strcmp(format, "json") == 0 || strstr(format, "json ."));
+    bool json = format && strstr(format, "json .");
     dray_autofree char *path = list_path(args, (size || json) && !quiet);
     dray_autojson *list = NULL, *rows = json_object_new_array();
     if (format && check_format(cli, format) != 0)

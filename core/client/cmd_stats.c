@@ -178,6 +178,11 @@ static void read_one(struct watched *w)
         take_sample(w, w->text.data + from, len);
         from += len + 1;
     }
+    if (w->conn->done) {
+        take_sample(w, w->text.data + from, w->text.len - from);
+        http_close(dray_steal(w->conn));
+        return;
+    }
     memmove(w->text.data, w->text.data + from, w->text.len - from);
     w->text.len -= from;
 }
@@ -248,11 +253,13 @@ static int poll_all(struct stats *s, int timeout)
         open = open || c;
         ready = ready || (c && http_raw_pending(c));
     }
+    if (!open)
+        return 0;
     (void)poll(p, s->n, ready ? 0 : timeout);
     for (size_t i = 0; i < s->n; i++)
         if (s->v[i].conn && (p[i].revents || http_raw_pending(s->v[i].conn)))
             read_one(&s->v[i]);
-    return open ? 1 : 0;
+    return 1;
 }
 
 static int live(struct stats *s, const char *format, bool named, bool all)

@@ -160,7 +160,7 @@ static int parse_long(struct parser *p, const char *word)
     const char *eq = strchr(word, '=');
     size_t len = eq ? (size_t)(eq - word) : strlen(word);
     const struct cli_flag *f = find_flag(p->cmd, word, len, 0);
-    if (!f && len == 4 && memcmp(word, "help", 4) == 0)
+    if (len == 4 && memcmp(word, "help", 4) == 0)
         return help_asked(p);
     if (!f || len == 0) {
         (void)fprintf(stderr, "unknown flag: --%.*s", (int)len, word);

@@ -90,6 +90,7 @@ static const struct cli_flag flags_shared[] = {
     FLAG_DEF(0, "health-timeout", DURATION, "Maximum time to allow one check to run (ms|s|m|h)",
              "0s"),
     FLAG('h', "hostname", STRING, "Container host name"),
+    FLAG(0, "help", BOOL, "Print usage"),
     FLAG(0, "init", BOOL,
          "Run an init inside the container that forwards signals and reaps "
          "processes"),

@@ -149,7 +149,9 @@ static int run_rows(struct cli *cli, const struct tmpl *t, const struct table_sp
     struct tmpl_env env = {.type = spec->type};
     struct dray_err err = {0};
     for (size_t i = 0; i < json_object_array_length(rows); i++) {
-        if (tmpl_exec(t, json_object_array_get_idx(rows, i), &env, out, &err) != 0)
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        json_object_object_add(row, TMPL_HIDDEN_ROW, json_object_new_boolean(true));
+        if (tmpl_exec(t, row, &env, out, &err) != 0)
             return cli_fail(cli, "failed to execute template: %s", err.text);
         dray_buf_addc(out, '\n');
     }
@@ -187,6 +189,18 @@ static int list_by_template(struct cli *cli, const char *format, bool table,
     return 0;
 }
 
+/* As Go's json.Marshal writes it, safe inside HTML. */
+static void print_escaped(const char *json)
+{
+    for (; *json; json++) {
+        if (strchr("<>&", *json))
+            (void)printf("\\u00%02x", (unsigned)*json);
+        else
+            (void)putchar(*json);
+    }
+    (void)putchar('\n');
+}
+
 int table_list(struct cli *cli, const char *format, const struct table_spec *spec,
                struct json_object *rows)
 {
@@ -195,7 +209,7 @@ int table_list(struct cli *cli, const char *format, const struct table_spec *spe
     if (strcmp(format, "json") == 0) {
         for (size_t i = 0; i < json_object_array_length(rows); i++) {
             dray_autojson *o = table_sorted(json_object_array_get_idx(rows, i));
-            (void)printf("%s\n", dray_json_text(o));
+            print_escaped(dray_json_text(o));
         }
         return 0;
     }
@@ -213,7 +227,7 @@ int table_value(struct cli *cli, const char *format, const char *type, struct js
         format = "{{json .}}";
     if (tmpl_parse(format, &t, &err) != 0)
         return cli_fail(cli, "template parsing error: %s", err.text);
-    struct tmpl_env env = {.type = type};
+    struct tmpl_env env = {.type = type, .inspect = true};
     int rc = tmpl_exec(t, value, &env, &out, &err);
     tmpl_free(t);
     if (rc != 0)

@@ -13,11 +13,14 @@ struct tmpl;
 /** How a run treats names that are not there. */
 struct tmpl_env {
     const char *type; /**< NULL: objects are maps; else the Go type that lacks the field */
+    bool inspect;     /**< null prints as the empty value that Go has in its place */
     bool header;      /**< methods with an argument give that argument: titles of columns */
 };
 
 /** Key of the hidden object that a row's method `.Label "k"` looks into. */
 #define TMPL_HIDDEN_LABELS "\001labels"
+/** Marks an object as the row of a list: `json` gives its keys in order. */
+#define TMPL_HIDDEN_ROW "\001row"
 
 /** Parse; the error text is Go's ("template: :1: unclosed action"). */
 int tmpl_parse(const char *text, struct tmpl **out, struct dray_err *err);

@@ -19,6 +19,8 @@ struct run {
     } vars[MAX_VARS];
     size_t n_vars;
     enum { GO_ON, GO_BREAK, GO_CONTINUE } go;
+    const char *command;   /* text of the command that runs */
+    const char *last_null; /* name of the field that gave null last */
 };
 
 static struct json_object *ref(struct json_object *v)
@@ -30,6 +32,26 @@ static void unref(struct json_object *v)
 {
     if (v)
         json_object_put(v);
+}
+
+/* What Go prints for a field that is null in JSON: a nil map, pointer or else slice. */
+static const char *go_nil(const char *field)
+{
+    static const char *const maps[] = {"Labels",       "Volumes",      "Data",     "Options",
+                                       "DriverOpts",   "Sysctls",      "Tmpfs",    "StorageOpt",
+                                       "Annotations",  "Ports",        "Status",   "Containers",
+                                       "ExposedPorts", "PortBindings", "Networks", "Config"};
+    static const char *const pointers[] = {
+        "Health",     "Healthcheck", "MemorySwappiness", "PidsLimit", "OomKillDisable",
+        "IPAMConfig", "Init",        "StopTimeout",      "UsageData", "GraphDriver",
+        "SizeRw",     "SizeRootFs",  "ClusterVolume",    "Descriptor"};
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+        if (strcasecmp(maps[i], field) == 0)
+            return "map[]";
+    for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++)
+        if (strcasecmp(pointers[i], field) == 0)
+            return "<nil>";
+    return "[]";
 }
 
 __attribute__((format(printf, 3, 4))) static int bad(struct run *r, const struct tmpl_operand *o,
@@ -71,8 +93,11 @@ static int take_field(struct run *r, const struct tmpl_operand *o, const char *n
                    r->env->type                                 ? "string"
                    : json_object_is_type(from, json_type_array) ? "[]interface {}"
                                                                 : "interface {}");
-    if (member(from, name, out))
+    if (member(from, name, out)) {
+        if (!*out)
+            r->last_null = name;
         return 0;
+    }
     if (r->env->type && from == r->root)
         return bad(r, o, "can't evaluate field %s in type %s", name, r->env->type);
     return bad(r, o, "map has no entry for key \"%s\"", name);
@@ -116,7 +141,12 @@ static int walk_fields(struct run *r, const struct tmpl_operand *o, struct json_
     for (size_t i = 0; o->fields && o->fields[i]; i++) {
         if (!o->fields[i + 1] && argc > 0)
             return call_method(r, o, o->fields[i], argv, argc, out);
-        int rc = take_field(r, o, o->fields[i], v, &v);
+        struct tmpl_operand here = *o; /* errors point at the field, not at the first */
+        const char *at = o->text;
+        for (size_t k = 0; at && k <= i; k++)
+            at = strchr(at + (k > 0), '.');
+        here.col += at ? (int)(at - o->text) : 0;
+        int rc = take_field(r, &here, o->fields[i], v, &v);
         if (rc != 0)
             return rc;
     }
@@ -153,7 +183,12 @@ static int eval_operand(struct run *r, const struct tmpl_operand *o, struct json
     case OP_FUNC: {
         struct dray_err why = {0};
         rc = tmpl_func_call(o->name, argv, argc, out, &why);
-        return rc == 0 ? 0 : bad(r, o, "%s", why.text);
+        if (rc == 0)
+            return 0;
+        struct tmpl_operand whole = *o;
+        if (r->command)
+            whole.text = r->command;
+        return bad(r, &whole, "%s", why.text);
     }
     }
     return 0;
@@ -174,6 +209,7 @@ static int eval_command(struct run *r, const struct tmpl_command *c, struct json
     bool callable = c->v[0].kind == OP_FUNC || c->v[0].fields;
     if (rc == 0 && argc > 0 && !callable)
         rc = bad(r, &c->v[0], "can't give argument to non-function %s", c->v[0].text);
+    r->command = c->text;
     if (rc == 0)
         rc = eval_operand(r, &c->v[0], dot, argv, argc, out);
     for (size_t i = 0; i < argc; i++)
@@ -295,6 +331,14 @@ static int run_range(struct run *r, const struct tmpl_node *n, struct json_objec
     return rc;
 }
 
+static void print_value(struct run *r, struct json_object *v)
+{
+    if (!v && r->env->inspect && r->last_null)
+        dray_buf_adds(r->out, go_nil(r->last_null));
+    else
+        tmpl_print(r->out, v, true);
+}
+
 static int run_node(struct run *r, const struct tmpl_node *n, struct json_object *dot)
 {
     if (n->kind == NODE_TEXT) {
@@ -307,6 +351,7 @@ static int run_node(struct run *r, const struct tmpl_node *n, struct json_object
     }
     struct json_object *v = NULL;
     size_t vars = r->n_vars;
+    r->last_null = NULL;
     int rc = eval_pipe(r, n->pipe, dot, &v);
     if (rc != 0)
         return rc;
@@ -314,7 +359,7 @@ static int run_node(struct run *r, const struct tmpl_node *n, struct json_object
     if (declares && n->kind != NODE_RANGE)
         set_var(r, n->pipe->decl[0], v, n->pipe->assign);
     if (n->kind == NODE_ACTION && !declares)
-        tmpl_print(r->out, v, true);
+        print_value(r, v);
     else if (n->kind == NODE_RANGE)
         rc = run_range(r, n, dot, v);
     else if (n->kind == NODE_IF)

@@ -3,7 +3,7 @@
 #include "client/tmpl_priv.h"
 
 #include "base/json.h"
-#include "client/units.h"
+#include "client/table.h"
 
 #include <ctype.h>
 
@@ -107,7 +107,10 @@ static int f_json(struct json_object **v, size_t n, struct json_object **out, st
 {
     (void)n;
     (void)err;
-    *out = json_object_new_string(v[0] ? dray_json_text(v[0]) : "null");
+    bool row = v[0] && json_object_is_type(v[0], json_type_object) &&
+               json_object_object_get_ex(v[0], TMPL_HIDDEN_ROW, NULL);
+    dray_autojson *sorted = row ? table_sorted(v[0]) : NULL;
+    *out = json_object_new_string(!v[0] ? "null" : dray_json_text(row ? sorted : v[0]));
     return 0;
 }
 
@@ -362,6 +365,88 @@ static int f_truncate(struct json_object **v, size_t n, struct json_object **out
     return 0;
 }
 
+static int f_slice(struct json_object **v, size_t n, struct json_object **out, struct dray_err *err)
+{
+    const char *text = text_of(v[0]);
+    bool array = json_object_is_type(v[0], json_type_array);
+    size_t len = text ? strlen(text) : array ? json_object_array_length(v[0]) : 0;
+    int64_t from = n > 1 ? json_object_get_int64(v[1]) : 0;
+    int64_t to = n > 2 ? json_object_get_int64(v[2]) : (int64_t)len;
+    if (!text && !array)
+        return wrong(err, "slice");
+    if (from < 0 || to < from || to > (int64_t)len)
+        return dray_fail(err, DRAY_E_INVAL, "error calling slice: index out of range: %lld",
+                         (long long)(from < 0 || from > (int64_t)len ? from : to));
+    if (text) {
+        *out = json_object_new_string_len(text + from, (int)(to - from));
+        return 0;
+    }
+    *out = json_object_new_array();
+    for (int64_t i = from; i < to; i++)
+        json_object_array_add(*out, json_object_get(json_object_array_get_idx(v[0], (size_t)i)));
+    return 0;
+}
+
+static int f_html(struct json_object **v, size_t n, struct json_object **out, struct dray_err *err)
+{
+    (void)n;
+    (void)err;
+    static const char *const names[] = {"&lt;", "&gt;", "&amp;", "&#34;", "&#39;"};
+    DRAY_AUTO(dray_buf) plain = {0};
+    DRAY_AUTO(dray_buf) b = {0};
+    tmpl_print(&plain, v[0], false);
+    for (const char *p = plain.data ? plain.data : ""; *p; p++) {
+        static const char odd[] = "<>&\"'";
+        const char *at = strchr(odd, *p);
+        if (at)
+            dray_buf_adds(&b, names[at - odd]);
+        else
+            dray_buf_addc(&b, *p);
+    }
+    *out = new_text(&b);
+    return 0;
+}
+
+static int f_js(struct json_object **v, size_t n, struct json_object **out, struct dray_err *err)
+{
+    (void)n;
+    (void)err;
+    DRAY_AUTO(dray_buf) plain = {0};
+    DRAY_AUTO(dray_buf) b = {0};
+    tmpl_print(&plain, v[0], false);
+    for (const char *p = plain.data ? plain.data : ""; *p; p++) {
+        if (strchr("\\\"'", *p))
+            dray_buf_addf(&b, "\\%c", *p);
+        else if (strchr("<>&=", *p) || (unsigned char)*p < 32)
+            dray_buf_addf(&b, "\\u%04X", (unsigned)(unsigned char)*p);
+        else
+            dray_buf_addc(&b, *p);
+    }
+    *out = new_text(&b);
+    return 0;
+}
+
+static int f_urlquery(struct json_object **v, size_t n, struct json_object **out,
+                      struct dray_err *err)
+{
+    (void)n;
+    (void)err;
+    DRAY_AUTO(dray_buf) plain = {0};
+    DRAY_AUTO(dray_buf) b = {0};
+    tmpl_print(&plain, v[0], false);
+    for (const char *p = plain.data ? plain.data : ""; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (isalnum(c) || strchr("-_.~", c))
+            dray_buf_addc(&b, *p);
+        else if (c == ' ')
+            dray_buf_addc(&b, '+');
+        else
+            dray_buf_addf(&b, "%%%02X", (unsigned)c);
+    }
+    *out = new_text(&b);
+    return 0;
+}
+
 static int f_println(struct json_object **v, size_t n, struct json_object **out,
                      struct dray_err *err)
 {
@@ -455,13 +540,31 @@ static const struct {
     func_fn run;
     size_t min, max;
 } funcs[] = {
-    {"and", f_and, 1, 30},     {"eq", f_eq, 2, 30},         {"ge", f_ge, 2, 2},
-    {"gt", f_gt, 2, 2},        {"index", f_index, 1, 30},   {"join", f_join, 2, 2},
-    {"json", f_json, 1, 1},    {"le", f_le, 2, 2},          {"len", f_len, 1, 1},
-    {"lower", f_lower, 1, 1},  {"lt", f_lt, 2, 2},          {"ne", f_ne, 2, 2},
-    {"not", f_not, 1, 1},      {"or", f_or, 1, 30},         {"pad", f_pad, 3, 3},
-    {"print", f_print, 0, 30}, {"printf", f_printf, 1, 30}, {"println", f_println, 0, 30},
-    {"split", f_split, 2, 2},  {"title", f_title, 1, 1},    {"truncate", f_truncate, 2, 2},
+    {"and", f_and, 1, 30},
+    {"eq", f_eq, 2, 30},
+    {"ge", f_ge, 2, 2},
+    {"gt", f_gt, 2, 2},
+    {"js", f_js, 1, 1},
+    {"html", f_html, 1, 1},
+    {"slice", f_slice, 1, 3},
+    {"urlquery", f_urlquery, 1, 1},
+    {"index", f_index, 1, 30},
+    {"join", f_join, 2, 2},
+    {"json", f_json, 1, 1},
+    {"le", f_le, 2, 2},
+    {"len", f_len, 1, 1},
+    {"lower", f_lower, 1, 1},
+    {"lt", f_lt, 2, 2},
+    {"ne", f_ne, 2, 2},
+    {"not", f_not, 1, 1},
+    {"or", f_or, 1, 30},
+    {"pad", f_pad, 3, 3},
+    {"print", f_print, 0, 30},
+    {"printf", f_printf, 1, 30},
+    {"println", f_println, 0, 30},
+    {"split", f_split, 2, 2},
+    {"title", f_title, 1, 1},
+    {"truncate", f_truncate, 2, 2},
     {"upper", f_upper, 1, 1},
 };
 

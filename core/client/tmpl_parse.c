@@ -254,6 +254,8 @@ static bool command_ends(const struct reader *r)
 
 static int parse_command(struct reader *r, struct tmpl_command *c)
 {
+    skip_space(r);
+    const char *from = r->p, *last = from;
     for (;;) {
         skip_space(r);
         if (command_ends(r))
@@ -262,9 +264,11 @@ static int parse_command(struct reader *r, struct tmpl_command *c)
         int rc = parse_operand(r, &c->v[c->n++]);
         if (rc != 0)
             return rc;
+        last = r->p;
         if (!command_ends(r) && !isspace((unsigned char)*r->p))
             return bad(r, "unexpected %.1s in operand", r->p);
     }
+    c->text = keep(r, from, (size_t)(last - from));
     return c->n ? 0 : bad(r, *r->p ? "missing value for command" : "unclosed action");
 }
 

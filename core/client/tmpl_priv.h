@@ -23,6 +23,7 @@ struct tmpl_operand {
 struct tmpl_command {
     struct tmpl_operand *v;
     size_t n;
+    const char *text; /**< as written */
 };
 
 struct tmpl_pipe {
