@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec.c - runs one more process in a container. */
+#include "chan.h"
+#include "console.h"
+#include "files.h"
+#include "init.h"
+#include "namespaces.h"
+#include "state.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/** What the making of an exec holds. */
+struct work {
+    struct dray_self *self;
+    const struct dray_exec_spec *spec;
+    struct json_object *doc;
+    struct rn_arena arena;
+    struct rn_process process;
+    struct rn_state state;
+    struct rn_filter filter;
+    struct rn_cgroup cgroup;
+    int chan[2], proc, null, init, v2, pidfd;
+    pid_t pid;
+};
+
+static void work_cleanup(struct work *w)
+{
+    int fds[] = {w->chan[0], w->chan[1], w->proc, w->null, w->init, w->v2, w->pidfd};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+    rn_state_cleanup(&w->state);
+    rn_filter_cleanup(&w->filter);
+    (void)json_object_put(w->doc);
+    rn_arena_cleanup(&w->arena);
+}
+
+static int set_up(struct rn_task *t, const struct work *w, int *master, struct dray_err *err)
+{
+    int flags = (int)(w->state.namespaces & ~UINT64_C(0x80)); /* no time namespace: its offsets
+                                                                 are for children only */
+    int rc = rn_cg_join_v1(&t->cgroup, err);
+    if (rc == 0 && setns(w->init, flags) != 0)
+        rc = dray_fail_errno(err, "enter the container's namespaces");
+    if (rc == 0 && (flags & CLONE_NEWUSER) &&
+        (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0))
+        rc = dray_fail_errno(err, "become root of the user namespace");
+    if (rc == 0 && setsid() < 0)
+        rc = dray_fail_errno(err, "setsid");
+    dray_autofd int root = rc == 0 ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+    if (rc == 0 && root < 0)
+        rc = dray_fail_errno(err, "open the container's root");
+    if (rc == 0)
+        rc = rn_userdb_find(root, &t->process->user, &t->ids, err);
+    int slave = -EBADF;
+    if (rc == 0 && t->terminal)
+        rc = rn_console_open(root, t->rows, t->cols, master, &slave, err);
+    for (int i = 0; i < 3 && t->terminal; i++)
+        t->io[i] = slave;
+    return rc == 0 ? rn_task_labels(t, err) : rc;
+}
+
+static _Noreturn void exec_main(struct rn_task *t, const struct work *w)
+{
+    struct dray_err err = {.code = DRAY_E_INTERNAL};
+    int master = -EBADF;
+    (void)close(w->chan[0]);
+    rn_reset_signals();
+    /* From here on processes of the container see this one: they must not look into it. */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    int rc = set_up(t, w, &master, &err);
+    if (rc == 0 && master >= 0)
+        (void)rn_chan_send(t->chan, RN_WORD_READY, NULL, master);
+    if (rc == 0)
+        rc = rn_task_descriptors(t, &err);
+    if (rc == 0)
+        rc = rn_task_exec(t, &err);
+    rn_task_fail(t, &err);
+}
+
+static void fill_task(const struct work *w, struct rn_task *t)
+{
+    const struct dray_exec_spec *spec = w->spec;
+    const int io[3] = {spec->io.in.fd, spec->io.out.fd, spec->io.err.fd};
+    *t = (struct rn_task){
+        .self = w->self,
+        .process = &w->process,
+        .filter = &w->filter,
+        .chan = w->chan[1],
+        .proc = w->proc,
+        .terminal = spec->terminal != 0,
+        .rows = spec->rows ? spec->rows : w->process.rows,
+        .cols = spec->cols ? spec->cols : w->process.cols,
+        .cgroup = w->cgroup,
+    };
+    for (int i = 0; i < 3; i++)
+        t->io[i] = io[i] >= 0 ? io[i] : w->null;
+}
+
+/** The group that the container's first process is in now: it may have moved down, and then no
+ *  process may be put into the one above. */
+static int open_inner(const struct work *w)
+{
+    char path[64], text[4096];
+    (void)snprintf(path, sizeof path, "%d/cgroup", (int)w->state.pid);
+    if (rn_read_at(w->proc, path, text, sizeof text) <= 0)
+        return -1;
+    const char *line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+    if (!line)
+        return -1;
+    char full[PATH_MAX];
+    const char *in = line + (*line == '\n' ? 4 : 3);
+    int n = snprintf(full, sizeof full, "%s%.*s", w->self->cgroups.v2.mount, (int)strcspn(in, "\n"),
+                     in);
+    return n < 0 || (size_t)n >= sizeof full ? -1 : open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int clone_exec(struct work *w, struct dray_err *err)
+{
+    struct rn_task t;
+    fill_task(w, &t);
+    if (w->self->cgroups.v2.mount)
+        w->v2 = rn_cg_open(&w->cgroup, &w->self->cgroups.v2);
+    struct rn_clone how = {
+        .pid_ns = w->state.namespaces & CLONE_NEWPID ? w->init : -1,
+        .cgroup = w->v2,
+    };
+    int rc = rn_ns_clone(&how, &w->pid, &w->pidfd, err);
+    if (rc != 0 && errno == EBUSY && how.cgroup >= 0) {
+        (void)close(dray_steal_fd(&w->v2));
+        how.cgroup = w->v2 = open_inner(w);
+        rc = rn_ns_clone(&how, &w->pid, &w->pidfd, err);
+    }
+    if (rc != 0)
+        return rc;
+    if (w->pid == 0)
+        exec_main(&t, w);
+    (void)close(dray_steal_fd(&w->chan[1]));
+    return 0;
+}
+
+static int prepare(struct work *w, const char *id, struct dray_err *err)
+{
+    int rc = rn_state_read(w->self, id, &w->state, err);
+    if (rc == 0)
+        rc = rn_state_pidfd(&w->state, id, &w->init, err);
+    if (rc == 0)
+        rc = rn_json_parse(w->spec->process, strlen(w->spec->process), &w->doc, err);
+    if (rc == 0)
+        rc = rn_process_parse(w->doc, &w->arena, &w->process, err);
+    if (rc == 0)
+        rc = rn_seccomp_of(w->state.dir, &w->filter, err);
+    if (rc == 0)
+        rc = rn_chan_open(w->chan, err);
+    if (rc != 0)
+        return rc;
+    w->cgroup = (struct rn_cgroup){
+        .layout = &w->self->cgroups, .path = w->state.cgroup, .host = w->self->host};
+    if (rn_cg_frozen(&w->cgroup))
+        return dray_fail(err, DRAY_E_CONFLICT,
+                         "Container %s is paused, unpause the container before exec", id);
+    w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    w->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (w->proc < 0 || w->null < 0)
+        return dray_fail_errno(err, "open /proc and /dev/null");
+    return 0;
+}
+
+/** Until the exec has closed the channel, or failed. */
+static int await(struct work *w, uint64_t deadline_ns, int *terminal, struct dray_err *err)
+{
+    for (;;) {
+        enum rn_word word = RN_WORD_END;
+        struct dray_err failed = {.code = DRAY_E_INTERNAL};
+        int rc = rn_chan_recv(w->chan[0], deadline_ns, &word, &failed, terminal, err);
+        if (rc != 0 || word == RN_WORD_END)
+            return rc;
+        if (word == RN_WORD_FAILED) {
+            if (err)
+                *err = failed;
+            return failed.code;
+        }
+    }
+}
+
+int32_t rn_exec(struct dray_self *self, const struct dray_call *call, const char *id,
+                const struct dray_exec_spec *spec, struct dray_proc *out, struct dray_err *err)
+{
+    __attribute__((cleanup(work_cleanup))) struct work w = {
+        .self = self,
+        .spec = spec,
+        .state = {.dir = -EBADF},
+        .chan = {-EBADF, -EBADF},
+        .proc = -EBADF,
+        .null = -EBADF,
+        .init = -EBADF,
+        .v2 = -EBADF,
+        .pidfd = -EBADF,
+        .pid = -1,
+    };
+    int terminal = -1;
+    int rc = prepare(&w, id, err);
+    if (rc == 0)
+        rc = clone_exec(&w, err);
+    if (rc == 0)
+        rc = await(&w, call ? call->deadline_ns : 0, &terminal, err);
+    if (rc != 0) {
+        if (terminal >= 0)
+            (void)close(terminal);
+        if (w.pid > 0) {
+            (void)rn_pidfd_signal(w.pidfd, SIGKILL);
+            while (waitpid(w.pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+        }
+        return rc;
+    }
+    out->pid = w.pid;
+    out->pidfd.fd = dray_steal_fd(&w.pidfd);
+    out->terminal.fd = terminal;
+    return 0;
+}

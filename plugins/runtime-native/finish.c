@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* finish.c - the last steps of a process before its exec: identity, rights, streams. */
+#include "caps.h"
+#include "chan.h"
+#include "console.h"
+#include "files.h"
+#include "init.h"
+#include "program.h"
+#include "rlimits.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#define CHAN_FD 3
+#define CAP_SYS_ADMIN_BIT (UINT64_C(1) << 21)
+
+_Noreturn void rn_task_fail(const struct rn_task *t, const struct dray_err *err)
+{
+    (void)rn_chan_send(t->chan, RN_WORD_FAILED, err, -1);
+    _exit(err->code == DRAY_E_NOCMD ? 127 : 126);
+}
+
+static int write_label(const struct rn_task *t, const char *const *files, const char *text,
+                       const char *what, struct dray_err *err)
+{
+    for (; *files; files++) {
+        if (rn_write_at(t->proc, *files, text) == 0)
+            return 0;
+        if (errno != ENOENT && errno != EINVAL)
+            return dray_fail_errno(err, "apply %s \"%s\"", what, text);
+    }
+    return dray_fail(err, DRAY_E_NOTSUP, "this kernel cannot apply %s \"%s\"", what, text);
+}
+
+int rn_task_labels(const struct rn_task *t, struct dray_err *err)
+{
+    const struct rn_process *p = t->process;
+    int rc = 0;
+    if (p->has_oom_score && rn_read_int_at(t->proc, "self/oom_score_adj", 0) != p->oom_score &&
+        rn_writef_at(t->proc, "self/oom_score_adj", "%d", p->oom_score) != 0)
+        return dray_fail_errno(err, "write %d to oom_score_adj", p->oom_score);
+    if (p->apparmor && access("/sys/kernel/security/apparmor", F_OK) == 0) {
+        static const char *const files[] = {"self/attr/apparmor/exec", "self/attr/exec", NULL};
+        char text[300];
+        (void)snprintf(text, sizeof text, "exec %s", p->apparmor);
+        rc = write_label(t, files, text, "AppArmor profile", err);
+    }
+    if (rc == 0 && p->selinux && access("/sys/fs/selinux/enforce", F_OK) == 0) {
+        static const char *const files[] = {"self/attr/exec", NULL};
+        rc = write_label(t, files, p->selinux, "SELinux label", err);
+    }
+    return rc;
+}
+
+static void close_from(unsigned first)
+{
+    if (syscall(SYS_close_range, first, ~0u, 0) == 0)
+        return;
+    for (unsigned fd = first; fd < 65536; fd++)
+        (void)close((int)fd);
+}
+
+/** The program may open its streams anew through /proc, so they must belong to its user. */
+static void own_streams(const struct rn_task *t)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        struct stat st;
+        if (fstat(fd, &st) != 0 || st.st_uid == t->ids.uid)
+            continue;
+        bool tty = isatty(fd);
+        if ((S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || tty) &&
+            fchown(fd, t->ids.uid, tty ? (gid_t)-1 : st.st_gid) != 0)
+            continue; /* a read-only or foreign file system: the stream works all the same */
+    }
+}
+
+int rn_task_descriptors(struct rn_task *t, struct dray_err *err)
+{
+    int high[4];
+    /* Lift all four out of the way first: a source may sit where another belongs. */
+    for (int i = 0; i < 4; i++) {
+        int from = i < 3 ? t->io[i] : t->chan;
+        if (from < 0)
+            from = open("/dev/null", O_RDWR | O_CLOEXEC);
+        high[i] = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, 16);
+        if (high[i] < 0)
+            return dray_fail_errno(err, "set up descriptor %d", i);
+    }
+    for (int i = 0; i < 3; i++)
+        if (dup2(high[i], i) < 0)
+            return dray_fail_errno(err, "set up descriptor %d", i);
+    if (dup3(high[3], CHAN_FD, O_CLOEXEC) < 0)
+        return dray_fail_errno(err, "set up descriptor %d", CHAN_FD);
+    t->chan = CHAN_FD;
+    t->proc = -EBADF;
+    close_from(CHAN_FD + 1);
+    if (t->terminal) {
+        int rc = rn_console_control(0, err);
+        if (rc != 0)
+            return rc;
+    }
+    own_streams(t);
+    return 0;
+}
+
+static int take_user(const struct rn_task *t, struct dray_err *err)
+{
+    const struct rn_ids *ids = &t->ids;
+    gid_t groups[RN_MAX_GROUPS * 2];
+    for (size_t i = 0; i < ids->n_groups; i++)
+        groups[i] = ids->groups[i];
+    if (setgroups(ids->n_groups, groups) != 0 && !(errno == EPERM && ids->n_groups == 0))
+        return dray_fail_errno(err, "setgroups");
+    if (syscall(SYS_setresgid, ids->gid, ids->gid, ids->gid) != 0)
+        return dray_fail_errno(err, "setgid %u", ids->gid);
+    if (syscall(SYS_setresuid, ids->uid, ids->uid, ids->uid) != 0)
+        return dray_fail_errno(err, "setuid %u", ids->uid);
+    return 0;
+}
+
+/** The kernel's own view of where we are, which is not led astray by what is mounted. */
+static int check_cwd(struct dray_err *err)
+{
+    char where[PATH_MAX];
+    if (syscall(SYS_getcwd, where, sizeof where) > 0 && where[0] == '/')
+        return 0;
+    return dray_fail(err, DRAY_E_DENIED,
+                     "current working directory is outside of container mount namespace root -- "
+                     "possible container breakout detected");
+}
+
+static int fail_cwd(const char *cwd, struct dray_err *err)
+{
+    char buf[96];
+    const char *why = errno == ENOENT    ? "no such file or directory"
+                      : errno == ENOTDIR ? "not a directory"
+                      : errno == EACCES  ? "permission denied"
+                                         : strerror_r(errno, buf, sizeof buf);
+    return dray_fail(err, errno == EACCES ? DRAY_E_NOEXEC : DRAY_E_NOCMD,
+                     "chdir to cwd (\"%s\") set in config.json failed: %s", cwd, why);
+}
+
+/** Everything but the effective set that loading a filter may still need. */
+static int take_rights(const struct rn_task *t, uint64_t extra, struct dray_err *err)
+{
+    const struct rn_caps *c = &t->process->caps;
+    uint64_t have = rn_caps_bounding();
+    uint64_t permitted = c->permitted & have;
+    int rc =
+        prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 ? 0 : dray_fail_errno(err, "keep capabilities");
+    if (rc == 0)
+        rc = rn_caps_bound(c->bounding, err);
+    if (rc == 0)
+        rc = take_user(t, err);
+    if (rc != 0)
+        return rc;
+    if (rn_caps_set((c->effective & permitted) | extra, permitted | extra, c->inheritable & have) !=
+        0)
+        return dray_fail_errno(err, "set capabilities");
+    return rn_caps_ambient(c->ambient & permitted & c->inheritable, err);
+}
+
+static void add_home(const struct rn_task *t, char home[300])
+{
+    const struct rn_strv *env = &t->process->env;
+    for (size_t i = 0; i < env->n; i++)
+        if (strncmp(env->v[i], "HOME=", 5) == 0 && env->v[i][5])
+            return;
+    (void)snprintf(home, 300, "HOME=%s", t->ids.home);
+    env->v[env->n] = home; /* one of the free slots; NULL follows */
+}
+
+static int find_program(const struct rn_task *t, char path[PATH_MAX], struct dray_err *err)
+{
+    const struct rn_process *p = t->process;
+    int rc = rn_program_find(p->args.v[0], p->env.v, path, err);
+    return rc != 0 ? rc : rn_program_guard(path, t->self->self_dev, t->self->self_ino, err);
+}
+
+int rn_task_exec(struct rn_task *t, struct dray_err *err)
+{
+    const struct rn_process *p = t->process;
+    char path[PATH_MAX], home[300];
+    /* Without no_new_privs a filter needs CAP_SYS_ADMIN: keep it until the very end, so that the
+     * filter has to permit no more than capset and execve. */
+    bool filter = t->filter->insns != NULL;
+    uint64_t extra = filter && !p->no_new_privs ? CAP_SYS_ADMIN_BIT : 0;
+    (void)umask(p->user.umask);
+    add_home(t, home);
+    int rc = rn_rlimits_apply(p, err);
+    bool there = rc == 0 && chdir(p->cwd) == 0;
+    if (rc == 0)
+        rc = take_rights(t, extra, err);
+    if (rc == 0 && !there && chdir(p->cwd) != 0)
+        rc = fail_cwd(p->cwd, err);
+    if (rc == 0)
+        rc = check_cwd(err);
+    if (rc == 0)
+        rc = find_program(t, path, err);
+    if (rc == 0 && p->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        rc = dray_fail_errno(err, "set no_new_privs");
+    if (rc == 0 && filter)
+        rc = rn_seccomp_load(t->filter, err);
+    if (rc != 0)
+        return rc;
+    uint64_t have = rn_caps_bounding() & p->caps.permitted;
+    if (extra && rn_caps_set(p->caps.effective & have, have, p->caps.inheritable) != 0)
+        return dray_fail_errno(err, "set capabilities");
+    (void)execve(path, (char *const *)p->args.v, (char *const *)p->env.v);
+    return rn_program_fail(path, errno, err);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* namespaces.c - making and joining namespaces; making processes in them. */
+#include "namespaces.h"
+#include "files.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+int rn_pidfd_open(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int rn_pidfd_signal(int pidfd, int sig)
+{
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+int rn_ns_open(struct rn_spec *s, struct dray_err *err)
+{
+    for (size_t i = 0; i < s->n_join; i++) {
+        struct rn_join *j = &s->join[i];
+        j->fd = open(j->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (j->fd < 0)
+            return dray_fail_errno(err, "open %s namespace %s", rn_ns_name(j->flag), j->path);
+    }
+    return 0;
+}
+
+int rn_ns_join(const struct rn_spec *s, struct dray_err *err)
+{
+    /* A user namespace first: it gives the right to enter the others it owns. */
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < s->n_join; i++) {
+            const struct rn_join *j = &s->join[i];
+            if (j->flag == CLONE_NEWPID || (j->flag == CLONE_NEWUSER) != (pass == 0))
+                continue;
+            if (setns(j->fd, (int)j->flag) != 0)
+                return dray_fail_errno(err, "join %s namespace %s", rn_ns_name(j->flag), j->path);
+        }
+    return 0;
+}
+
+static int write_map(int dir, const char *file, const struct rn_idmap *v, size_t n,
+                     struct dray_err *err)
+{
+    char text[4096];
+    size_t len = 0;
+    for (size_t i = 0; i < n && len < sizeof text; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%u %u %u\n", v[i].inside,
+                                v[i].outside, v[i].count);
+    if (len >= sizeof text)
+        return dray_fail(err, DRAY_E_INVAL, "too many id mappings");
+    if (rn_write_at(dir, file, text) != 0)
+        return dray_fail_errno(err, "write %s", file);
+    return 0;
+}
+
+int rn_ns_map(const struct rn_spec *s, pid_t pid, struct dray_err *err)
+{
+    char path[32];
+    (void)snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    dray_autofd int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return dray_fail_errno(err, "open %s", path);
+    int rc = write_map(dir, "uid_map", s->uid_map, s->n_uid_map, err);
+    return rc != 0 ? rc : write_map(dir, "gid_map", s->gid_map, s->n_gid_map, err);
+}
+
+static int do_clone(const struct rn_clone *c, pid_t *pid_out, int *pidfd_out)
+{
+    int pidfd = -EBADF;
+    struct clone_args args = {
+        .flags = c->flags | CLONE_PIDFD | (c->cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+        .exit_signal = SIGCHLD,
+        .cgroup = c->cgroup >= 0 ? (uint64_t)(unsigned)c->cgroup : 0,
+    };
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid < 0)
+        return -1;
+    *pid_out = (pid_t)pid;
+    *pidfd_out = pid > 0 ? pidfd : -EBADF;
+    return 0;
+}
+
+int rn_ns_clone(const struct rn_clone *c, pid_t *pid_out, int *pidfd_out, struct dray_err *err)
+{
+    dray_autofd int own = -EBADF;
+    if (c->pid_ns >= 0) {
+        /* This changes where this thread's children live, not the thread itself. */
+        own = open("/proc/thread-self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
+        if (own < 0 || setns(c->pid_ns, CLONE_NEWPID) != 0)
+            return dray_fail_errno(err, "join the pid namespace");
+    }
+    int rc = do_clone(c, pid_out, pidfd_out);
+    int why = errno;
+    if (own >= 0 && (rc != 0 || *pid_out != 0))
+        (void)setns(own, CLONE_NEWPID);
+    errno = why;
+    if (rc == 0)
+        return 0;
+    if (why == ENOSYS)
+        return dray_fail(err, DRAY_E_NOTSUP, "the kernel lacks clone3 (Linux 5.7)");
+    if (why == ENOSPC || why == EUSERS)
+        return dray_fail(err, DRAY_E_LIMIT,
+                         "too many namespaces: see /proc/sys/user/max_*_namespaces");
+    return dray_fail_errno(err, "make a process in new namespaces");
+}
+
+void rn_reset_signals(void)
+{
+    struct sigaction dfl = {.sa_handler = SIG_DFL};
+    for (int sig = 1; sig < NSIG; sig++)
+        (void)sigaction(sig, &dfl, NULL);
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}

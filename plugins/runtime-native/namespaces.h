@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* namespaces.h - making and joining namespaces; making processes in them. */
+#ifndef RN_NAMESPACES_H
+#define RN_NAMESPACES_H
+
+#include "spec.h"
+
+#include <sys/types.h>
+
+/** Open the namespaces to be joined. */
+int rn_ns_open(struct rn_spec *s, struct dray_err *err);
+/** In the new process: enter those that were opened, but for pid. */
+int rn_ns_join(const struct rn_spec *s, struct dray_err *err);
+/** Write the maps of a process's user namespace. */
+int rn_ns_map(const struct rn_spec *s, pid_t pid, struct dray_err *err);
+
+struct rn_clone {
+    uint64_t flags; /* CLONE_NEW* */
+    int pid_ns;     /* a pid namespace (or a pidfd in one) for the child, or -1 */
+    int cgroup;     /* a cgroup v2 to be born in, or -1 */
+};
+
+/** Like fork, of the calling thread; in the child *pid_out is 0. *pidfd_out is the parent's. */
+int rn_ns_clone(const struct rn_clone *c, pid_t *pid_out, int *pidfd_out, struct dray_err *err);
+/** pidfd_open */
+int rn_pidfd_open(pid_t pid);
+/** pidfd_send_signal */
+int rn_pidfd_signal(int pidfd, int sig);
+/** In the child: forget the host's signal handlers and mask. */
+void rn_reset_signals(void);
+
+#endif

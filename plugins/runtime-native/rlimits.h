@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rlimits.h - resource limits of a process. */
+#ifndef RN_RLIMITS_H
+#define RN_RLIMITS_H
+
+#include "spec.h"
+
+/** RLIMIT_* of a name as OCI writes it, or -1. */
+int rn_rlimit_number(const char *name);
+/** Set the limits of the calling process. */
+int rn_rlimits_apply(const struct rn_process *p, struct dray_err *err);
+
+#endif
