@@ -69,8 +69,9 @@ struct dray_drivers_config {
      *  from any thread. */
     void (*on_event)(void *ctx, const char *plugin, const char *action);
     void *ctx;
-    bool insecure_files; /**< tests only: files and folders may belong to anybody */
-    bool no_watchdog;    /**< no thread of its own: overruns are noticed by later calls only */
+    uint32_t open_timeout_ms; /**< for probe() and open() of each plugin; 0: 30 s */
+    bool insecure_files;      /**< tests only: files and folders may belong to anybody */
+    bool no_watchdog;         /**< no thread of its own: overruns are noticed by later calls only */
 };
 
 /**

@@ -61,6 +61,7 @@ struct dray_instance {
         lock;            /**< guards what follows. order: before none, nothing is called under it */
     pthread_cond_t turn; /**< a call has ended or the state has changed */
     enum dray_instance_state state;
+    bool stuck;                    /**< its open() has not returned: it must stay in memory */
     struct dray_call_scope *calls; /**< under way, newest first */
     uint32_t n_calls, n_waiting, n_overdue, n_health;
     uint64_t first_deadline_ns; /**< no call is overdue before; 0 none */
@@ -113,6 +114,8 @@ void dray_calls_forgive(struct dray_instance *in);
  *  health() needs. lock is held. */
 bool dray_calls_may_ask(const struct dray_instance *in);
 void dray_arena_free(struct dray_arena_chunk *c);
+/** A thread without signals; stack 0: the default size. */
+int dray_thread_start(pthread_t *out, void *(*run)(void *), void *arg, size_t stack);
 int dray_watchdog_start(struct dray_drivers *r);
 void dray_watchdog_stop(struct dray_drivers *r);
 /** A call has begun. Cheap unless the watchdog sleeps. */

@@ -15,23 +15,18 @@
 #define HEALTH_EVERY_NS (5 * NS)
 #define STACK_SIZE ((size_t)256 << 10)
 
-static int start_thread(pthread_t *out, void *(*run)(void *), void *arg, size_t stack)
+int dray_thread_start(pthread_t *out, void *(*run)(void *), void *arg, size_t stack)
 {
     pthread_attr_t attr;
     sigset_t all, before;
     pthread_attr_init(&attr);
     if (stack)
         (void)pthread_attr_setstacksize(&attr, stack);
-    if (!out)
-        (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t t;
-    int rc = pthread_create(&t, &attr, run, arg);
+    int rc = pthread_create(out, &attr, run, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
-    if (!rc && out)
-        *out = t;
     return rc;
 }
 
@@ -83,7 +78,10 @@ static bool look_at(struct dray_instance *in, uint64_t now)
     pthread_mutex_unlock(&in->lock);
     if (suspect)
         dray_instance_tell_suspect(in);
-    if (ask && start_thread(NULL, ask_health, in, 0) != 0) {
+    pthread_t asker;
+    if (ask && dray_thread_start(&asker, ask_health, in, 0) == 0) {
+        pthread_detach(asker);
+    } else if (ask) {
         pthread_mutex_lock(&in->lock);
         in->n_health--;
         pthread_mutex_unlock(&in->lock);
@@ -146,7 +144,7 @@ int dray_watchdog_start(struct dray_drivers *r)
 {
     if (r->config.no_watchdog)
         return 0;
-    int rc = start_thread(&r->watchdog, watch, r, STACK_SIZE);
+    int rc = dray_thread_start(&r->watchdog, watch, r, STACK_SIZE);
     r->has_watchdog = rc == 0;
     return rc;
 }

@@ -496,6 +496,23 @@ static void tells_of_changes(void)
                                    "volume/specimen:disable ");
 }
 
+static void hanging_start_hangs_nobody(void)
+{
+    BENCH(b);
+    bench_add(&b, "open-hangs", "a.so");
+    bench_add(&b, "serial", "b.so");
+    b.config.open_timeout_ms = 100;
+    CU_ASSERT_EQUAL(bench_open(&b), 0);
+    CU_ASSERT_PTR_NOT_NULL(dray_drivers_find(b.drivers, DRAY_KIND_VOLUME, "serial"));
+    CU_ASSERT_PTR_NULL(dray_drivers_find(b.drivers, DRAY_KIND_VOLUME, "specimen"));
+    struct entry e = entry_at(&b, 1);
+    CU_ASSERT_STRING_EQUAL(e.state, "refused");
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.error, "its start has not ended after"));
+    /* When it comes back at last, it is closed, and the registry can be freed. */
+    const struct timespec ts = {.tv_nsec = 600000000};
+    (void)nanosleep(&ts, NULL);
+}
+
 static const struct check_case cases[] = {
     {"takes a good one", takes_a_good_one},
     {"refuses each in its own words", refuses_each_in_its_own_words},
@@ -513,6 +530,7 @@ static const struct check_case cases[] = {
     {"instance names must differ", instance_names_must_differ},
     {"loads only what is wanted", loads_only_what_is_wanted},
     {"reloads options", reloads_options},
+    {"hanging start hangs nobody", hanging_start_hangs_nobody},
     {"tells of changes", tells_of_changes},
 };
 CHECK_MAIN("loader", cases)

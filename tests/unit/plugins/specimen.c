@@ -247,6 +247,9 @@ static int32_t open_instance(const struct dray_host *host, const char *instance,
 #ifdef OPEN_FAILS
     return dray_fail(err, DRAY_E_UNAVAIL, "the server at home is down");
 #endif
+#ifdef OPEN_HANGS
+    nap(400);
+#endif
 #ifdef OPEN_FAILS_MUTE
     return -7;
 #endif
