@@ -161,6 +161,11 @@ int bridge_join(struct dray_self *self, const struct dray_call *call, const char
                 struct dray_err *err);
 int bridge_leave(struct dray_self *self, const char *ep_id, int netns, struct dray_err *err);
 
+/* conntrack.c */
+
+/** Forget the tracked flows to a UDP port of this machine, in the background. */
+void conntrack_forget_udp(struct dray_self *self, uint8_t family, uint16_t port);
+
 /* publish.c */
 
 int bridge_publish(struct dray_self *self, const struct dray_call *call, const char *ep_id,

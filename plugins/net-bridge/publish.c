@@ -5,8 +5,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#define TRIES_IN_RANGE 65536
-
 static const struct {
     const char *name;
     uint8_t number;
@@ -269,6 +267,9 @@ static int publish(struct dray_self *self, const struct dray_call *call, struct 
     DRAY_AUTO(elems) l = {0};
     elems_of(e, held, n, &l);
     rc = rules_add(self, &l, err);
+    for (size_t i = 0; !rc && !adopt && i < n; i++)
+        if (held[i].want.proto == IPPROTO_UDP)
+            conntrack_forget_udp(self, held[i].want.host.family, held[i].want.port);
     free(held);
     if (rc)
         (void)bridge_unpublish(self, e->id, NULL);

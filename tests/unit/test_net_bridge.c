@@ -333,6 +333,42 @@ static void test_udp(void)
     teardown();
 }
 
+/* One client socket that never changes its port. */
+static bool reaches(int client, int server)
+{
+    char byte;
+    return send(client, "q", 1, 0) == 1 && recv(server, &byte, 1, 0) == 1;
+}
+
+static void test_udp_moves(void)
+{
+    setup();
+    net_a();
+    int a = container(NET_A, "a1a1a1a1a1a1", "172.30.0.2/24", "");
+    int b = container(NET_A, "b2b2b2b2b2b2", "172.30.0.3/24", "");
+    int server_a = wire_serve(a, AF_INET, SOCK_DGRAM, 53);
+    int server_b = wire_serve(b, AF_INET, SOCK_DGRAM, 53);
+    struct sockaddr_storage to;
+    socklen_t len = wire_addr(MACHINE, 5353, &to);
+    int client = wire_socket(outside, AF_INET, SOCK_DGRAM);
+    CU_ASSERT_EQUAL(connect(client, (struct sockaddr *)&to, len), 0);
+    CU_ASSERT_FALSE(reaches(client, server_a)); /* before there is anything */
+    CU_ASSERT_EQUAL(publish("a1a1a1a1a1a1", "udp", "", 5353, 53), 0);
+    (void)usleep(50000);
+    (void)send(client, "q", 1, 0); /* the refusal of before is reported once */
+    CU_ASSERT_TRUE(reaches(client, server_a));
+    unpublish("a1a1a1a1a1a1");
+    CU_ASSERT_EQUAL(publish("b2b2b2b2b2b2", "udp", "", 5353, 53), 0);
+    (void)usleep(50000);
+    CU_ASSERT_TRUE(reaches(client, server_b));
+    close(client);
+    close(server_a);
+    close(server_b);
+    close(a);
+    close(b);
+    teardown();
+}
+
 static void test_host_ip(void)
 {
     setup();
@@ -717,6 +753,7 @@ static const struct check_case cases[] = {
     {"bad options", test_bad_options},
     {"tcp", test_tcp},
     {"udp", test_udp},
+    {"udp flows move", test_udp_moves},
     {"host addresses", test_host_ip},
     {"conflicts", test_conflicts},
     {"ranges and ephemeral ports", test_ranges},
