@@ -7,6 +7,8 @@
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
+#define LINKS_MAX 8
+
 int rn_openat2(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
     struct open_how how = {
@@ -143,7 +145,29 @@ int rn_write_all(int fd, const void *data, size_t n)
     return 0;
 }
 
-int rn_mkdirs_in(int root, const char *path, mode_t mode)
+static int mkdirs_in(int root, const char *path, mode_t mode, int depth);
+
+/** A link without a target: make the target, where the link leads to inside the root. */
+static int mkdirs_link(int root, int dir, const char *path, const char *name, mode_t mode,
+                       int depth)
+{
+    char to[PATH_MAX], full[PATH_MAX];
+    ssize_t n = depth < LINKS_MAX ? readlinkat(dir, name, to, sizeof to - 1) : -1;
+    if (n <= 0) {
+        errno = ENOENT;
+        return -1;
+    }
+    to[n] = '\0';
+    int prefix = *to == '/' ? 0 : (int)(name - path);
+    int len = snprintf(full, sizeof full, "%.*s%s", prefix, path, to);
+    if (len < 0 || (size_t)len >= sizeof full) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return mkdirs_in(root, full, mode, depth + 1);
+}
+
+static int mkdirs_in(int root, const char *path, mode_t mode, int depth)
 {
     char done[PATH_MAX];
     size_t len = 0;
@@ -168,6 +192,8 @@ int rn_mkdirs_in(int root, const char *path, mode_t mode)
             if (mkdirat(dir, name, mode) != 0 && errno != EEXIST)
                 return -1;
             next = rn_open_in(root, done, O_PATH | O_DIRECTORY, 0);
+            if (next < 0 && errno == ENOENT)
+                next = mkdirs_link(root, dir, done, name, mode, depth);
         }
         (void)close(dir);
         dir = next;
@@ -176,6 +202,11 @@ int rn_mkdirs_in(int root, const char *path, mode_t mode)
         done[len] = '\0';
     }
     return -1;
+}
+
+int rn_mkdirs_in(int root, const char *path, mode_t mode)
+{
+    return mkdirs_in(root, path, mode, 0);
 }
 
 int rn_mkdirs(const char *path, mode_t mode)

@@ -100,7 +100,7 @@ static void add_group(struct rn_ids *ids, uint32_t gid)
     for (size_t i = 0; i < ids->n_groups; i++)
         if (ids->groups[i] == gid)
             return;
-    if (ids->n_groups < sizeof ids->groups / sizeof ids->groups[0])
+    if (ids->n_groups + 1 < sizeof ids->groups / sizeof ids->groups[0])
         ids->groups[ids->n_groups++] = gid;
 }
 
@@ -239,6 +239,13 @@ int rn_userdb_find(int root, const struct rn_user *u, struct rn_ids *out, struct
     out->gid = u->gid;
     out->n_groups = 0;
     int rc = u->name ? find_user(&l, root, u->name, out, err) : 0;
+    if (rc == 0 && (u->name || u->groups.n > 0)) {
+        /* As Docker: the first group is listed too, or a file it may not read would be readable
+         * after a program has changed its group. It comes first. */
+        memmove(out->groups + 1, out->groups, out->n_groups * sizeof out->groups[0]);
+        out->groups[0] = out->gid;
+        out->n_groups++;
+    }
     for (size_t i = 0; i < u->n_gids; i++)
         add_group(out, u->gids[i]);
     for (size_t i = 0; i < u->groups.n && rc == 0; i++) {
