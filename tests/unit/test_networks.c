@@ -10,6 +10,8 @@
 #include "engine/filters.h"
 #include "engine/networks.h"
 
+#include <time.h>
+
 #define C1 "c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1"
 #define C2 "c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2"
 
@@ -383,10 +385,52 @@ static void test_host_and_none(void)
     down();
 }
 
+static double now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double d = *(const double *)a - *(const double *)b;
+    return d < 0 ? -1 : d > 0;
+}
+
+#define ROUNDS 60
+
+/* As containers come and go, one after the other; figures for people. */
+static void test_speed(void)
+{
+    static double joins[ROUNDS], leaves[ROUNDS];
+    up();
+    for (int i = 0; i < ROUNDS; i++) {
+        dray_autojson *ep = NULL;
+        dray_autojson *ports = NULL;
+        int ns = wire_ns_new();
+        double t = now_ms();
+        CU_ASSERT_EQUAL(join_as(false, C1, "bridge", ns, NULL,
+                                "{\"80/tcp\":[{\"HostPort\":\"8080\"}]}", &ep, &ports),
+                        0);
+        joins[i] = now_ms() - t;
+        t = now_ms();
+        leave(C1, ep, -1);
+        leaves[i] = now_ms() - t;
+        close(ns);
+    }
+    qsort(joins, ROUNDS, sizeof joins[0], by_value);
+    qsort(leaves, ROUNDS, sizeof leaves[0], by_value);
+    (void)printf("\n    join with a port %.2f ms (p90 %.2f), leave %.2f ms (p90 %.2f)\n",
+                 joins[ROUNDS / 2], joins[ROUNDS * 9 / 10], leaves[ROUNDS / 2],
+                 leaves[ROUNDS * 9 / 10]);
+    down();
+}
+
 static const struct check_case cases[] = {
     {"default networks", test_defaults},   {"create", test_create},
     {"list, prune", test_list_and_prune},  {"join, leave, restart", test_join},
-    {"host and none", test_host_and_none},
+    {"host and none", test_host_and_none}, {"speed", test_speed},
 };
 
 int main(void)
