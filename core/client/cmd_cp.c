@@ -115,6 +115,13 @@ static int copy_out(struct cli *cli, const struct cli_args *args, const char *co
     if (stat_path(cli, container, from, &st) != 0 || (!st && not_found(cli, container, from) != 0))
         return -1;
     dray_autofree char *path = cli_bool(args, "follow-link") ? follow(from, st) : cli_strdup(from);
+    if (strcmp(path, from) != 0) {
+        json_object_put(st);
+        st = NULL;
+        if (stat_path(cli, container, path, &st) != 0 ||
+            (!st && not_found(cli, container, path) != 0))
+            return -1;
+    }
     archive_path(&url, container, path);
     struct api_request r = {.method = "GET", .path = url.data};
     if (api_open(cli, &r, &c) != 0)
@@ -124,10 +131,15 @@ static int copy_out(struct cli *cli, const struct cli_args *args, const char *co
         api_done(cli, c);
         return rc;
     }
+    const char *own = strrchr(path, '/'), *asked = strrchr(from, '/');
+    own = own ? own + 1 : path;
+    asked = asked ? asked + 1 : from;
+    bool followed = strcmp(path, from) != 0;
     struct copy_in in = {.read = read_body,
                          .arg = c,
                          .is_dir = dray_json_int(st, "mode", 0) & GO_DIR,
-                         .name = dray_json_str(st, "name", ""),
+                         .name = followed ? own : dray_json_str(st, "name", ""),
+                         .rename = followed ? asked : NULL,
                          .keep_owner = cli_bool(args, "archive")};
     struct dray_err err = {0};
     int rc = copy_extract(&in, to, &err);

@@ -224,6 +224,8 @@ static int list_running(struct stats *s, bool all)
 
 static int open_new(struct stats *s, bool stream, bool strict)
 {
+    if (api_ping(s->cli) != 0)
+        return -1;
     for (size_t i = 0; i < s->n; i++)
         if (!s->v[i].conn && !s->v[i].sample && !s->v[i].failed &&
             open_one(s, &s->v[i], stream) != 0)
@@ -233,8 +235,6 @@ static int open_new(struct stats *s, bool stream, bool strict)
         if (!w->conn || w->conn->status)
             continue; /* not asked, or answered already */
         if (api_await(s->cli, &w->conn) != 0) {
-            if (api_downgrade(s->cli))
-                return open_new(s, stream, strict);
             w->failed = true;
             if (strict)
                 return -1;

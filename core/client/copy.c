@@ -48,6 +48,7 @@ static int find_place(const struct copy_in *in, const char *to, struct place *p,
     bool exists = stat(to, &sb) == 0;
     if (exists && S_ISDIR(sb.st_mode)) {
         p->dir = dray_strf("%s", to);
+        p->name = in->rename ? dray_strf("%s", in->rename) : NULL;
         return 0;
     }
     if (exists && in->is_dir)
@@ -56,9 +57,11 @@ static int find_place(const struct copy_in *in, const char *to, struct place *p,
         return dray_fail(err, DRAY_E_NOTFOUND, "no such directory");
     p->dir = dir_of(to);
     p->name = base_of(to);
+    dray_autofree char *cwd = *to == '/' ? NULL : getcwd(NULL, 0);
     if (stat(p->dir, &sb) != 0 || !S_ISDIR(sb.st_mode))
         return dray_fail(err, DRAY_E_NOTFOUND,
-                         "invalid output path: directory \"%s\" does not exist", p->dir);
+                         "invalid output path: directory \"%s%s%s\" does not exist", cwd ? cwd : "",
+                         cwd ? "/" : "", p->dir);
     return 0;
 }
 

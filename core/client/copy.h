@@ -10,7 +10,8 @@ struct copy_in {
     tar_read_fn read;
     void *arg;
     bool is_dir;
-    const char *name; /**< of the top entry */
+    const char *name;   /**< of the top entry */
+    const char *rename; /**< what the top is called in an existing folder; NULL: the same */
     bool keep_owner;
     int64_t bytes; /**< counted while extracting */
 };
