@@ -194,7 +194,7 @@ static int probe_and_open(struct dray_instance *in)
     pthread_t thread;
     if (!o)
         return dray_fail(&in->refusal, DRAY_E_NOMEM, "out of memory");
-    bool apart = !c->no_watchdog && dray_thread_start(&thread, opening_thread, o, 0) == 0;
+    bool apart = !c->no_watchdog && dray_watchdog_thread(&thread, opening_thread, o, 0) == 0;
     if (!apart) {
         run_opening(o);
     } else if (wait_opening(o, ns)) {

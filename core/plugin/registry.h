@@ -115,7 +115,7 @@ void dray_calls_forgive(struct dray_instance *in);
 bool dray_calls_may_ask(const struct dray_instance *in);
 void dray_arena_free(struct dray_arena_chunk *c);
 /** A thread without signals; stack 0: the default size. */
-int dray_thread_start(pthread_t *out, void *(*run)(void *), void *arg, size_t stack);
+int dray_watchdog_thread(pthread_t *out, void *(*run)(void *), void *arg, size_t stack);
 int dray_watchdog_start(struct dray_drivers *r);
 void dray_watchdog_stop(struct dray_drivers *r);
 /** A call has begun. Cheap unless the watchdog sleeps. */

@@ -15,7 +15,7 @@
 #define HEALTH_EVERY_NS (5 * NS)
 #define STACK_SIZE ((size_t)256 << 10)
 
-int dray_thread_start(pthread_t *out, void *(*run)(void *), void *arg, size_t stack)
+int dray_watchdog_thread(pthread_t *out, void *(*run)(void *), void *arg, size_t stack)
 {
     pthread_attr_t attr;
     sigset_t all, before;
@@ -79,7 +79,7 @@ static bool look_at(struct dray_instance *in, uint64_t now)
     if (suspect)
         dray_instance_tell_suspect(in);
     pthread_t asker;
-    if (ask && dray_thread_start(&asker, ask_health, in, 0) == 0) {
+    if (ask && dray_watchdog_thread(&asker, ask_health, in, 0) == 0) {
         pthread_detach(asker);
     } else if (ask) {
         pthread_mutex_lock(&in->lock);
@@ -144,7 +144,7 @@ int dray_watchdog_start(struct dray_drivers *r)
 {
     if (r->config.no_watchdog)
         return 0;
-    int rc = dray_thread_start(&r->watchdog, watch, r, STACK_SIZE);
+    int rc = dray_watchdog_thread(&r->watchdog, watch, r, STACK_SIZE);
     r->has_watchdog = rc == 0;
     return rc;
 }
