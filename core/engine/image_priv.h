@@ -142,6 +142,12 @@ struct img *img_lookup(struct dray_images *im, const char *text, const char **ke
 /** Remove an image's document and all that only it used. The image has no references left. */
 void img_forget(struct dray_images *im, const char *id);
 
+/** Was another image made from it? Lock held. */
+bool img_has_children(struct dray_images *im, const char *id);
+/** Array of keys to arrays of what users see: tags, and digests. */
+void img_split_refs(struct json_object *keys, struct json_object **tags_out,
+                    struct json_object **digests_out);
+
 /* References. */
 int img_ref_set(struct dray_images *im, const char *key, const char *id, struct dray_err *err);
 int img_ref_drop(struct dray_images *im, const struct dray_strlist *keys, struct dray_err *err);

@@ -102,6 +102,52 @@ uint64_t dray_images_count(struct dray_images *im);
 int dray_images_tag(struct dray_images *im, const char *image, const char *name,
                     struct dray_err *err);
 
+struct dray_images_list_req {
+    bool all, shared_size, manifests;
+    const struct dray_filters *filters; /* dangling, label, before, since, until, reference */
+    int api_version;
+};
+/** Array in the shape of GET /images/json, newest first. */
+int dray_images_list(struct dray_images *im, const struct dray_images_list_req *req,
+                     struct json_object **out, struct dray_err *err);
+int dray_images_inspect(struct dray_images *im, const char *ref, int api_version,
+                        struct json_object **out, struct dray_err *err);
+int dray_images_history(struct dray_images *im, const char *ref, struct json_object **out,
+                        struct dray_err *err);
+/** *out: array of {"Untagged"} and {"Deleted"}. CONFLICT in Docker's words. */
+int dray_images_remove(struct dray_images *im, const char *ref, bool force, bool prune,
+                       struct json_object **out, struct dray_err *err);
+/** Filters: dangling (default true), until, label, label!. *out: {"ImagesDeleted",
+ *  "SpaceReclaimed"}. */
+int dray_images_prune(struct dray_images *im, const struct dray_filters *f,
+                      struct json_object **out, struct dray_err *err);
+/** Bytes of all unpacked layers, each counted once. */
+uint64_t dray_images_layers_size(struct dray_images *im);
+
+struct dray_push_req {
+    const char *name; /* repository, as the user wrote it */
+    const char *tag;  /* "" or NULL: all tags */
+    const struct dray_auth *auth; /* or NULL */
+    int cancel_fd;
+};
+int dray_images_push(struct dray_images *im, const struct dray_push_req *req, dray_progress_fn fn,
+                     void *ctx, struct dray_err *err);
+/** Take images from a docker-archive or an OCI layout, plain or compressed, read from fd. */
+int dray_images_load(struct dray_images *im, int fd, bool quiet, int cancel_fd,
+                     dray_progress_fn fn, void *ctx, struct dray_err *err);
+/** Are all the names known? For the answer's status before the first byte. */
+int dray_images_save_check(struct dray_images *im, struct dray_strs names, struct dray_err *err);
+/** Write images as a docker-archive that is an OCI layout as well. */
+int dray_images_save(struct dray_images *im, struct dray_strs names, int out_fd,
+                     struct dray_err *err);
+/** Array as GET /images/search has it. Filters: is-official, is-automated, stars. */
+int dray_images_search(struct dray_images *im, const char *term, uint32_t limit,
+                       const struct dray_filters *f, const struct dray_auth *auth,
+                       struct json_object **out, struct dray_err *err);
+/** {"Descriptor", "Platforms"} of a reference in its registry. */
+int dray_images_distribution(struct dray_images *im, const char *ref, const struct dray_auth *auth,
+                             int cancel_fd, struct json_object **out, struct dray_err *err);
+
 struct dray_import_req {
     int fd;               /* the tar, plain or compressed; read to its end */
     const char *repo;     /* "name[:tag]" for it, or NULL */
