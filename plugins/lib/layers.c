@@ -54,7 +54,8 @@ static int reserve(struct dray_pl_layers *set, const char *id, const char *paren
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     memcpy(row->info.id, id, strlen(id) + 1);
     memcpy(row->info.parent, parent, strlen(parent) + 1);
-    dray_layers_next_link(set, row->info.link);
+    if (!writable)
+        dray_layers_next_link(set, row->info.link);
     row->info.writable = writable;
     row->busy = true;
     row->parent = above;
@@ -96,6 +97,8 @@ static int make_on_disk(struct dray_pl_layers *set, const struct dray_pl_layer *
 {
     dray_autofd int dir = -EBADF;
     dray_autofd int parent = -EBADF;
+    if (l->writable)
+        (void)dray_layers_take_spare(set, l->id);
     int rc = dray_pl_open_dir(set->layers_fd, l->id, 0711, &dir, err);
     if (rc == 0 && l->parent[0] != '\0')
         rc = open_diff(set, l->parent, &parent, err);
@@ -103,15 +106,21 @@ static int make_on_disk(struct dray_pl_layers *set, const struct dray_pl_layer *
         rc = make_content(dir, parent, err);
     if (rc == 0 && fill)
         rc = fill(arg, l, dir, parent, err);
-    if (rc == 0)
+    if (rc == 0 && l->link[0] != '\0')
         rc = dray_layers_make_link(set, l, err);
     return rc < 0 ? rc : dray_layers_write_meta(dir, l, err);
+}
+
+static void drop_link(struct dray_pl_layers *set, const struct layer_row *row)
+{
+    if (row->info.link[0] != '\0')
+        (void)unlinkat(set->links_fd, row->info.link, 0);
 }
 
 static int settle(struct dray_pl_layers *set, struct layer_row *row, int rc)
 {
     if (rc < 0) {
-        (void)unlinkat(set->links_fd, row->info.link, 0);
+        drop_link(set, row);
         (void)dray_pl_trash_put(set->trash, set->layers_fd, row->info.id, NULL);
     }
     (void)pthread_mutex_lock(&set->lock);
@@ -157,7 +166,7 @@ int dray_pl_layers_remove(struct dray_pl_layers *set, const char *id, struct dra
         return rc;
     rc = dray_pl_trash_put(set->trash, set->layers_fd, id, err);
     if (rc == 0)
-        (void)unlinkat(set->links_fd, row->info.link, 0);
+        drop_link(set, row);
     (void)pthread_mutex_lock(&set->lock);
     row->busy = false;
     if (rc == 0)

@@ -4,8 +4,9 @@
  *
  * DATA/layers/<id>/diff is the content, DATA/layers/<id>/meta a symbolic link whose text is what is
  * known about the layer: made in one step, and part of the file system's journal. DATA/l/<short>
- * are links to the contents, for mount options that must fit in a page. DATA/trash is on its way
- * out.
+ * are links to the contents of image layers, for mount options that must fit in a page. DATA/trash
+ * is on its way out. DATA/spare are emptied layers of containers, soon those of others: making and
+ * deleting inodes is most of what a short-lived container costs the disk.
  */
 #ifndef DRAY_PLUGIN_LAYERS_H
 #define DRAY_PLUGIN_LAYERS_H
@@ -21,7 +22,7 @@
 struct dray_pl_layer {
     char id[DRAY_PL_ID_MAX + 1];
     char parent[DRAY_PL_ID_MAX + 1]; /**< "" is none */
-    char link[12];                   /**< name in DATA/l */
+    char link[12];                   /**< name in DATA/l; "" for a writable layer */
     bool writable;
     bool opaque; /**< hides all layers below */
 };
@@ -39,6 +40,12 @@ typedef int (*dray_pl_layer_fill_fn)(void *arg, const struct dray_pl_layer *laye
 int dray_pl_layers_open(const struct dray_host *host, struct dray_pl_layers **out,
                         struct dray_err *err);
 void dray_pl_layers_close(struct dray_pl_layers *set);
+
+/**
+ * Keep emptied layers of containers for new ones. Such a layer may have had a folder "work" beside
+ * its content, which is emptied too; fill must take it as it is.
+ */
+int dray_pl_layers_keep_spares(struct dray_pl_layers *set, struct dray_err *err);
 
 /** DATA, absolute. */
 const char *dray_pl_layers_root(const struct dray_pl_layers *set);

@@ -86,12 +86,12 @@ int dray_layers_make_link(struct dray_pl_layers *set, const struct dray_pl_layer
 
 /* --- meta -------------------------------------------------------------------------------------*/
 
-/* "1 <link> <flags> <parent>"; flags are letters or "-". */
+/* "1 <link> <flags> <parent>"; a link that is none is "-", flags are letters and "-". */
 int dray_layers_write_meta(int dir, const struct dray_pl_layer *l, struct dray_err *err)
 {
     char text[DRAY_PL_ID_MAX + 32];
-    (void)snprintf(text, sizeof text, "1 %s %s%s- %s", l->link, l->writable ? "w" : "",
-                   l->opaque ? "o" : "", l->parent);
+    (void)snprintf(text, sizeof text, "1 %s %s%s- %s", l->link[0] ? l->link : "-",
+                   l->writable ? "w" : "", l->opaque ? "o" : "", l->parent);
     if (symlinkat(text, dir, "meta") == 0)
         return 0;
     (void)unlinkat(dir, "meta.new", 0);
@@ -105,9 +105,11 @@ static bool parse_meta(const char *id, const char *text, struct dray_pl_layer *o
     char flags[4] = "";
     *out = (struct dray_pl_layer){0};
     if (strlen(id) > DRAY_PL_ID_MAX ||
-        sscanf(text, "1 %11[0-9a-z] %3[wo-] %128s", out->link, flags, out->parent) < 2)
+        sscanf(text, "1 %11[0-9a-z-] %3[wo-] %128s", out->link, flags, out->parent) < 2)
         return false;
     memcpy(out->id, id, strlen(id) + 1);
+    if (out->link[0] == '-')
+        out->link[0] = '\0';
     out->writable = strchr(flags, 'w') != NULL;
     out->opaque = strchr(flags, 'o') != NULL;
     return true;
@@ -115,15 +117,20 @@ static bool parse_meta(const char *id, const char *text, struct dray_pl_layer *o
 
 /* --- opening ----------------------------------------------------------------------------------*/
 
-static int load_layer(struct dray_pl_layers *set, const char *id, struct dray_err *err)
+bool dray_layers_read_meta(int dirfd, const char *id, struct dray_pl_layer *out)
 {
     char path[NAME_MAX + 8];
     char text[DRAY_PL_ID_MAX + 64];
     (void)snprintf(path, sizeof path, "%s/meta", id);
-    ssize_t n = readlinkat(set->layers_fd, path, text, sizeof text - 1);
+    ssize_t n = readlinkat(dirfd, path, text, sizeof text - 1);
     text[n > 0 ? n : 0] = '\0';
+    return parse_meta(id, text, out);
+}
+
+static int load_layer(struct dray_pl_layers *set, const char *id, struct dray_err *err)
+{
     struct dray_pl_layer info;
-    if (!parse_meta(id, text, &info)) {
+    if (!dray_layers_read_meta(set->layers_fd, id, &info)) {
         dray_host_logf(set->host, DRAY_LOG_INFO, "layer %s was left half made: dropping it", id);
         return dray_pl_trash_put(set->trash, set->layers_fd, id, err);
     }
@@ -175,7 +182,7 @@ static int mend_links(struct dray_pl_layers *set, struct dray_err *err)
     }
     for (size_t i = 0; i < LAYER_BUCKETS; i++)
         for (struct layer_row *row = set->buckets[i]; row; row = row->next) {
-            if (!row->busy && rc == 0)
+            if (!row->busy && row->info.link[0] != '\0' && rc == 0)
                 rc = dray_layers_make_link(set, &row->info, err);
             row->busy = false;
         }
@@ -200,7 +207,7 @@ int dray_pl_layers_open(const struct dray_host *host, struct dray_pl_layers **ou
     if (!set)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     set->host = host;
-    set->layers_fd = set->links_fd = -EBADF;
+    set->layers_fd = set->links_fd = set->spare_fd = -EBADF;
     (void)pthread_mutex_init(&set->lock, NULL);
     set->root = strdup(host->path(host, DRAY_PATH_DATA));
     int rc = set->root ? open_folders(set, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
@@ -229,6 +236,7 @@ void dray_pl_layers_close(struct dray_pl_layers *set)
         }
     dray_cleanup_fd(&set->layers_fd);
     dray_cleanup_fd(&set->links_fd);
+    dray_cleanup_fd(&set->spare_fd);
     (void)pthread_mutex_destroy(&set->lock);
     free(set->root);
     free(set);

@@ -23,9 +23,9 @@ struct dray_pl_quota {
     uint32_t next;
 };
 
-static long quotactl_at(int fd, int command, uint32_t id, void *addr)
+static long quotactl_at(int fd, unsigned command, uint32_t id, void *addr)
 {
-    return syscall(SYS_quotactl_fd, fd, QCMD(command, PRJQUOTA), id, addr);
+    return syscall(SYS_quotactl_fd, fd, command << SUBCMDSHIFT | PRJQUOTA, id, addr);
 }
 
 int dray_pl_quota_open(int dirfd, struct dray_pl_quota **out, struct dray_err *err)

@@ -15,6 +15,8 @@ struct dray_pl_trash {
     pthread_cond_t changed;
     pthread_t thread;
     uint64_t serial;
+    dray_pl_trash_reuse_fn reuse;
+    void *reuse_arg;
     bool started; /* there is a thread to join */
     bool pending; /* something came since the thread last looked */
     bool busy;    /* it is deleting */
@@ -23,6 +25,11 @@ struct dray_pl_trash {
 
 static void delete_one(struct dray_pl_trash *t, const char *name)
 {
+    (void)pthread_mutex_lock(&t->lock);
+    dray_pl_trash_reuse_fn reuse = t->reuse;
+    (void)pthread_mutex_unlock(&t->lock);
+    if (reuse && reuse(t->reuse_arg, t->fd, name))
+        return;
     struct dray_err err = {0};
     if (dray_pl_remove_tree(t->fd, name, &err) < 0)
         dray_host_logf(t->host, DRAY_LOG_WARN, "a removed layer keeps its space: %s", err.text);
@@ -128,6 +135,14 @@ int dray_pl_trash_put(struct dray_pl_trash *t, int dirfd, const char *name, stru
     wake_thread(t);
     (void)pthread_mutex_unlock(&t->lock);
     return 0;
+}
+
+void dray_pl_trash_set_reuse(struct dray_pl_trash *t, dray_pl_trash_reuse_fn reuse, void *arg)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    t->reuse = reuse;
+    t->reuse_arg = arg;
+    (void)pthread_mutex_unlock(&t->lock);
 }
 
 bool dray_pl_trash_wait(struct dray_pl_trash *t, uint64_t deadline_ns)

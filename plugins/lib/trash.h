@@ -14,6 +14,13 @@ int dray_pl_trash_open(const struct dray_host *host, int dirfd, const char *name
 /** Move dirfd/name into the trash (same file system). Absent: success. Any thread. */
 int dray_pl_trash_put(struct dray_pl_trash *trash, int dirfd, const char *name,
                       struct dray_err *err);
+/**
+ * Offers a tree in the trash (dirfd is the trash's folder) to somebody who has use for it: true: it
+ * was taken out. Called by the background thread.
+ */
+typedef bool (*dray_pl_trash_reuse_fn)(void *arg, int dirfd, const char *name);
+void dray_pl_trash_set_reuse(struct dray_pl_trash *trash, dray_pl_trash_reuse_fn reuse, void *arg);
+
 /** Wait until all is deleted, until deadline_ns (CLOCK_MONOTONIC, 0: for ever); false: not yet. */
 bool dray_pl_trash_wait(struct dray_pl_trash *trash, uint64_t deadline_ns);
 /** End the thread after the tree it is at; the rest is for the next open. NULL is fine. */

@@ -12,7 +12,7 @@ static int fill_layer(void *arg, const struct dray_pl_layer *layer, int dir, int
 {
     (void)parent_diff;
     (void)arg;
-    if (layer->writable && mkdirat(dir, "work", 0700) < 0)
+    if (layer->writable && mkdirat(dir, "work", 0700) < 0 && errno != EEXIST)
         return dray_fail_errno(err, "make the work folder of layer %s", layer->id);
     return 0;
 }

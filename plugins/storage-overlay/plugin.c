@@ -7,6 +7,8 @@
 static int open_parts(struct dray_self *self, struct dray_err *err)
 {
     int rc = dray_pl_layers_open(self->host, &self->layers, err);
+    if (rc == 0)
+        rc = dray_pl_layers_keep_spares(self->layers, err);
     if (rc < 0)
         return rc;
     const char *root = dray_pl_layers_root(self->layers);

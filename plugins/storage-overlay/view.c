@@ -25,14 +25,19 @@ static char *lower_option(struct dray_self *self, const struct dray_pl_layer *v,
                           bool with_empty)
 {
     const char *root = dray_pl_layers_root(self->layers);
-    size_t size = (n + 1) * (strlen(root) + sizeof v->link + 8) + 16, used;
+    size_t size = 32 + strlen(root), used;
+    for (size_t i = 0; i < n; i++)
+        size += strlen(root) + strlen(v[i].id) + 24;
     char *text = malloc(size);
     if (!text)
         return NULL;
     used = (size_t)snprintf(text, size, "lowerdir=");
-    for (size_t i = 0; i < n; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%s/l/%s", i > 0 ? ":" : "", root,
-                                 v[i].link);
+    for (size_t i = 0; i < n; i++) {
+        bool has_link = v[i].link[0] != '\0';
+        used += (size_t)snprintf(text + used, size - used, "%s%s/%s/%s%s", i > 0 ? ":" : "", root,
+                                 has_link ? "l" : "layers", has_link ? v[i].link : v[i].id,
+                                 has_link ? "" : "/diff");
+    }
     if (with_empty)
         (void)snprintf(text + used, size - used, "%s%s/empty", n > 0 ? ":" : "", root);
     return text;

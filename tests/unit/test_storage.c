@@ -756,6 +756,46 @@ static void test_size(void)
     each(do_size);
 }
 
+/* Nothing of a removed container reaches the next one that gets its folders. */
+static void do_reuse(struct st_host *s)
+{
+    char at[96], path[160];
+    make_image(s);
+    create(s, "first", "two", DRAY_LAYER_WRITABLE, 0);
+    mount_layer(s, "first", 0, at);
+    put(at, "leftover", "secret");
+    CU_ASSERT(chmod(at, 0777) == 0 && chown(at, 12, 34) == 0);
+    CU_ASSERT(setxattr(at, "user.note", "x", 1, 0) == 0);
+    (void)snprintf(path, sizeof path, "%s/opt", at);
+    CU_ASSERT(rename(path, at) < 0);
+    unmount(s, "first", at);
+    drop(s, "first", 0);
+    st_close(s);
+    st_open(s);
+    for (unsigned i = 0; i < 40; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "next-%u", i);
+        create(s, id, "two", DRAY_LAYER_WRITABLE, 0);
+        expect_changes(s, id, "");
+        mount_layer(s, id, 0, at);
+        struct stat st;
+        CU_ASSERT(holds(at, "leftover", NULL) && holds(at, "etc/passwd", "root and others"));
+        CU_ASSERT(stat(at, &st) == 0 && (st.st_mode & 07777) == 0755 && st.st_uid == 0);
+        CU_ASSERT(getxattr(at, "user.note", NULL, 0) < 0);
+        put(at, "leftover", "secret");
+        CU_ASSERT(chmod(at, 0777) == 0 && setxattr(at, "user.note", "x", 1, 0) == 0);
+        unmount(s, id, at);
+        drop(s, id, 0);
+        const struct timespec pause = {.tv_nsec = 2000000};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static void test_reuse(void)
+{
+    each(do_reuse);
+}
+
 static double seconds(void)
 {
     struct timespec now;
@@ -768,18 +808,23 @@ static void do_speed(struct st_host *s)
     make_image(s);
     char id[32];
     double start = seconds();
-    for (unsigned i = 0; i < 500; i++) {
+    for (unsigned i = 0; i < 100; i++) {
         (void)snprintf(id, sizeof id, "speed-%u", i);
         create(s, id, "two", DRAY_LAYER_WRITABLE, 0);
     }
     double made = seconds();
-    for (unsigned i = 0; i < 500; i++) {
+    for (unsigned i = 0; i < 100; i++) {
         (void)snprintf(id, sizeof id, "speed-%u", i);
         drop(s, id, 0);
     }
     double gone = seconds();
-    (void)printf("[%s: create %.0f us, remove %.0f us] ", s->plugin->name, (made - start) * 2000,
-                 (gone - made) * 2000);
+    for (unsigned i = 0; i < 100; i++) {
+        create(s, "short", "two", DRAY_LAYER_WRITABLE, 0);
+        drop(s, "short", 0);
+    }
+    double turns = seconds();
+    (void)printf("[%s: create %.0f us, remove %.0f us, both in turns %.0f us] ", s->plugin->name,
+                 (made - start) * 10000, (gone - made) * 10000, (turns - gone) * 10000);
 }
 
 static void test_speed(void)
@@ -803,6 +848,7 @@ static const struct check_case tests[] = {
     {"in parallel", test_parallel},
     {"volatile", test_volatile},
     {"sizes without quotas", test_size},
+    {"folders used again", test_reuse},
     {"speed of create and remove", test_speed},
 };
 
