@@ -76,17 +76,11 @@ uint64_t rn_caps_bounding(void)
     return mask;
 }
 
-int rn_caps_bound(uint64_t mask, struct dray_err *err)
+int rn_caps_drop(uint64_t mask, struct dray_err *err)
 {
-    uint64_t drop = rn_caps_bounding() & ~mask;
-    for (int i = 0; drop >> i != 0; i++) {
-        if (!(drop >> i & 1))
-            continue;
-        if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0)
+    for (int i = 0; i < 64; i++)
+        if ((mask >> i & 1) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0)
             return dray_fail_errno(err, "drop capability %d from the bounding set", i);
-        if (i == 63)
-            break;
-    }
     return 0;
 }
 

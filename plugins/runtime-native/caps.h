@@ -9,8 +9,8 @@
 int rn_cap_number(const char *name);
 /** Those that this process may hand out: its bounding set. */
 uint64_t rn_caps_bounding(void);
-/** Drop from the bounding set all that is not in mask. */
-int rn_caps_bound(uint64_t mask, struct dray_err *err);
+/** Drop those in mask from the bounding set. */
+int rn_caps_drop(uint64_t mask, struct dray_err *err);
 /** Set effective, permitted and inheritable of the calling thread; 0 or -1 with errno. */
 int rn_caps_set(uint64_t effective, uint64_t permitted, uint64_t inheritable);
 /** Set the ambient set; those that are not permitted and inheritable are left out. */

@@ -100,6 +100,7 @@ static const struct rn_cg_row rows[] = {
     {"cpu", "realtimePeriod", RN_CG_CPU, "cpu.rt_period_us", RN_ROW_INT},
     {"cpu", "realtimeRuntime", RN_CG_CPU, "cpu.rt_runtime_us", RN_ROW_INT},
     {"cpu", "idle", RN_CG_CPU, "cpu.idle", RN_ROW_ZERO},
+    {"cpu", "burst", RN_CG_CPU, "cpu.cfs_burst_us", RN_ROW_INT},
     {"cpu", "cpus", RN_CG_CPUSET, "cpuset.cpus", RN_ROW_STR},
     {"cpu", "mems", RN_CG_CPUSET, "cpuset.mems", RN_ROW_STR},
     {"pids", "limit", RN_CG_PIDS, "pids.max", RN_ROW_MAX},

@@ -53,6 +53,7 @@ int rn_cg_make_v2(const struct rn_cgroup *g, struct dray_err *err)
 static const struct rn_cg_row rows[] = {
     {"memory", "reservation", RN_CG_MEMORY, "memory.low", RN_ROW_MAX},
     {"cpu", "idle", RN_CG_CPU, "cpu.idle", RN_ROW_ZERO},
+    {"cpu", "burst", RN_CG_CPU, "cpu.max.burst", RN_ROW_INT},
     {"cpu", "cpus", RN_CG_CPUSET, "cpuset.cpus", RN_ROW_STR},
     {"cpu", "mems", RN_CG_CPUSET, "cpuset.mems", RN_ROW_STR},
     {"pids", "limit", RN_CG_PIDS, "pids.max", RN_ROW_MAX},

@@ -124,6 +124,7 @@ static void fill_task(struct work *w, const struct dray_run_spec *run, struct rn
     const int io[3] = {run->io.in.fd, run->io.out.fd, run->io.err.fd};
     *t = (struct rn_task){
         .self = w->self,
+        .id = w->id,
         .process = &w->spec.process,
         .filter = &w->filter,
         .chan = w->chan[1],

@@ -18,6 +18,7 @@
 /** What the making of an exec holds. */
 struct work {
     struct dray_self *self;
+    const char *id;
     const struct dray_exec_spec *spec;
     struct json_object *doc;
     struct rn_arena arena;
@@ -45,6 +46,7 @@ static int set_up(struct rn_task *t, const struct work *w, int *master, struct d
 {
     int flags = (int)(w->state.namespaces & ~UINT64_C(0x80)); /* no time namespace: its offsets
                                                                  are for children only */
+    rn_task_keys(t->id);
     int rc = rn_cg_join_v1(&t->cgroup, err);
     if (rc == 0 && setns(w->init, flags) != 0)
         rc = dray_fail_errno(err, "enter the container's namespaces");
@@ -90,6 +92,7 @@ static void fill_task(const struct work *w, struct rn_task *t)
     const int io[3] = {spec->io.in.fd, spec->io.out.fd, spec->io.err.fd};
     *t = (struct rn_task){
         .self = w->self,
+        .id = w->id,
         .process = &w->process,
         .filter = &w->filter,
         .chan = w->chan[1],
@@ -145,8 +148,9 @@ static int clone_exec(struct work *w, struct dray_err *err)
     return 0;
 }
 
-static int prepare(struct work *w, const char *id, struct dray_err *err)
+static int prepare(struct work *w, struct dray_err *err)
 {
+    const char *id = w->id;
     int rc = rn_state_read(w->self, id, &w->state, err);
     if (rc == 0)
         rc = rn_state_pidfd(&w->state, id, &w->init, err);
@@ -194,6 +198,7 @@ int32_t rn_exec(struct dray_self *self, const struct dray_call *call, const char
 {
     __attribute__((cleanup(work_cleanup))) struct work w = {
         .self = self,
+        .id = id,
         .spec = spec,
         .state = {.dir = -EBADF},
         .chan = {-EBADF, -EBADF},
@@ -205,7 +210,7 @@ int32_t rn_exec(struct dray_self *self, const struct dray_call *call, const char
         .pid = -1,
     };
     int terminal = -1;
-    int rc = prepare(&w, id, err);
+    int rc = prepare(&w, err);
     if (rc == 0)
         rc = clone_exec(&w, err);
     if (rc == 0)

@@ -24,6 +24,14 @@ _Noreturn void rn_task_fail(const struct rn_task *t, const struct dray_err *err)
     _exit(err->code == DRAY_E_NOCMD ? 127 : 126);
 }
 
+void rn_task_keys(const char *id)
+{
+    char name[160];
+    (void)snprintf(name, sizeof name, "_ses.%s", id);
+    /* Execs get the same ring by its name. A kernel without keys has none to leak. */
+    (void)syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, name);
+}
+
 static int write_label(const struct rn_task *t, const char *const *files, const char *text,
                        const char *what, struct dray_err *err)
 {
@@ -43,13 +51,13 @@ int rn_task_labels(const struct rn_task *t, struct dray_err *err)
     if (p->has_oom_score && rn_read_int_at(t->proc, "self/oom_score_adj", 0) != p->oom_score &&
         rn_writef_at(t->proc, "self/oom_score_adj", "%d", p->oom_score) != 0)
         return dray_fail_errno(err, "write %d to oom_score_adj", p->oom_score);
-    if (p->apparmor && access("/sys/kernel/security/apparmor", F_OK) == 0) {
+    if (p->apparmor && t->self->apparmor) {
         static const char *const files[] = {"self/attr/apparmor/exec", "self/attr/exec", NULL};
         char text[300];
         (void)snprintf(text, sizeof text, "exec %s", p->apparmor);
         rc = write_label(t, files, text, "AppArmor profile", err);
     }
-    if (rc == 0 && p->selinux && access("/sys/fs/selinux/enforce", F_OK) == 0) {
+    if (rc == 0 && p->selinux && t->self->selinux) {
         static const char *const files[] = {"self/attr/exec", NULL};
         rc = write_label(t, files, p->selinux, "SELinux label", err);
     }
@@ -145,15 +153,14 @@ static int fail_cwd(const char *cwd, struct dray_err *err)
 }
 
 /** Everything but the effective set that loading a filter may still need. */
-static int take_rights(const struct rn_task *t, uint64_t extra, struct dray_err *err)
+static int take_rights(const struct rn_task *t, uint64_t have, uint64_t extra, struct dray_err *err)
 {
     const struct rn_caps *c = &t->process->caps;
-    uint64_t have = rn_caps_bounding();
     uint64_t permitted = c->permitted & have;
     int rc =
         prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 ? 0 : dray_fail_errno(err, "keep capabilities");
     if (rc == 0)
-        rc = rn_caps_bound(c->bounding, err);
+        rc = rn_caps_drop(have & ~c->bounding, err);
     if (rc == 0)
         rc = take_user(t, err);
     if (rc != 0)
@@ -189,12 +196,13 @@ int rn_task_exec(struct rn_task *t, struct dray_err *err)
      * filter has to permit no more than capset and execve. */
     bool filter = t->filter->insns != NULL;
     uint64_t extra = filter && !p->no_new_privs ? CAP_SYS_ADMIN_BIT : 0;
+    uint64_t have = rn_caps_bounding(), permitted = have & p->caps.permitted;
     (void)umask(p->user.umask);
     add_home(t, home);
     int rc = rn_rlimits_apply(p, err);
     bool there = rc == 0 && chdir(p->cwd) == 0;
     if (rc == 0)
-        rc = take_rights(t, extra, err);
+        rc = take_rights(t, have, extra, err);
     if (rc == 0 && !there && chdir(p->cwd) != 0)
         rc = fail_cwd(p->cwd, err);
     if (rc == 0)
@@ -207,8 +215,8 @@ int rn_task_exec(struct rn_task *t, struct dray_err *err)
         rc = rn_seccomp_load(t->filter, err);
     if (rc != 0)
         return rc;
-    uint64_t have = rn_caps_bounding() & p->caps.permitted;
-    if (extra && rn_caps_set(p->caps.effective & have, have, p->caps.inheritable) != 0)
+    if (extra &&
+        rn_caps_set(p->caps.effective & permitted, permitted, p->caps.inheritable & have) != 0)
         return dray_fail_errno(err, "set capabilities");
     (void)execve(path, (char *const *)p->args.v, (char *const *)p->env.v);
     return rn_program_fail(path, errno, err);

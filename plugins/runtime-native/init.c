@@ -100,9 +100,10 @@ static int write_sysctls(const struct rn_init *in, struct dray_err *err)
     json_object_object_foreach(in->spec->sysctl, key, value)
     {
         char path[256];
-        const char *text = value ? json_object_get_string(value) : "";
+        const char *text =
+            json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
         int n = snprintf(path, sizeof path, "sys/%s", key);
-        if (n < 0 || (size_t)n >= sizeof path || strstr(key, ".."))
+        if (n < 0 || (size_t)n >= sizeof path || strstr(key, "..") || !text)
             return dray_fail(err, DRAY_E_INVAL, "sysctl \"%s\" is not allowed", key);
         /* "a.b/c" is /proc/sys/a/b.c, as sysctl(8) has it. */
         for (char *p = path + 4; *p; p++)
@@ -169,6 +170,7 @@ static int run_hooks(struct rn_init *in, struct dray_err *err)
 static int set_up(struct rn_init *in, int *master, struct dray_err *err)
 {
     struct rn_task *t = &in->task;
+    rn_task_keys(t->id);
     int rc = enter_namespaces(in, err);
     if (rc == 0)
         rc = mount_root(in, err);

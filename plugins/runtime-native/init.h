@@ -14,6 +14,7 @@
 /** What is the same for a container's first process and for execs. */
 struct rn_task {
     struct dray_self *self;
+    const char *id;
     const struct rn_process *process;
     const struct rn_filter *filter; /* insns NULL: none */
     int chan;                       /* to the maker */
@@ -60,6 +61,8 @@ int rn_copyup(int from, int to, struct dray_err *err);
 
 /** Say what failed and end. */
 _Noreturn void rn_task_fail(const struct rn_task *t, const struct dray_err *err);
+/** Leave the maker's keys behind: keyrings are in no namespace. */
+void rn_task_keys(const char *id);
 /** What needs the host's /proc: OOM score, labels, checked by the caller's rights. */
 int rn_task_labels(const struct rn_task *t, struct dray_err *err);
 /** Put the streams in place and close everything else but the channel, which becomes t->chan 3. */

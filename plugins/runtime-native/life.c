@@ -33,6 +33,9 @@ int32_t rn_kill(struct dray_self *self, const struct dray_call *call, const char
     if (rc == 0 && rn_pidfd_signal(pidfd, signal) != 0)
         rc = errno == ESRCH ? dray_fail(err, DRAY_E_CONFLICT, "container %s is not running", id)
                             : dray_fail_errno(err, "signal container %s", id);
+    struct rn_cgroup g = groups(self, &st);
+    if (rc == 0 && signal == SIGKILL && rn_cg_frozen(&g))
+        rc = rn_cg_freeze(&g, false, err); /* v1 keeps even SIGKILL from a frozen process */
     return rc;
 }
 

@@ -23,6 +23,7 @@ struct dray_self {
     int run; /* the folder of our state */
     struct rn_cg_layout cgroups;
     uint64_t self_dev, self_ino; /* of the program that has loaded us */
+    bool apparmor, selinux;      /* the kernel enforces them */
     pthread_mutex_t lock;        /* guards: pending */
     struct rn_pending *pending;
 };

@@ -40,6 +40,11 @@ static int32_t native_open(const struct dray_host *host, const char *instance,
         self->self_dev = (uint64_t)st.st_dev;
         self->self_ino = (uint64_t)st.st_ino;
     }
+    char on[4] = "";
+    self->apparmor =
+        rn_read_at(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", on, sizeof on) > 0 &&
+        *on == 'Y';
+    self->selinux = access("/sys/fs/selinux/enforce", F_OK) == 0;
     const char *run = host->path(host, DRAY_PATH_RUN);
     self->run = open(run, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int rc = self->run < 0 ? dray_fail_errno(err, "open %s", run)

@@ -200,7 +200,6 @@ static int parse_linux(struct rn_spec *s, struct dray_err *err)
     s->sysctl = rn_json_obj(l, "sysctl");
     s->resources = rn_json_obj(l, "resources");
     s->cgroups_path = rn_json_str(l, "cgroupsPath", NULL);
-    s->mount_label = rn_json_str(l, "mountLabel", NULL);
     return rc;
 }
 

@@ -110,7 +110,6 @@ struct rn_spec {
     struct json_object *sysctl;    /* or NULL */
     struct json_object *resources; /* or NULL */
     const char *cgroups_path;      /* or NULL */
-    const char *mount_label;       /* or NULL */
     struct rn_hooks prestart, create_runtime, create_container, start_container, poststart,
         poststop;
     const char *seccomp; /* text of linux.seccomp, not NUL terminated; NULL: none */

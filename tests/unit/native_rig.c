@@ -169,10 +169,24 @@ static int drop(const char *path, const struct stat *st, int type, struct FTW *a
     return remove(path);
 }
 
+static void drop_groups(void)
+{
+    char path[PATH_MAX];
+    (void)rmdir("/sys/fs/cgroup/dray-test");
+    DIR *d = opendir("/sys/fs/cgroup");
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        (void)snprintf(path, sizeof path, "/sys/fs/cgroup/%s/dray-test", e->d_name);
+        (void)rmdir(path);
+    }
+    if (d)
+        (void)closedir(d);
+}
+
 void rig_close(void)
 {
     if (rig_self)
         plugin->close(rig_self);
+    drop_groups();
     if (rig_dir[0])
         (void)nftw(rig_dir, drop, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
