@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* account.c - what concerns a user of a registry: login, search. */
+#include "hub.h"
+
+#include <json-c/json.h>
+#include <strings.h>
+
+static int login_at(struct dray_self *s, const struct dray_call *call, struct hub_target *t,
+                    const struct dray_auth *auth, struct dray_err *err)
+{
+    __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
+    char url[400];
+    (void)snprintf(url, sizeof url, "%s/v2/", t->base);
+    struct hub_request rq = {.call = call, .method = "GET", .url = url, .target = t, .body_fd = -1};
+    int rc = hub_exchange(s, &rq, &a, err);
+    if (rc != 0 || a.status == 200)
+        return rc;
+    if (a.status == 401 && strncasecmp(a.challenge, "Bearer", 6) == 0) {
+        dray_autofree char *token = NULL;
+        return hub_token(s, &rq, a.challenge, "", auth, true, &token, err);
+    }
+    if (a.status == 401) {
+        rc = hub_authorized(s, &rq, "", auth, &a, err);
+        if (rc != 0 || a.status == 200)
+            return rc;
+    }
+    if (a.status == 401 || a.status == 403)
+        return dray_fail(err, DRAY_E_UNAUTH,
+                         "Get \"%s\": unauthorized: incorrect username or "
+                         "password",
+                         url);
+    return dray_fail(err, DRAY_E_UNAVAIL, "Get \"%s\": received unexpected HTTP status: %ld", url,
+                     a.status);
+}
+
+int32_t hub_login(struct dray_self *s, const struct dray_call *call, const struct dray_auth *auth,
+                  const char **token_out, struct dray_err *err)
+{
+    struct hub_target targets[HUB_TARGETS];
+    size_t n = hub_server_targets(s, auth->server, targets);
+    int rc = DRAY_E_UNAVAIL;
+    for (size_t i = 0; i < n && rc == DRAY_E_UNAVAIL; i++)
+        rc = login_at(s, call, &targets[i], auth, err);
+    *token_out = "";
+    return rc;
+}
+
+static const char *field(struct json_object *o, const char *key)
+{
+    struct json_object *v = NULL;
+    const char *text =
+        json_object_object_get_ex(o, key, &v) && v ? json_object_get_string(v) : NULL;
+    return text ? text : "";
+}
+
+static int emit_results(struct dray_self *s, const struct dray_call *call, struct json_object *doc)
+{
+    struct json_object *list = NULL;
+    int rc = 0;
+    if (!json_object_object_get_ex(doc, "results", &list) ||
+        !json_object_is_type(list, json_type_array))
+        return 0;
+    for (size_t i = 0; rc == 0 && i < json_object_array_length(list); i++) {
+        struct json_object *o = json_object_array_get_idx(list, i);
+        if (!json_object_is_type(o, json_type_object))
+            continue;
+        struct dray_kv kv[] = {{"name", field(o, "name")},
+                               {"description", field(o, "description")},
+                               {"stars", field(o, "star_count")},
+                               {"official", field(o, "is_official")}};
+        struct dray_record rec = {sizeof rec, DRAY_REC_ITEM, {kv, 4}};
+        rc = s->host->emit(call, &rec);
+    }
+    return rc;
+}
+
+int32_t hub_search(struct dray_self *s, const struct dray_call *call, const char *term,
+                   uint32_t limit, const struct dray_auth *auth, struct dray_err *err)
+{
+    (void)auth;
+    __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
+    struct hub_target t = {.base = HUB_INDEX, .host = "index.docker.io", .verify = true};
+    char *escaped = curl_easy_escape(NULL, term, 0);
+    char url[8192];
+    (void)snprintf(url, sizeof url, "%s/v1/search?q=%s&n=%u", HUB_INDEX, escaped ? escaped : "",
+                   limit ? limit : 25);
+    curl_free(escaped);
+    struct hub_request rq = {
+        .call = call, .method = "GET", .url = url, .target = &t, .body_fd = -1};
+    int rc = hub_exchange(s, &rq, &a, err);
+    if (rc != 0)
+        return rc;
+    if (a.status != 200)
+        return dray_fail(err, DRAY_E_UNAVAIL, "Unexpected status code %ld", a.status);
+    struct json_object *doc = a.body.data ? json_tokener_parse(a.body.data) : NULL;
+    rc = json_object_is_type(doc, json_type_object)
+             ? emit_results(s, call, doc)
+             : dray_fail(err, DRAY_E_CORRUPT, "the search's answer is not JSON");
+    if (doc)
+        json_object_put(doc);
+    return rc;
+}

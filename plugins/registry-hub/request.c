@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request.c - one HTTP exchange by libcurl: cancelled, timed, with bounded answers. */
+#include "hub.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <strings.h>
+#include <time.h>
+
+#define CONNECT_TIMEOUT_MS 15000L
+#define STALL_BYTES 16L /* fewer a second for STALL_SECONDS: the server has died */
+#define STALL_SECONDS 30L
+#define REDIRECTS 10L
+#define HEADERS_MAX (256u << 10)
+
+/** A multi handle keeps its connections: reused by whoever asks next. */
+struct hub_worker {
+    struct hub_worker *next;
+    CURLM *multi;
+};
+
+/** One transfer. */
+struct transfer {
+    const struct hub_request *rq;
+    struct hub_answer *out;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct dray_err *err;
+    int rc; /* of the sink or of a limit */
+    uint64_t sent;
+    size_t header_bytes;
+    char why[CURL_ERROR_SIZE];
+};
+
+int hub_buf_add(struct hub_buf *b, const void *data, size_t len)
+{
+    if (b->len + len + 1 > b->cap) {
+        size_t cap = (b->len + len + 1) * 2;
+        char *p = realloc(b->data, cap);
+        if (!p)
+            return DRAY_E_NOMEM;
+        b->data = p;
+        b->cap = cap;
+    }
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+    return 0;
+}
+
+void hub_answer_free(struct hub_answer *a)
+{
+    free(a->body.data);
+    *a = (struct hub_answer){0};
+}
+
+/* Workers. */
+
+static struct hub_worker *take_worker(struct dray_self *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct hub_worker *w = s->idle;
+    if (w)
+        s->idle = w->next;
+    pthread_mutex_unlock(&s->lock);
+    if (w)
+        return w;
+    w = calloc(1, sizeof *w);
+    if (w && !(w->multi = curl_multi_init())) {
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+static void give_worker(struct dray_self *s, struct hub_worker *w)
+{
+    pthread_mutex_lock(&s->lock);
+    w->next = s->idle;
+    s->idle = w;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void hub_workers_free(struct dray_self *s)
+{
+    while (s->idle) {
+        struct hub_worker *w = s->idle;
+        s->idle = w->next;
+        (void)curl_multi_cleanup(w->multi);
+        free(w);
+    }
+}
+
+/* What comes in. */
+
+static void copy_value(char *to, size_t size, const char *value, size_t len)
+{
+    while (len > 0 && (*value == ' ' || *value == '\t'))
+        value++, len--;
+    while (len > 0 && (value[len - 1] == '\r' || value[len - 1] == '\n' || value[len - 1] == ' '))
+        len--;
+    (void)snprintf(to, size, "%.*s", (int)(len < size ? len : size - 1), value);
+}
+
+static size_t on_header(char *line, size_t one, size_t len, void *ctx)
+{
+    struct transfer *t = ctx;
+    struct hub_answer *a = t->out;
+    (void)one;
+    t->header_bytes += len;
+    if (t->header_bytes > HEADERS_MAX) {
+        t->rc = dray_fail(t->err, DRAY_E_LIMIT, "the server's headers are too large");
+        return 0;
+    }
+    if (len > 5 && strncasecmp(line, "HTTP/", 5) == 0) { /* a redirect's are dropped */
+        a->type[0] = a->digest[0] = a->location[0] = a->challenge[0] = a->link[0] = '\0';
+        a->retry_after = a->length = -1;
+        return len;
+    }
+    const struct {
+        const char *name;
+        char *to;
+        size_t size;
+    } texts[] = {{"Content-Type:", a->type, sizeof a->type},
+                 {"Docker-Content-Digest:", a->digest, sizeof a->digest},
+                 {"Location:", a->location, sizeof a->location},
+                 {"WWW-Authenticate:", a->challenge, sizeof a->challenge},
+                 {"Link:", a->link, sizeof a->link}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        size_t n = strlen(texts[i].name);
+        if (len > n && strncasecmp(line, texts[i].name, n) == 0)
+            copy_value(texts[i].to, texts[i].size, line + n, len - n);
+    }
+    char number[32] = "";
+    if (len > 12 && strncasecmp(line, "Retry-After:", 12) == 0) {
+        copy_value(number, sizeof number, line + 12, len - 12);
+        a->retry_after = atol(number);
+    } else if (len > 15 && strncasecmp(line, "Content-Length:", 15) == 0) {
+        copy_value(number, sizeof number, line + 15, len - 15);
+        a->length = atoll(number);
+    }
+    return len;
+}
+
+static size_t on_body(char *data, size_t one, size_t len, void *ctx)
+{
+    struct transfer *t = ctx;
+    (void)one;
+    long status = 0;
+    (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    bool good = status == 200 || status == 206;
+    if (good && t->rq->sink && !(t->rq->offset > 0 && status == 200))
+        t->rc = t->rq->sink(t->rq->sink_ctx, data, len, t->err);
+    else if (t->out->body.len + len > ANSWER_MAX)
+        t->rc = dray_fail(t->err, DRAY_E_LIMIT, "the server's answer is larger than %u bytes",
+                          ANSWER_MAX);
+    else
+        t->rc = hub_buf_add(&t->out->body, data, len);
+    return t->rc == 0 ? len : CURL_WRITEFUNC_ERROR;
+}
+
+static size_t on_read(char *to, size_t one, size_t len, void *ctx)
+{
+    struct transfer *t = ctx;
+    uint64_t left = t->rq->body_len - t->sent;
+    size_t want = one * len;
+    if (want > left)
+        want = (size_t)left;
+    ssize_t n = want > 0 ? pread(t->rq->body_fd, to, want, (off_t)t->sent) : 0;
+    if (n < 0)
+        return CURL_READFUNC_ABORT;
+    t->sent += (uint64_t)n;
+    return (size_t)n;
+}
+
+static int on_seek(void *ctx, curl_off_t offset, int origin)
+{
+    struct transfer *t = ctx;
+    if (origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    t->sent = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+/* What goes out. */
+
+static void add_header(struct transfer *t, const char *name, const char *value)
+{
+    char *line = NULL;
+    if (value && asprintf(&line, "%s: %s", name, value) >= 0) {
+        struct curl_slist *more = curl_slist_append(t->headers, line);
+        if (more)
+            t->headers = more;
+        free(line);
+    }
+}
+
+/** certs.d/HOST: *.crt are authorities, NAME.cert with NAME.key is ours. */
+static void set_certificates(struct dray_self *s, struct transfer *t)
+{
+    char dir[512], path[800];
+    (void)snprintf(dir, sizeof dir, "%s/%s", s->host->opt_str(s->host, "certs-dir"),
+                   t->rq->target->host);
+    DIR *d = strchr(t->rq->target->host, '/') ? NULL : opendir(dir);
+    if (!d)
+        return;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        size_t n = strlen(e->d_name);
+        (void)snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+        if (n > 4 && strcmp(e->d_name + n - 4, ".crt") == 0) {
+            (void)curl_easy_setopt(t->easy, CURLOPT_CAINFO, path);
+        } else if (n > 5 && strcmp(e->d_name + n - 5, ".cert") == 0) {
+            (void)curl_easy_setopt(t->easy, CURLOPT_SSLCERT, path);
+            size_t len = strlen(path);
+            memcpy(path + len - 5, ".key", sizeof ".key");
+            (void)curl_easy_setopt(t->easy, CURLOPT_SSLKEY, path);
+        }
+    }
+    closedir(d);
+}
+
+static void set_proxy(struct dray_self *s, CURL *easy, const char *url)
+{
+    bool tls = strncmp(url, "https", 5) == 0;
+    const char *proxy = s->host->opt_str(s->host, tls ? "https-proxy" : "http-proxy");
+    const char *none = s->host->opt_str(s->host, "no-proxy");
+    if (proxy && *proxy)
+        (void)curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
+    if (none && *none)
+        (void)curl_easy_setopt(easy, CURLOPT_NOPROXY, none);
+}
+
+static void set_method(struct transfer *t)
+{
+    const struct hub_request *rq = t->rq;
+    CURL *c = t->easy;
+    if (strcmp(rq->method, "HEAD") == 0) {
+        (void)curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+        return;
+    }
+    if (rq->body_fd >= 0) {
+        (void)curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+        (void)curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read);
+        (void)curl_easy_setopt(c, CURLOPT_READDATA, t);
+        (void)curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+        (void)curl_easy_setopt(c, CURLOPT_SEEKDATA, t);
+        (void)curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)rq->body_len);
+    } else if (rq->form || strcmp(rq->method, "POST") == 0) {
+        (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, rq->form ? rq->form : "");
+    }
+    (void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, rq->method);
+}
+
+static void prepare(struct dray_self *s, struct transfer *t)
+{
+    const struct hub_request *rq = t->rq;
+    CURL *c = t->easy;
+    char range[40];
+    (void)curl_easy_setopt(c, CURLOPT_URL, rq->url);
+    (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->why);
+    (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, rq->body_fd >= 0 ? 0L : 1L);
+    (void)curl_easy_setopt(c, CURLOPT_MAXREDIRS, REDIRECTS);
+    (void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
+    (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
+    (void)curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
+    (void)curl_easy_setopt(c, CURLOPT_USERAGENT, "dray/0.1.0");
+    (void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
+    if (rq->target && !rq->target->verify) {
+        (void)curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
+        (void)curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    if (rq->target)
+        set_certificates(s, t);
+    set_proxy(s, c, rq->url);
+    set_method(t);
+    add_header(t, "Accept", rq->accept);
+    add_header(t, "Content-Type", rq->content_type);
+    add_header(t, "Authorization", rq->authorization);
+    add_header(t, "Expect", "");
+    if (rq->basic)
+        (void)curl_easy_setopt(c, CURLOPT_USERPWD, rq->basic);
+    if (rq->offset > 0) {
+        (void)snprintf(range, sizeof range, "%llu-", (unsigned long long)rq->offset);
+        (void)curl_easy_setopt(c, CURLOPT_RANGE, range);
+    }
+    (void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
+}
+
+/* Driving it. */
+
+static int64_t now_ns(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int check_call(const struct dray_call *call, struct dray_err *err)
+{
+    struct pollfd p = {.fd = call->cancel_fd, .events = POLLIN};
+    if (call->cancel_fd >= 0 && poll(&p, 1, 0) > 0)
+        return dray_fail(err, DRAY_E_CANCELED, "canceled");
+    if (call->deadline_ns && (uint64_t)now_ns() > call->deadline_ns)
+        return dray_fail(err, DRAY_E_TIMEOUT, "the server did not answer in time");
+    return 0;
+}
+
+int hub_pause(const struct dray_call *call, long ms, struct dray_err *err)
+{
+    struct pollfd p = {.fd = call->cancel_fd, .events = POLLIN};
+    (void)poll(&p, 1, (int)ms);
+    return check_call(call, err);
+}
+
+static int transport_error(struct transfer *t, CURLcode code, struct dray_err *err)
+{
+    const char *method = strcmp(t->rq->method, "HEAD") == 0 ? "Head" : "Get";
+    const char *host = strstr(t->rq->url, "://");
+    host = host ? host + 3 : t->rq->url;
+    int n = (int)strcspn(host, "/");
+    const char *why = t->why[0] ? t->why : curl_easy_strerror(code);
+    int rc = DRAY_E_UNAVAIL;
+    if (code == CURLE_COULDNT_CONNECT)
+        (void)dray_fail(err, rc, "%s \"%s\": dial tcp %.*s: connect: connection refused", method,
+                        t->rq->url, n, host);
+    else if (code == CURLE_COULDNT_RESOLVE_HOST)
+        (void)dray_fail(err, rc, "%s \"%s\": dial tcp: lookup %.*s: no such host", method,
+                        t->rq->url, (int)strcspn(host, ":/"), host);
+    else if (code == CURLE_PEER_FAILED_VERIFICATION)
+        (void)dray_fail(err, rc, "%s \"%s\": tls: failed to verify certificate: %s", method,
+                        t->rq->url, why);
+    else
+        (void)dray_fail(err, rc, "%s \"%s\": %s", method, t->rq->url, why);
+    bool lasting = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_TOO_MANY_REDIRECTS ||
+                   code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ||
+                   code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+    if (err && !lasting)
+        err->flags |= DRAY_ERR_TRANSIENT;
+    return rc;
+}
+
+static int drive(CURLM *multi, struct transfer *t, struct dray_err *err)
+{
+    int running = 1;
+    while (running > 0) {
+        if (curl_multi_perform(multi, &running) != CURLM_OK)
+            return dray_fail(err, DRAY_E_INTERNAL, "libcurl failed");
+        if (running == 0)
+            break;
+        struct curl_waitfd extra = {.fd = t->rq->call->cancel_fd, .events = CURL_WAIT_POLLIN};
+        (void)curl_multi_poll(multi, &extra, t->rq->call->cancel_fd >= 0 ? 1 : 0, 500, NULL);
+        int rc = check_call(t->rq->call, err);
+        if (rc != 0)
+            return rc;
+    }
+    int left;
+    CURLMsg *m = curl_multi_info_read(multi, &left);
+    CURLcode code = m ? m->data.result : CURLE_FAILED_INIT;
+    if (t->rc != 0)
+        return t->rc;
+    return code == CURLE_OK ? 0 : transport_error(t, code, err);
+}
+
+int hub_exchange(struct dray_self *s, const struct hub_request *rq, struct hub_answer *out,
+                 struct dray_err *err)
+{
+    struct hub_worker *w = take_worker(s);
+    struct transfer t = {.rq = rq, .out = out, .err = err, .easy = curl_easy_init()};
+    hub_answer_free(out);
+    out->retry_after = out->length = -1;
+    if (!w || !t.easy) {
+        if (w)
+            give_worker(s, w);
+        curl_easy_cleanup(t.easy);
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    }
+    prepare(s, &t);
+    (void)curl_multi_add_handle(w->multi, t.easy);
+    int rc = drive(w->multi, &t, err);
+    (void)curl_easy_getinfo(t.easy, CURLINFO_RESPONSE_CODE, &out->status);
+    out->ranged = out->status == 206;
+    (void)curl_multi_remove_handle(w->multi, t.easy);
+    curl_easy_cleanup(t.easy);
+    curl_slist_free_all(t.headers);
+    give_worker(s, w);
+    return rc;
+}
