@@ -9,8 +9,9 @@ static int login_at(struct dray_self *s, const struct dray_call *call, struct hu
                     const struct dray_auth *auth, struct dray_err *err)
 {
     __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
-    char url[400];
-    (void)snprintf(url, sizeof url, "%s/v2/", t->base);
+    dray_autofree char *url = NULL;
+    if (asprintf(&url, "%s/v2/", t->base) < 0)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct hub_request rq = {.call = call, .method = "GET", .url = url, .target = t, .body_fd = -1};
     int rc = hub_exchange(s, &rq, &a, err);
     if (rc != 0 || a.status == 200)
@@ -81,10 +82,12 @@ int32_t hub_search(struct dray_self *s, const struct dray_call *call, const char
     __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
     struct hub_target t = {.base = HUB_INDEX, .host = "index.docker.io", .verify = true};
     char *escaped = curl_easy_escape(NULL, term, 0);
-    char url[8192];
-    (void)snprintf(url, sizeof url, "%s/v1/search?q=%s&n=%u", HUB_INDEX, escaped ? escaped : "",
-                   limit ? limit : 25);
+    dray_autofree char *url = NULL;
+    int n = asprintf(&url, "%s/v1/search?q=%s&n=%u", HUB_INDEX, escaped ? escaped : "",
+                     limit ? limit : 25);
     curl_free(escaped);
+    if (n < 0)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct hub_request rq = {
         .call = call, .method = "GET", .url = url, .target = &t, .body_fd = -1};
     int rc = hub_exchange(s, &rq, &a, err);
