@@ -14,7 +14,8 @@ function(dray_storage_test name)
     endif()
 endfunction()
 
-dray_storage_test(test_storage OVERLAY_SO=storage-overlay VFS_SO=storage-vfs)
+dray_storage_test(test_storage OVERLAY_SO=storage-overlay VFS_SO=storage-vfs
+    BTRFS_SO=storage-btrfs)
 dray_storage_test(test_volume_local LOCAL_SO=volume-local)
 
 # Not a test: ninja bench_layer_tar, then tests/bench/layer-tar.sh.

@@ -13,11 +13,47 @@
 #include <sys/stat.h>
 #include <time.h>
 
+static const char *base = "/var/tmp";
+
+/* An image of a file system, mounted where only this process sees it. */
+struct disk {
+    char dir[64], image[80];
+    bool mounted;
+};
+static struct disk btrfs_disk;
+
 static const struct {
     const char *name, *so;
-} drivers[] = {{"overlay", OVERLAY_SO}, {"vfs", VFS_SO}};
+    const struct disk *disk; /* NULL: base */
+} drivers[] = {
+    {"overlay", OVERLAY_SO, NULL}, {"vfs", VFS_SO, NULL}, {"btrfs", BTRFS_SO, &btrfs_disk}};
 
-static const char *base = "/var/tmp";
+/* false, with the reason printed: the machine lacks something. */
+static bool mount_disk(struct disk *d, const char *mkfs, const char *options, unsigned mb)
+{
+    char command[512];
+    (void)snprintf(d->dir, sizeof d->dir, "/var/tmp/dray-disk-XXXXXX");
+    if (!mkdtemp(d->dir))
+        return false;
+    (void)snprintf(d->image, sizeof d->image, "%s.img", d->dir);
+    (void)snprintf(
+        command, sizeof command,
+        "truncate -s %uM %s && %s %s >/dev/null 2>&1 && mount -o loop,%s %s %s 2>/dev/null", mb,
+        d->image, mkfs, d->image, options, d->image, d->dir);
+    d->mounted = system(command) == 0;
+    if (!d->mounted)
+        (void)printf("SKIP: no such disk here: %s, %s\n", mkfs, options);
+    return d->mounted;
+}
+
+static void unmount_disk(struct disk *d)
+{
+    if (d->mounted && umount2(d->dir, 0) < 0)
+        perror(d->dir);
+    (void)unlink(d->image);
+    (void)rmdir(d->dir);
+    d->mounted = false;
+}
 
 /* --- short forms of the operations ------------------------------------------------------------*/
 
@@ -169,7 +205,9 @@ static void each(void (*test)(struct st_host *s))
     for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
         struct st_host s = {0};
         unsigned before = CU_get_number_of_failures();
-        st_start(&s, drivers[i].so, base);
+        if (drivers[i].disk && !drivers[i].disk->mounted)
+            continue;
+        st_start(&s, drivers[i].so, drivers[i].disk ? drivers[i].disk->dir : base);
         test(&s);
         st_end(&s);
         if (CU_get_number_of_failures() != before)
@@ -756,6 +794,82 @@ static void test_size(void)
     each(do_size);
 }
 
+/* A disk that fills up: a clear error, nothing half made, and all is free again afterwards. */
+static void test_full_disk(void)
+{
+    struct disk small = {0};
+    if (mount_disk(&small, "mkfs.ext4 -q", "rw", 32)) {
+        struct st_host s = {0};
+        struct st_call c;
+        struct dray_err err = {0};
+        uint64_t bytes = 0, inodes = 0;
+        st_start(&s, OVERLAY_SO, small.dir);
+        create(&s, "one", "", 0, 0);
+        const struct member sizes[] = {{.type = '0', .name = "declared", .size = 60 << 20}};
+        struct tarball t = {0};
+        tar_member(&t, sizes);
+        tar_end(&t);
+        int fd = tar_file(&t);
+        (void)apply_fd(&s, "one", fd, DRAY_E_NOSPACE);
+        (void)close(fd);
+        t.len = 0;
+        for (unsigned i = 0; i < 40; i++) { /* folders and inodes are not declared */
+            char name[16];
+            (void)snprintf(name, sizeof name, "f%u", i);
+            const struct member m = {.type = '0', .name = name, .size = 600000};
+            tar_member(&t, &m);
+        }
+        tar_end(&t);
+        char filler[96];
+        (void)snprintf(filler, sizeof filler, "%s/filler", small.dir);
+        int full = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        CU_ASSERT(ftruncate(full, 0) == 0 && posix_fallocate(full, 0, 4 << 20) == 0);
+        fd = tar_file(&t);
+        (void)apply_fd(&s, "one", fd, DRAY_E_NOSPACE);
+        (void)close(fd);
+        CU_ASSERT(OPS(&s)->usage(s.self, &st_call(&c)->call, "one", &bytes, &inodes, &err) == 0);
+        CU_ASSERT(inodes == 1);
+        st_call_end(&c);
+        (void)close(full);
+        CU_ASSERT(unlink(filler) == 0);
+        free(t.data);
+        st_close(&s); /* waits for the trash */
+        st_open(&s);
+        CU_ASSERT(APPLY(&s, "one", {.type = '0', .name = "fits", .size = 10 << 20}) == 10 << 20);
+        st_end(&s);
+    }
+    unmount_disk(&small);
+}
+
+/* A container's layer of limited size. */
+static void test_quota(void)
+{
+    struct disk disk = {0};
+    if (mount_disk(&disk, "mkfs.ext4 -q -O quota,project -E quotatype=prjquota", "prjquota", 64)) {
+        struct st_host s = {0};
+        struct st_call c;
+        struct dray_err err = {0};
+        st_start(&s, OVERLAY_SO, disk.dir);
+        make_image(&s);
+        const struct dray_kv size = {"size", "2m"};
+        int rc = OPS(&s)->create(s.self, &st_call(&c)->call, "box", "two", DRAY_LAYER_WRITABLE,
+                                 (struct dray_kvs){&size, 1}, &err);
+        (void)show(rc, 0, &err, "create with a size");
+        st_call_end(&c);
+        char at[96], path[128];
+        mount_layer(&s, "box", 0, at);
+        (void)snprintf(path, sizeof path, "%s/big", at);
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        CU_ASSERT(posix_fallocate(fd, 0, 1 << 20) == 0);
+        rc = posix_fallocate(fd, 0, 8 << 20);
+        CU_ASSERT(rc == EDQUOT || rc == ENOSPC);
+        (void)close(fd);
+        unmount(&s, "box", at);
+        st_end(&s);
+    }
+    unmount_disk(&disk);
+}
+
 /* Nothing of a removed container reaches the next one that gets its folders. */
 static void do_reuse(struct st_host *s)
 {
@@ -849,6 +963,8 @@ static const struct check_case tests[] = {
     {"volatile", test_volatile},
     {"sizes without quotas", test_size},
     {"folders used again", test_reuse},
+    {"a full disk", test_full_disk},
+    {"quota", test_quota},
     {"speed of create and remove", test_speed},
 };
 
@@ -862,5 +978,8 @@ int main(void)
     }
     if (getenv("DRAY_TEST_DIR"))
         base = getenv("DRAY_TEST_DIR");
-    return check_main("storage", tests, sizeof tests / sizeof *tests);
+    (void)mount_disk(&btrfs_disk, "mkfs.btrfs -q", "rw", 200);
+    int rc = check_main("storage", tests, sizeof tests / sizeof *tests);
+    unmount_disk(&btrfs_disk);
+    return rc;
 }
