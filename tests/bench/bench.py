@@ -122,7 +122,7 @@ def start_engines(args):
 
     stage = os.path.abspath(args.stage)
     dray = [stage + "/bin/drayd", "--data-root", "{root}/data", "--exec-root", "{root}/exec",
-            "-H", "unix://{sock}", "--pidfile", "{root}/pid", "--config-file", "{root}/none.json"]
+            "-H", "unix://{sock}", "--pidfile", "{root}/pid"]
     engines = [Engine("drayd", root("drayd"), dray, stage + "/bin/dray")]
     for peer in args.peer:
         if not shutil.which(peer):
