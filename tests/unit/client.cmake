@@ -1,0 +1,7 @@
+dray_unit_test(test_client_tmpl SOURCES test_client_tmpl.c LIBS dray_client)
+dray_unit_test(test_client_parse SOURCES test_client_parse.c LIBS dray_client)
+dray_unit_test(test_client_units SOURCES test_client_units.c LIBS dray_client)
+dray_unit_test(test_client_specs SOURCES test_client_specs.c LIBS dray_client)
+dray_unit_test(test_client_table SOURCES test_client_table.c LIBS dray_client)
+dray_unit_test(test_client_tar SOURCES test_client_tar.c LIBS dray_client)
+dray_unit_test(test_client_http SOURCES test_client_http.c LIBS dray_client)
