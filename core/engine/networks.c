@@ -108,7 +108,7 @@ int dray_net_insert(struct dray_networks *ns, struct dray_net *n, struct dray_er
             rc = dray_fail(err, DRAY_E_CONFLICT, "network with name %s already exists", n->name);
     if (!rc && ns->n == ns->cap) {
         size_t cap = ns->cap ? ns->cap * 2 : 16;
-        struct dray_net **v = reallocarray(ns->v, cap, sizeof(*v));
+        struct dray_net **v = reallocarray(ns->v, cap, sizeof(struct dray_net *));
         if (v) {
             ns->v = v;
             ns->cap = cap;
@@ -149,7 +149,7 @@ size_t dray_net_snapshot(struct dray_networks *ns, struct dray_net ***out)
 {
     size_t n = 0;
     pthread_rwlock_rdlock(&ns->lock);
-    struct dray_net **v = calloc(ns->n + 1, sizeof(*v));
+    struct dray_net **v = calloc(ns->n + 1, sizeof(struct dray_net *));
     for (size_t i = 0; v && i < ns->n; i++)
         if (ns->v[i]->ready)
             v[n++] = dray_net_ref(ns->v[i]);
@@ -223,7 +223,7 @@ static int load_all(struct dray_networks *ns, struct dray_err *err)
         (void)load_one(ns, e->d_name);
     (void)closedir(d);
     if (ns->n)
-        qsort(ns->v, ns->n, sizeof(*ns->v), by_age);
+        qsort(ns->v, ns->n, sizeof(struct dray_net *), by_age);
     return 0;
 }
 

@@ -155,7 +155,7 @@ static int insert(struct space *s, struct pool *p /* takes on success */, struct
 {
     if (s->n_pools == s->cap_pools) {
         size_t cap = s->cap_pools ? s->cap_pools * 2 : 16;
-        struct pool **v = reallocarray(s->pools, cap, sizeof(*v));
+        struct pool **v = reallocarray(s->pools, cap, sizeof(struct pool *));
         if (!v)
             return dray_fail(err, DRAY_E_NOMEM, "out of memory");
         s->pools = v;
@@ -215,7 +215,7 @@ int space_pool_request(struct space *s, const struct dray_pool_spec *spec, bool 
 static void drop(struct space *s, size_t i)
 {
     pool_free(s->pools[i]);
-    memmove(s->pools + i, s->pools + i + 1, (s->n_pools - i - 1) * sizeof(*s->pools));
+    memmove(s->pools + i, s->pools + i + 1, (s->n_pools - i - 1) * sizeof(struct pool *));
     s->n_pools--;
 }
 

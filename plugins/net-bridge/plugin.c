@@ -92,7 +92,7 @@ static void list_network(struct network *n, void *ctx)
     struct listed *l = ctx;
     if (l->n == l->cap) {
         size_t cap = l->cap ? l->cap * 2 : 16;
-        struct network **v = reallocarray(l->v, cap, sizeof(*v));
+        struct network **v = reallocarray(l->v, cap, sizeof(struct network *));
         if (!v)
             return;
         l->v = v;

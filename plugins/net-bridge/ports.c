@@ -114,30 +114,44 @@ static int refuse(int errnum, const struct port_want *w, struct dray_err *err)
     return dray_fail_errno(err, "bind port %u", w->port);
 }
 
-int port_reserve(struct port_table *t, const struct port_want *w, bool adopt,
-                 struct port_hold **out, struct dray_err *err)
+/* Enter the port before its socket is there, so that the lock covers memory only. */
+static int claim(struct port_table *t, const struct port_want *w, struct port_hold **out,
+                 struct dray_err *err)
 {
-    dray_autofree struct port_hold *h = calloc(1, sizeof *h);
+    struct port_hold *h = calloc(1, sizeof *h);
     if (!h)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     *h = (struct port_hold){.want = *w, .fd = -EBADF};
     pthread_mutex_lock(&t->lock);
     bool taken = held(t, w);
-    if (!taken) { /* claimed before the socket is there, so that the lock covers memory only */
+    if (!taken) {
         h->next = *bucket(t, w->port);
         *bucket(t, w->port) = h;
     }
     pthread_mutex_unlock(&t->lock);
-    if (taken)
+    if (taken) {
+        free(h);
         return dray_fail(err, DRAY_E_CONFLICT, "port is already allocated");
+    }
+    *out = h;
+    return 0;
+}
+
+int port_reserve(struct port_table *t, const struct port_want *w, bool adopt,
+                 struct port_hold **out, struct dray_err *err)
+{
+    struct port_hold *h = NULL;
+    int rc = claim(t, w, &h, err);
+    if (rc)
+        return rc;
     int errnum = bind_socket(w, &h->fd);
     bool no_such_sockets =
         errnum == EPROTONOSUPPORT || errnum == ESOCKTNOSUPPORT || errnum == EAFNOSUPPORT;
     if (errnum && !no_such_sockets && !adopt) {
-        port_release(t, dray_steal(h));
+        port_release(t, h);
         return refuse(errnum, w, err);
     }
-    *out = dray_steal(h);
+    *out = h;
     return 0;
 }
 

@@ -20,8 +20,8 @@ static const char raw_chain[] =
     /* route_localnet lets 127.0.0.1 reach containers; their way to the machine's own 127.0.0.1
      * stays closed. */
     "chain raw { type filter hook prerouting priority raw; policy accept;\n"
-    "  iifname @bridges ip daddr 127.0.0.0/8 drop\n"
-    "  iifname @bridges ip saddr 127.0.0.0/8 drop\n"
+    "  ip daddr 127.0.0.0/8 iifname @bridges drop\n"
+    "  ip saddr 127.0.0.0/8 iifname @bridges drop\n"
     "}\n";
 
 static const char nat_chains4[] =

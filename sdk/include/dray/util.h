@@ -153,6 +153,13 @@ dray_host_logf(const struct dray_host *host, uint32_t level, const char *fmt, ..
     host->log(host, level, line);
 }
 
+#ifdef __clang_analyzer__
+/* What a static analyzer cannot see for itself: these never return 0. */
+#define dray_fail(err, code, ...) ((dray_fail)(err, code, __VA_ARGS__), (code))
+#define dray_fail_errno(err, ...) ((dray_fail_errno)(err, __VA_ARGS__), DRAY_E_IO)
+#define dray_err_note(err, ...) ((dray_err_note)(err, __VA_ARGS__), DRAY_E_INTERNAL)
+#endif
+
 static inline void dray_cleanup_free(void *p)
 {
     void *held = NULL;
