@@ -248,6 +248,7 @@ static int prepare(struct unpacker *u)
     if (fstatvfs(u->job->root, &vfs) < 0)
         return dray_fail_errno(u->err, "look for free space");
     u->free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+    (void)fcntl(u->fd, F_SETPIPE_SZ, (int)BUFFER_SIZE); /* fewer wake-ups, if it is a pipe */
     u->umask = read_umask();
     u->uid = geteuid();
     u->gid = getegid();

@@ -57,7 +57,7 @@ static int at_path(struct at_path *p, int dirfd, const char *name)
 
 ssize_t dray_pl_xattr_list(int dirfd, const char *name, char **names_out)
 {
-    struct at_path path;
+    struct at_path path = {{0}};
     char first[1024];
     if (at_path(&path, dirfd, name) < 0)
         return -1;
@@ -85,7 +85,7 @@ ssize_t dray_pl_xattr_list(int dirfd, const char *name, char **names_out)
 
 ssize_t dray_pl_xattr_get(int dirfd, const char *name, const char *key, char **value_out)
 {
-    struct at_path path;
+    struct at_path path = {{0}};
     if (at_path(&path, dirfd, name) < 0)
         return -1;
     *value_out = NULL;
@@ -107,7 +107,7 @@ ssize_t dray_pl_xattr_get(int dirfd, const char *name, const char *key, char **v
 
 int dray_pl_xattr_set(int dirfd, const char *name, const char *key, const void *value, size_t len)
 {
-    struct at_path path;
+    struct at_path path = {{0}};
     if (at_path(&path, dirfd, name) < 0)
         return -1;
     return lsetxattr(path.text, key, value, len, 0);
@@ -115,7 +115,7 @@ int dray_pl_xattr_set(int dirfd, const char *name, const char *key, const void *
 
 bool dray_pl_is_opaque(int dirfd, const char *name)
 {
-    struct at_path path;
+    struct at_path path = {{0}};
     char value[4];
     return at_path(&path, dirfd, name) == 0 &&
            lgetxattr(path.text, DRAY_PL_OPAQUE_XATTR, value, sizeof value) == 1 && value[0] == 'y';
