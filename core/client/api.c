@@ -303,3 +303,16 @@ int api_when(struct cli *cli, struct dray_buf *path, const char *key, const char
     api_query(path, key, text);
     return 0;
 }
+
+void api_platform(struct dray_buf *path, const char *key, const char *platform)
+{
+    static const char *const names[] = {"os", "architecture", "variant"};
+    if (!platform || !*platform)
+        return;
+    DRAY_AUTO(dray_strlist) parts = {0};
+    dray_autojson *o = json_object_new_object();
+    (void)dray_strlist_split(&parts, platform, '/');
+    for (size_t i = 0; i < parts.n && i < 3; i++)
+        dray_json_add_str(o, names[i], parts.v[i]);
+    api_query(path, key, dray_json_text(o));
+}

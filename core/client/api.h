@@ -46,6 +46,8 @@ void api_query(struct dray_buf *path, const char *key, const char *value);
 void api_piece(struct dray_buf *path, const char *text);
 /** {"label":["a=b"]} of "label=a=b" words, as the filters query parameter. */
 void api_filters(struct dray_buf *path, const struct dray_strlist *words);
+/** --platform "os/arch/variant" as the JSON that save, load, push, history take. */
+void api_platform(struct dray_buf *path, const char *key, const char *platform);
 /** since, until: dates and durations become Unix seconds with a fraction. NULL adds nothing. */
 int api_when(struct cli *cli, struct dray_buf *path, const char *key, const char *value);
 

@@ -214,6 +214,13 @@ static struct json_object *plugin_row(struct json_object *o)
         (void)json_object_object_get_ex(o, f->name, &v);
         dray_json_add_str(row, f->name, v ? json_object_get_string(v) : "");
     }
+    struct json_object *kinds = dray_json_arr(o, "Kinds");
+    DRAY_AUTO(dray_buf) b = {0};
+    for (size_t i = 0; i < dray_json_len(kinds); i++)
+        dray_buf_addf(&b, "%s%s", i ? "," : "",
+                      json_object_get_string(json_object_array_get_idx(kinds, i)));
+    if (b.len)
+        dray_json_add_str(row, "Kind", b.data);
     return row;
 }
 
@@ -233,13 +240,12 @@ int run_plugin_ls(struct cli *cli, const struct cli_args *args)
         format = "{{.Kind}}/{{.Name}}";
     if (api_call(cli, "GET", "/plugins/loaded", NULL, &list) != 0)
         return cli_report(cli);
-    if (list)
-        json_object_array_sort(list, by_kind);
     for (size_t i = 0; i < dray_json_len(list); i++) {
         struct json_object *o = json_object_array_get_idx(list, i);
         errors = errors || *dray_json_str(o, "Error", "");
         json_object_array_add(rows, plugin_row(o));
     }
+    json_object_array_sort(rows, by_kind);
     return table_list(cli, format, errors ? &plugin_spec_errors : &plugin_spec, rows) == 0
                ? 0
                : cli_report(cli);

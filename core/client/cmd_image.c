@@ -135,6 +135,10 @@ int run_image_ls(struct cli *cli, const struct cli_args *args)
         format = "{{.ID}}";
     if (!format)
         format = dray_json_str(config_get(cli), "imagesFormat", NULL);
+    if (cli_bool(args, "tree")) {
+        (void)cli_fail(cli, "--tree is not supported by dray");
+        return cli_report(cli);
+    }
     l.digests = cli_bool(args, "digests") || (format && strstr(format, ".Digest"));
     dray_buf_adds(&path, "/images/json");
     if (cli_bool(args, "all"))
@@ -166,6 +170,8 @@ int run_image_rm(struct cli *cli, const struct cli_args *args)
             api_query(&path, "force", "1");
         if (cli_bool(args, "no-prune"))
             api_query(&path, "noprune", "1");
+        for (size_t k = 0; k < platforms.n; k++)
+            api_platform(&path, "platforms", platforms.v[k]);
         if (api_call(cli, "DELETE", path.data, NULL, &list) != 0) {
             failed = failed || !(force && cli->status == 404);
             dray_buf_addf(&errors, "%s%s", errors.len ? "\n" : "", cli->error.data);
@@ -254,6 +260,7 @@ int run_image_history(struct cli *cli, const struct cli_args *args)
     dray_buf_adds(&path, "/images");
     api_piece(&path, args->argv[0]);
     dray_buf_adds(&path, "/history");
+    api_platform(&path, "platform", cli_str(args, "platform"));
     if (api_call(cli, "GET", path.data, NULL, &list) != 0)
         return cli_report(cli);
     bool trunc = !cli_bool(args, "no-trunc"), human = cli_bool(args, "human");

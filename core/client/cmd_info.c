@@ -99,7 +99,8 @@ static void print_runtimes(struct json_object *o)
                                              {"init version", "InitCommit.ID"}};
     for (size_t i = 0; i < 3; i++) {
         const char *v = dray_json_str(o, commits[i][1], NULL);
-        if (v)
+        bool docker = *dray_json_str(o, "RuncCommit.ID", "");
+        if (v && (*v || docker))
             (void)printf(" %s: %s\n", commits[i][0], v);
     }
 }

@@ -20,23 +20,28 @@ static const struct kind kinds[] = {
     {"volume", "/volumes", ""},
 };
 
-static int fetch(struct cli *cli, const struct kind *k, const char *name, bool size,
-                 struct json_object **out)
+static int fetch(struct cli *cli, const struct kind *k, const char *name,
+                 const struct cli_args *args, struct json_object **out)
 {
     DRAY_AUTO(dray_buf) path = {0};
     dray_buf_adds(&path, k->prefix);
     api_piece(&path, name);
     dray_buf_adds(&path, k->suffix);
-    if (size && k == &kinds[0])
+    if (k == &kinds[0] && cli_bool(args, "size"))
         api_query(&path, "size", "1");
+    if (k == &kinds[1])
+        api_platform(&path, "platform", cli_str(args, "platform"));
+    if (k == &kinds[2] && cli_bool(args, "verbose"))
+        api_query(&path, "verbose", "true");
     return api_call(cli, "GET", path.data, NULL, out);
 }
 
 /* Is there an object of that name and any other kind? *out NULL means no. */
-static int fetch_any(struct cli *cli, const char *name, bool size, struct json_object **out)
+static int fetch_any(struct cli *cli, const char *name, const struct cli_args *args,
+                     struct json_object **out)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (fetch(cli, &kinds[i], name, size, out) == 0)
+        if (fetch(cli, &kinds[i], name, args, out) == 0)
             return 0;
         if (cli->status != 404 && !(i == 1 && cli->status == 400))
             return -1;
@@ -59,13 +64,12 @@ static void print_array(struct json_object *list)
 static int inspect_all(struct cli *cli, const struct cli_args *args, const struct kind *k)
 {
     const char *format = cli_str(args, "format");
-    bool size = cli_bool(args, "size");
     dray_autojson *list = json_object_new_array();
     DRAY_AUTO(dray_buf) errors = {0};
     for (int i = 0; i < args->argc; i++) {
         struct json_object *o = NULL;
         int rc =
-            k ? fetch(cli, k, args->argv[i], size, &o) : fetch_any(cli, args->argv[i], size, &o);
+            k ? fetch(cli, k, args->argv[i], args, &o) : fetch_any(cli, args->argv[i], args, &o);
         if (rc == 0)
             json_object_array_add(list, o);
         else

@@ -66,7 +66,7 @@ static void engine_lines(struct dray_buf *b, struct json_object *c)
     dray_buf_addf(b, " %s:\n  Version:\t%s\n  API version:\t%s (minimum version %s)\n",
                   dray_json_str(c, "Name", ""), dray_json_str(c, "Version", ""),
                   dray_json_str(d, "ApiVersion", ""), dray_json_str(d, "MinAPIVersion", ""));
-    if (dray_json_str(d, "GoVersion", NULL))
+    if (*dray_json_str(d, "GoVersion", ""))
         dray_buf_addf(b, "  Go version:\t%s\n", dray_json_str(d, "GoVersion", ""));
     dray_buf_addf(b, "  Git commit:\t%s\n  Built:\t%s\n  OS/Arch:\t%s/%s\n  Experimental:\t%s\n",
                   dray_json_str(d, "GitCommit", ""), built, dray_json_str(d, "Os", ""),

@@ -118,7 +118,8 @@ int run_image_pull(struct cli *cli, const struct cli_args *args)
     if (pull(cli, ref, all, cli_str(args, "platform"), quiet ? NULL : stdout) != 0)
         return cli_report(cli);
     dray_autofree char *full = canonical(ref);
-    (void)printf("%s\n", full);
+    const char *colon = all ? tag_at(full) : NULL;
+    (void)printf("%.*s\n", colon ? (int)(colon - full) : (int)strlen(full), full);
     return 0;
 }
 
@@ -133,7 +134,7 @@ static int push_one(struct cli *cli, const char *name, const char *tag, const ch
     api_piece(&path, name);
     dray_buf_adds(&path, "/push");
     api_query(&path, "tag", tag);
-    api_query(&path, "platform", platform);
+    api_platform(&path, "platform", platform);
     struct api_request r = {.method = "POST", .path = path.data, .headers = auth};
     if (api_open(cli, &r, &c) != 0)
         return -1;
@@ -180,6 +181,7 @@ int run_image_save(struct cli *cli, const struct cli_args *args)
     dray_buf_adds(&path, "/images/get");
     for (int i = 0; i < args->argc; i++)
         api_query(&path, "names", args->argv[i]);
+    api_platform(&path, "platform", cli_str(args, "platform"));
     struct api_request r = {.method = "GET", .path = path.data};
     if (api_open(cli, &r, &c) != 0)
         return cli_report(cli);
@@ -208,9 +210,11 @@ int run_image_load(struct cli *cli, const struct cli_args *args)
         (void)cli_fail(cli, "requested load from stdin, but stdin is empty");
         return cli_report(cli);
     }
-    struct api_request r = {.method = "POST",
-                            .path = quiet ? "/images/load?quiet=1" : "/images/load?quiet=0",
-                            .headers = "Content-Type: application/x-tar\r\n"};
+    DRAY_AUTO(dray_buf) path = {0};
+    dray_buf_addf(&path, "/images/load?quiet=%d", quiet);
+    api_platform(&path, "platform", cli_str(args, "platform"));
+    struct api_request r = {
+        .method = "POST", .path = path.data, .headers = "Content-Type: application/x-tar\r\n"};
     if (api_upload(cli, &r, file ? fd : STDIN_FILENO, &c) != 0)
         return cli_report(cli);
     int rc = progress_show(cli, c, stdout, NULL, NULL);

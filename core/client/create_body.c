@@ -3,6 +3,7 @@
 #include "client/create.h"
 
 #include "base/json.h"
+#include "client/config.h"
 #include "client/specs.h"
 #include "client/term.h"
 #include "client/units.h"
@@ -148,6 +149,35 @@ static void add_streams(struct body *b)
     dray_json_add_bool(b->config, "StdinOnce", open && in);
 }
 
+static bool env_has(const struct dray_strlist *env, const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < env->n; i++)
+        if (strncmp(env->v[i], name, n) == 0 && (env->v[i][n] == '=' || !env->v[i][n]))
+            return true;
+    return false;
+}
+
+/* The proxies that config.json names for containers, in both spellings. */
+static void add_proxies(struct body *b, struct dray_strlist *env)
+{
+    static const char *const names[][3] = {{"httpProxy", "HTTP_PROXY", "http_proxy"},
+                                           {"httpsProxy", "HTTPS_PROXY", "https_proxy"},
+                                           {"ftpProxy", "FTP_PROXY", "ftp_proxy"},
+                                           {"noProxy", "NO_PROXY", "no_proxy"},
+                                           {"allProxy", "ALL_PROXY", "all_proxy"}};
+    struct json_object *all = dray_json_obj(config_get(b->cli), "proxies"), *p = NULL;
+    if (!all || (!json_object_object_get_ex(all, b->cli->host, &p) &&
+                 !json_object_object_get_ex(all, "default", &p)))
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *v = dray_json_str(p, names[i][0], "");
+        for (size_t k = 1; k < 3 && *v; k++)
+            if (!env_has(env, names[i][k]))
+                (void)dray_strlist_addf(env, "%s=%s", names[i][k], v);
+    }
+}
+
 static int add_env(struct body *b)
 {
     DRAY_AUTO(dray_strlist) files = {0}, words = {0}, env = {0};
@@ -164,6 +194,7 @@ static int add_env(struct body *b)
         else
             (void)dray_strlist_add(&env, words.v[i]);
     }
+    add_proxies(b, &env);
     if (env.n)
         json_object_object_add(b->config, "Env", dray_json_strs(&env));
     return 0;
@@ -533,6 +564,8 @@ static int check_modes(struct body *b)
         if (!ok)
             return cli_fail(b->cli, "--%s: invalid %s mode", table[i].flag, table[i].what);
     }
+    if (cli_bool(b->args, "use-api-socket"))
+        return cli_fail(b->cli, "--use-api-socket is not supported by dray");
     const char *ns = cli_str(b->args, "cgroupns");
     if (ns && *ns && strcmp(ns, "host") != 0 && strcmp(ns, "private") != 0)
         return cli_fail(b->cli, "--cgroupns: invalid CGROUP mode");
