@@ -197,12 +197,13 @@ static int df_containers(struct dray_http *h, struct dray_engine *e, struct dray
 static int df_images(struct dray_http *h, struct dray_engine *e, struct dray_buf *b,
                      int64_t *layers_size, struct dray_err *err)
 {
-    (void)h;
-    (void)e;
-    (void)layers_size;
-    (void)err;
-    dray_buf_adds(b, "[]");
-    return 0;
+    struct dray_images_list_req req = {.shared_size = true, .api_version = dray_http_version(h)};
+    dray_autojson *images = NULL;
+    int rc = dray_images_list(e->images, &req, &images, err);
+    if (!rc)
+        dray_buf_adds(b, dray_json_text(images));
+    *layers_size = (int64_t)dray_images_layers_size(e->images);
+    return rc;
 }
 
 static int df_volumes(struct dray_engine *e, struct dray_buf *b, struct dray_err *err)
