@@ -8,6 +8,7 @@
 #include "shim/protocol.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 #include <time.h>
 
 #define PATIENCE_MS 10000
+#define BUSYBOX "/bin/busybox"
 
 struct json_object *request(const char *op)
 {
@@ -45,10 +47,46 @@ static void init_zygote(struct harness *h)
     CU_ASSERT_EQUAL_FATAL(dray_sockmsg_send(h->zygote, init, NULL, 0, NULL), 0);
 }
 
+bool harness_possible(void)
+{
+    if (strcmp(SHIM_RUNTIME, "native") != 0)
+        return true;
+    bool root = geteuid() == 0, busybox = access(BUSYBOX, X_OK) == 0;
+    if (!root || !busybox)
+        printf("SKIP: %s\n", root ? "there is no " BUSYBOX : "containers need root");
+    return root && busybox;
+}
+
+static void make_rootfs(struct harness *h)
+{
+    static const char *const names[] = {"sh",    "cat",   "echo", "sort", "head",
+                                        "sleep", "stty",  "tr",   "true", "wc",
+                                        "od",    "touch", "yes",  "test", "dd"};
+    static const char *const dirs[] = {"proc", "dev", "tmp", "etc"};
+    dray_autofree char *bin = dray_strf("%s/rootfs/bin", h->root);
+    dray_autofree char *copy = dray_strf("%s/busybox", bin);
+    CU_ASSERT_EQUAL_FATAL(dray_fs_mkdirs(AT_FDCWD, bin, 0755, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(chmod(h->root, 0755), 0);
+    dray_autofd int in = open(BUSYBOX, O_RDONLY | O_CLOEXEC);
+    dray_autofd int out = open(copy, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    CU_ASSERT_EQUAL_FATAL(dray_fs_copy(in, out, NULL, NULL), 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        dray_autofree char *link = dray_strf("%s/%s", bin, names[i]);
+        CU_ASSERT_EQUAL_FATAL(symlink("busybox", link), 0);
+    }
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        dray_autofree char *dir = dray_strf("%s/rootfs/%s", h->root, dirs[i]);
+        CU_ASSERT_EQUAL_FATAL(dray_fs_mkdirs(AT_FDCWD, dir, 0755, NULL), 0);
+    }
+}
+
 void harness_begin(struct harness *h)
 {
-    *h = (struct harness){.root = "/tmp/dray-test-shim-XXXXXX", .runtime = "test-host"};
+    *h = (struct harness){.root = "/tmp/dray-test-shim-XXXXXX", .runtime = SHIM_RUNTIME};
+    h->native = strcmp(h->runtime, "native") == 0;
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(h->root));
+    if (h->native)
+        make_rootfs(h);
     int pair[2];
     CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     const char *argv[] = {SHIM_PROGRAM, "zygote", NULL};
@@ -60,6 +98,16 @@ void harness_begin(struct harness *h)
     init_zygote(h);
 }
 
+static void remove_cgroups(void)
+{
+    glob_t found;
+    if (glob("/sys/fs/cgroup/*/dray-test-shim", 0, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        (void)rmdir(found.gl_pathv[i]);
+    globfree(&found);
+}
+
 void harness_end(struct harness *h)
 {
     if (h->zygote >= 0)
@@ -67,18 +115,63 @@ void harness_end(struct harness *h)
     int status = -1;
     if (h->zygote_pid > 0)
         CU_ASSERT_EQUAL(waitpid(h->zygote_pid, &status, 0), h->zygote_pid);
+    if (h->native)
+        remove_cgroups();
     CU_ASSERT_EQUAL(dray_fs_remove_tree(AT_FDCWD, h->root, NULL), 0);
+}
+
+static struct json_object *parse(const char *text)
+{
+    struct json_object *value = NULL;
+    CU_ASSERT_EQUAL_FATAL(dray_json_parse(text, strlen(text), &value, NULL), 0);
+    return value;
+}
+
+struct json_object *process_with(const char *const *args)
+{
+    struct json_object *process = parse("{\"cwd\":\"/\",\"env\":[\"PATH=/bin:/usr/bin\"],"
+                                        "\"user\":{\"uid\":0,\"gid\":0}}");
+    struct json_object *array = json_object_new_array();
+    for (; *args; args++)
+        json_object_array_add(array, json_object_new_string(*args));
+    dray_json_add(process, "args", array);
+    return process;
 }
 
 static struct json_object *process_of(const char *script)
 {
-    struct json_object *process = json_object_new_object();
-    struct json_object *args = json_object_new_array();
-    json_object_array_add(args, json_object_new_string("sh"));
-    json_object_array_add(args, json_object_new_string("-c"));
-    json_object_array_add(args, json_object_new_string(script));
-    dray_json_add(process, "args", args);
-    return process;
+    const char *args[] = {"sh", "-c", script, NULL};
+    return process_with(args);
+}
+
+/* What an engine says of a container that is like Docker's, in short. */
+static struct json_object *config_of(struct box *b, const char *const *args)
+{
+    struct json_object *config = parse(
+        "{\"ociVersion\":\"1.2.0\",\"hostname\":\"box\",\"mounts\":["
+        "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+        "{\"destination\":\"/"
+        "dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"mode=755\"]},"
+        "{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\","
+        "\"options\":[\"newinstance\",\"ptmxmode=0666\",\"mode=0620\"]}],"
+        "\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"ipc\"},"
+        "{\"type\":\"uts\"},{\"type\":\"network\"}]}}");
+    struct json_object *root = json_object_new_object(), *process = process_with(args);
+    dray_json_addf(root, "path", "%s/rootfs", b->h->root);
+    dray_json_add(config, "root", root);
+    dray_json_add(config, "process", process);
+    dray_json_addf(dray_json_obj(config, "linux"), "cgroupsPath", "/dray-test-shim/%s-%d", b->id,
+                   (int)getpid());
+    return config;
+}
+
+void box_command(struct box *b, const char *const *args)
+{
+    dray_autojson *config = config_of(b, args);
+    dray_autofree char *path = dray_strf("%s/config.json", b->bundle);
+    const char *text = dray_json_text(config);
+    CU_ASSERT_EQUAL_FATAL(dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0600, false, NULL),
+                          0);
 }
 
 void box_begin(struct box *b, struct harness *h, const char *id, const char *script)
@@ -91,12 +184,8 @@ void box_begin(struct box *b, struct harness *h, const char *id, const char *scr
     (void)snprintf(b->log_file, sizeof b->log_file, "%s/%s-json.log", b->bundle, id);
     CU_ASSERT_EQUAL_FATAL(dray_fs_mkdirs(AT_FDCWD, b->dir, 0700, NULL), 0);
     CU_ASSERT_EQUAL_FATAL(dray_fs_mkdirs(AT_FDCWD, b->bundle, 0700, NULL), 0);
-    dray_autojson *config = json_object_new_object();
-    dray_json_add(config, "process", process_of(script));
-    dray_autofree char *path = dray_strf("%s/config.json", b->bundle);
-    const char *text = dray_json_text(config);
-    CU_ASSERT_EQUAL_FATAL(dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0600, false, NULL),
-                          0);
+    const char *args[] = {"sh", "-c", script, NULL};
+    box_command(b, args);
     int pair[2];
     CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     dray_autojson *spawn = request("spawn");

@@ -16,7 +16,15 @@ struct harness {
     int zygote;
     pid_t zygote_pid;
     const char *runtime; /* plugin that runs the containers */
+    bool native;         /* it makes real containers */
 };
+
+/** Runtime of the tests: "test-host", or "native" with a root of busybox. */
+#ifndef SHIM_RUNTIME
+#define SHIM_RUNTIME "test-host"
+#endif
+/** Can the runtime work here? Prints why not. */
+bool harness_possible(void);
 
 void harness_begin(struct harness *h);
 /** Ends the zygote and removes all files. */
@@ -35,6 +43,10 @@ struct box {
 /** Make a bundle that runs `sh -c script` and have a shim spawned for it. */
 void box_begin(struct box *b, struct harness *h, const char *id, const char *script);
 void box_end(struct box *b);
+/** Let the bundle run another command, given without a shell. */
+void box_command(struct box *b, const char *const *args);
+/** "process" of an exec that runs a command without a shell; NULL ends args. */
+struct json_object *process_with(const char *const *args);
 /** Send a request and return its answer, owned by the caller. */
 struct json_object *box_call(struct box *b, struct json_object *body /* takes */, const int *fds,
                              size_t n_fds);

@@ -89,7 +89,8 @@ static void test_run(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(log, "{\"log\":\"out\\n\",\"stream\":\"stdout\",\"time\":\""));
     CU_ASSERT_PTR_NOT_NULL(strstr(log, "{\"log\":\"err\\n\",\"stream\":\"stderr\",\"time\":\""));
     CU_ASSERT_TRUE(box_gone(&b));
-    CU_ASSERT_TRUE(exists(&b, "removed"));
+    if (!h.native)
+        CU_ASSERT_TRUE(exists(&b, "removed"));
 }
 
 static void test_signal_code(void)
@@ -105,7 +106,8 @@ static void test_signal_code(void)
     box_ok(&b, kill, NULL, 0);
     dray_autojson *e = box_event(&b, "exit");
     CU_ASSERT_EQUAL(dray_json_int(e, "code", -1), 137);
-    CU_ASSERT_TRUE(dray_json_bool(e, "oom", false));
+    if (!h.native)
+        CU_ASSERT_TRUE(dray_json_bool(e, "oom", false));
 }
 
 static void test_lines(void)
@@ -149,16 +151,16 @@ static void test_refused(void)
     CU_ASSERT_TRUE(box_gone(&c));
 
     BOX(d, h, "bad3", "true");
-    dray_autofree char *path3 = dray_strf("%s/config.json", d.bundle);
-    text = "{\"process\":{\"args\":[\"/nonexistent/command\"]}}";
-    CU_ASSERT_EQUAL(dray_fs_replace(AT_FDCWD, path3, text, strlen(text), 0600, false, NULL), 0);
+    const char *nothing[] = {"/nonexistent/command", NULL};
+    box_command(&d, nothing);
     struct client waiting;
     client_attach(&waiting, &d, "oe", NULL);
     CU_ASSERT_EQUAL(box_code(&d, box_run_body(&d, "l"), NULL, 0), DRAY_E_NOCMD);
     CU_ASSERT_EQUAL(client_done(&waiting), 0);
     client_end(&waiting);
     CU_ASSERT_TRUE(box_gone(&d));
-    CU_ASSERT_TRUE(exists(&d, "removed"));
+    if (!h.native)
+        CU_ASSERT_TRUE(exists(&d, "removed"));
 }
 
 static void test_bad_log(void)
@@ -387,7 +389,7 @@ static void *count_bytes(void *arg)
 static void test_gigabyte(void)
 {
     HARNESS(h);
-    BOX(b, h, "gig", "head -c 1073741824 /dev/zero");
+    BOX(b, h, "gig", "dd if=/dev/zero bs=65536 count=16384 2>/dev/null");
     struct client c;
     client_attach(&c, &b, "oef", NULL);
     int64_t begin = dray_clock_mono();
@@ -408,7 +410,7 @@ static void test_gigabyte(void)
 static void test_exec(void)
 {
     HARNESS(h);
-    BOX(b, h, "exec", "sleep 100");
+    BOX(b, h, "exec", "trap 'exit 11' INT; sleep 100 & wait");
     box_run(&b, "");
     struct client c;
     CU_ASSERT_EQUAL(client_exec(&c, &b, "e1", "echo hi; cat; echo err >&2; exit 7", "ioef"), 0);
@@ -429,17 +431,18 @@ static void test_exec(void)
     dray_autojson *state = box_call(&b, request("state"), NULL, 0);
     CU_ASSERT_TRUE(dray_json_bool(state, "running", false));
     struct json_object *kill = request("kill");
-    dray_json_add_int(kill, "signal", 15);
+    dray_json_add_int(kill, "signal", 2);
     box_ok(&b, kill, NULL, 0);
-    CU_ASSERT_EQUAL(box_wait(&b), 143);
+    CU_ASSERT_EQUAL(box_wait(&b), 11);
 }
 
-static void exec_of(struct box *b, const char *exec, const char *args, int expect)
+static void exec_of(struct box *b, const char *exec, const char *arg0, const char *arg1,
+                    const char *arg2, int expect)
 {
-    struct json_object *body = request("exec"), *process = NULL;
+    const char *args[] = {arg0, arg1, arg2, NULL};
+    struct json_object *body = request("exec");
     dray_json_add_str(body, "exec", exec);
-    CU_ASSERT_EQUAL(dray_json_parse(args, strlen(args), &process, NULL), 0);
-    dray_json_add(body, "process", process);
+    dray_json_add(body, "process", process_with(args));
     CU_ASSERT_EQUAL(box_code(b, body, NULL, 0), expect);
 }
 
@@ -447,15 +450,15 @@ static void test_exec_failures(void)
 {
     HARNESS(h);
     BOX(b, h, "execfail", "sleep 100");
-    exec_of(&b, "e", "{\"args\":[\"true\"]}", DRAY_E_CONFLICT);
+    exec_of(&b, "e", "true", NULL, NULL, DRAY_E_CONFLICT);
     box_run(&b, "");
-    exec_of(&b, "e", "{\"args\":[\"/nonexistent\"]}", DRAY_E_NOCMD);
-    exec_of(&b, "e", "{\"args\":[\"/etc/passwd\"]}", DRAY_E_NOEXEC);
-    exec_of(&b, "e", "{\"args\":[\"sh\",\"-c\",\"exit 9\"]}", 0); /* detached: no session */
+    exec_of(&b, "e", "/nonexistent", NULL, NULL, DRAY_E_NOCMD);
+    exec_of(&b, "e", "/etc", NULL, NULL, DRAY_E_NOEXEC);
+    exec_of(&b, "e", "sh", "-c", "exit 9", 0); /* detached: no session */
     dray_autojson *e = box_event(&b, "exec-exit");
     CU_ASSERT_EQUAL(dray_json_int(e, "code", -1), 9);
-    exec_of(&b, "e3", "{\"args\":[\"sleep\",\"100\"]}", 0);
-    exec_of(&b, "e3", "{\"args\":[\"sleep\",\"100\"]}", DRAY_E_CONFLICT);
+    exec_of(&b, "e3", "sleep", "100", NULL, 0);
+    exec_of(&b, "e3", "sleep", "100", NULL, DRAY_E_CONFLICT);
     struct json_object *sig = request("signal");
     dray_json_add_str(sig, "exec", "e3");
     dray_json_add_int(sig, "signal", 9);
@@ -739,6 +742,36 @@ static int shim_pid(const struct box *b)
     return dray_fs_read(AT_FDCWD, path, 64, &text, NULL) == 0 ? atoi(text.data) : 0;
 }
 
+static int by_size(const void *a, const void *b)
+{
+    return *(const double *)a < *(const double *)b ? -1 : 1;
+}
+
+static void test_exec_figures(void)
+{
+    enum { N = 101 };
+    HARNESS(h);
+    BOX(b, h, "execs", "sleep 100");
+    box_run(&b, "");
+    double ms[N];
+    for (int i = 0; i < N; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "x%d", i);
+        struct client c;
+        int64_t begin = dray_clock_mono();
+        CU_ASSERT_EQUAL(client_exec(&c, &b, id, "echo hi", "o"), 0);
+        reads(&c, "hi\n");
+        ms[i] = (double)(dray_clock_mono() - begin) / 1e6;
+        client_end(&c);
+    }
+    qsort(ms, N, sizeof ms[0], by_size);
+    printf(" [exec p50 %.2f ms, p99 %.2f ms] ", ms[N / 2], ms[N - 2]);
+    struct json_object *kill = request("kill");
+    dray_json_add_int(kill, "signal", 9);
+    box_ok(&b, kill, NULL, 0);
+    CU_ASSERT_EQUAL(box_wait(&b), 137);
+}
+
 static void test_figures(void)
 {
     enum { N = 20 };
@@ -810,6 +843,12 @@ static const struct check_case cases[] = {
     {"log driver that hangs", test_log_hangs},
     {"log driver that hangs, lines dropped", test_log_drops},
     {"second log driver", test_cache_driver},
+    {"execs in a row", test_exec_figures},
     {"figures", test_figures},
 };
-CHECK_MAIN("shim", cases)
+int main(void)
+{
+    if (!harness_possible())
+        return 0;
+    return check_main("shim with runtime " SHIM_RUNTIME, cases, sizeof cases / sizeof cases[0]);
+}
