@@ -182,6 +182,21 @@ static void undo(struct joining *j)
     json_object_put(j->ports);
 }
 
+/* A port that is taken is an error of the server in Docker's API. */
+static int publish_ports(struct joining *j, struct dray_err *err)
+{
+    int rc = dray_net_publish(j->net, j->ep, j->req->ports, j->req->replay, &j->ports, err);
+    if (!rc)
+        return 0;
+    (void)dray_err_note(err, "driver failed programming external connectivity on endpoint %s (%s)",
+                        j->ep->name, j->ep->id);
+    if (rc != DRAY_E_CONFLICT)
+        return rc;
+    if (err)
+        err->code = DRAY_E_INTERNAL;
+    return DRAY_E_INTERNAL;
+}
+
 static int connect_all(struct joining *j, struct dray_err *err)
 {
     struct dray_net *n = j->net;
@@ -196,9 +211,7 @@ static int connect_all(struct joining *j, struct dray_err *err)
     rc = rc ? rc : make_endpoint(j, err);
     if (!rc && !j->req->replay && !(dray_net_features(n) & DRAY_NETWORK_F_HOST))
         rc = enter_namespace(j, err);
-    if (!rc && j->req->ports)
-        rc = dray_net_publish(n, j->ep, j->req->ports, j->req->replay, &j->ports, err);
-    return rc;
+    return rc || !j->req->ports ? rc : publish_ports(j, err);
 }
 
 static void add_name(struct json_object *list, const char *name)

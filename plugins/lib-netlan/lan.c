@@ -200,14 +200,15 @@ static int32_t join(struct dray_self *self, const struct dray_call *call, const 
     if (!lan_get_ep(self, ep_id, &e) || !lan_get_net(self, net_id, &n))
         return dray_fail(err, DRAY_E_NOTFOUND, "endpoint %s not found", ep_id);
     const char *name = ifname_hint && ifname_hint[0] ? ifname_hint : "eth0";
-    (void)snprintf(e.ifname, sizeof e.ifname, "%s", name);
+    if (!e.joined)
+        (void)snprintf(e.ifname, sizeof e.ifname, "%s", name);
     int rc = lan_link_join(self, &n, &e, netns.fd, set_default != 0, err);
     if (!rc && !lan_put_ep(self, &e))
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (rc)
         return dray_err_note(err, "%s link on %s", self->kind->name, n.parent);
     *out = (struct dray_ep_join){.size = sizeof *out,
-                                 .ifname = dray_call_strdup(self->host, call, name),
+                                 .ifname = dray_call_strdup(self->host, call, e.ifname),
                                  .mac = mac_text(self, call, &e),
                                  .gateway4 = gateway_text(self, call, &n, &n.gateway4, &e.ip4),
                                  .gateway6 = gateway_text(self, call, &n, &n.gateway6, &e.ip6)};
@@ -222,7 +223,12 @@ static int32_t leave(struct dray_self *self, const struct dray_call *call, const
     (void)call;
     (void)net_id;
     struct lan_ep e;
-    return lan_get_ep(self, ep_id, &e) ? lan_link_leave(self, &e, netns.fd, err) : 0;
+    if (!lan_get_ep(self, ep_id, &e))
+        return 0;
+    int rc = lan_link_leave(self, &e, netns.fd, err);
+    e.joined = false;
+    (void)lan_put_ep(self, &e);
+    return rc;
 }
 
 static int32_t collect(struct dray_self *self, const struct dray_call *call, struct dray_strs nets,

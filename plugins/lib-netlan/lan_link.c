@@ -257,14 +257,20 @@ static void default_routes(struct dray_nl_batch *b, const struct dray_self *self
         dray_netdev_default_route(b, index, &n->gateway6);
 }
 
-int lan_link_join(struct dray_self *self, const struct lan_net *n, const struct lan_ep *e,
-                  int netns, bool set_default, struct dray_err *err)
+int lan_link_join(struct dray_self *self, const struct lan_net *n, struct lan_ep *e, int netns,
+                  bool set_default, struct dray_err *err)
 {
     dray_autofd int fd = -EBADF;
     int rc = dray_worker_nl_socket(self->worker, netns, &fd, err);
+    if (!rc && !e->joined && dray_netdev_index(fd, e->ifname)) {
+        dray_worker_drain(self->worker);
+        while (dray_netdev_index(fd, e->ifname) && dray_netdev_next_name(e->ifname))
+            ;
+    }
     rc = rc ? rc : make_link(self, n, e, netns, err);
     if (rc)
         return rc;
+    e->joined = true;
     unsigned index = dray_netdev_index(fd, e->ifname);
     DRAY_AUTO(dray_nl_batch) b = {0};
     dray_netdev_up(&b, DRAY_NETDEV_LO, "bring up the loopback link");

@@ -29,6 +29,7 @@ struct lan_ep {
     char ifname[IFNAMSIZ]; /* inside, once joined */
     uint8_t mac[6];
     bool has_mac;
+    bool joined;
     struct dray_cidr ip4, ip6;
 };
 
@@ -66,9 +67,10 @@ int lan_parent_ensure(struct dray_self *self, struct lan_net *n, struct dray_err
 void lan_parent_drop(struct dray_self *self, const char *name);
 /** Delete all parents of ours whose network is not in keep. */
 int lan_parents_collect(struct dray_self *self, struct dray_strs keep, struct dray_err *err);
-/** Make the endpoint's link inside a namespace and set it up. */
-int lan_link_join(struct dray_self *self, const struct lan_net *n, const struct lan_ep *e,
-                  int netns, bool set_default, struct dray_err *err);
+/** Make the endpoint's link inside a namespace and set it up; e->ifname is what is wanted, and in
+ * the end what it got. */
+int lan_link_join(struct dray_self *self, const struct lan_net *n, struct lan_ep *e, int netns,
+                  bool set_default, struct dray_err *err);
 /** Delete it from a namespace that lives on, in the background. */
 int lan_link_leave(struct dray_self *self, const struct lan_ep *e, int netns, struct dray_err *err);
 

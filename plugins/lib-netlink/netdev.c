@@ -45,6 +45,18 @@ unsigned dray_netdev_index(int fd, const char *name)
     return ioctl(fd, SIOCGIFINDEX, &ifr) ? 0 : (unsigned)ifr.ifr_ifindex;
 }
 
+bool dray_netdev_next_name(char name[16])
+{
+    size_t stem = strlen(name);
+    while (stem && name[stem - 1] >= '0' && name[stem - 1] <= '9')
+        stem--;
+    if (!name[stem] || strlen(name + stem) > 6)
+        return false;
+    unsigned long number = strtoul(name + stem, NULL, 10) + 1;
+    int n = snprintf(name + stem, 16 - stem, "%lu", number);
+    return n > 0 && (size_t)n < 16 - stem;
+}
+
 int dray_netdev_sysctl(const char *path, const char *value, struct dray_err *err)
 {
     char full[160];

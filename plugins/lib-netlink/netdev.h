@@ -26,6 +26,8 @@ static inline int dray_cidr_len(const struct dray_cidr *c)
 
 /** Index of a link by name in the namespace of the socket fd; 0 if there is none. */
 unsigned dray_netdev_index(int fd, const char *name);
+/** The next name after "eth0": "eth1". False for names without a number at their end. */
+bool dray_netdev_next_name(char name[16]);
 /** Write below /proc/sys/net of the calling thread's namespace. Absent files: DRAY_E_NOTFOUND. */
 int dray_netdev_sysctl(const char *path, const char *value, struct dray_err *err);
 /** Read one word below /proc/sys/net; false if it is absent. */

@@ -324,6 +324,21 @@ static int connect_pair(struct dray_self *self, const struct endpoint *e, int ne
     return rc ? dray_fail(err, rc, "%s", why.text) : 0;
 }
 
+/* The name that the host proposes may be another endpoint's by now: networks come and go. */
+static void choose_name(struct dray_self *self, const struct endpoint *e, int inside,
+                        const char *hint, char out[IFNAMSIZ])
+{
+    (void)snprintf(out, IFNAMSIZ, "%s", hint);
+    if (!dray_netdev_index(inside, out))
+        return;
+    dray_worker_drain(self->reaper);
+    dray_autofd int fd = dray_nl_socket(NETLINK_ROUTE);
+    if (fd >= 0 && dray_netdev_index(fd, e->ifname))
+        return; /* a repeated join */
+    while (dray_netdev_index(inside, out) && dray_netdev_next_name(out))
+        ;
+}
+
 static int fill_join(struct dray_self *self, const struct dray_call *call, const struct endpoint *e,
                      const char *ifname, struct dray_ep_join *out, struct dray_err *err)
 {
@@ -355,12 +370,16 @@ int bridge_join(struct dray_self *self, const struct dray_call *call, const char
     int rc = dray_worker_in_netns(self->inside, netns, step_inside, &in, err);
     dray_autofd int fd = in.fd;
     uint8_t gateway_mac[6];
-    rc = rc ? rc : connect_pair(self, e, netns, fd, ifname, gateway_mac, err);
+    char name[IFNAMSIZ];
     if (!rc) {
-        rc = configure_inside(e, fd, ifname, gateway_mac, set_default, err);
+        choose_name(self, e, fd, ifname, name);
+        rc = connect_pair(self, e, netns, fd, name, gateway_mac, err);
+    }
+    if (!rc) {
+        rc = configure_inside(e, fd, name, gateway_mac, set_default, err);
         if (!rc && e->ip6.family)
             await_ipv6(fd, &e->ip6);
-        rc = rc ? rc : fill_join(self, call, e, ifname, out, err);
+        rc = rc ? rc : fill_join(self, call, e, name, out, err);
         if (rc)
             link_delete_later(self, e->ifname, 0);
         else

@@ -234,6 +234,15 @@ static void test_links(void)
     CU_ASSERT_EQUAL(ep_create(0, NET_B, "d1d1d1d1d1d1", "172.31.0.2/24", ""), 0);
     CU_ASSERT_EQUAL(join(NET_B, "d1d1d1d1d1d1", ns, "eth1", true), 0);
     CU_ASSERT_TRUE(has(ns, "ip route | grep -q 'default via 172.31.0.1 dev eth1'"));
+    /* A name that is taken is only a hint; the default route can be moved by joining again. */
+    CU_ASSERT_EQUAL(ep_create(0, NET_A, "e1e1e1e1e1e1", "172.30.0.9/24", ""), 0);
+    struct dray_ep_join out = {0};
+    CU_ASSERT_EQUAL(ops->join(fake.self, &mem.call, NET_A, "e1e1e1e1e1e1",
+                              (struct dray_fd_borrow){ns}, "eth1", 0, &out, &err),
+                    0);
+    CU_ASSERT_STRING_EQUAL(out.ifname, "eth2");
+    CU_ASSERT_EQUAL(join(NET_A, "c1c1c1c1c1c1c1", ns, "eth0", true), 0);
+    CU_ASSERT_TRUE(has(ns, "ip route | grep -q 'default via 172.30.0.1 dev eth0'"));
     close(ns);
     teardown();
 }
