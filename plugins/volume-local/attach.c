@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <netdb.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -28,13 +29,22 @@ static void attachment_cleanup(struct attachment *a)
     free(a->addr);
 }
 
-bool dray_local_is_mounted(const char *path)
+/* Crossing into the mount of a dead server would hang; being told not to is answered at once. */
+enum dray_local_state dray_local_state(int dir)
 {
-    struct statx st;
-    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
-              STATX_TYPE, &st) < 0)
-        return errno != ENOENT; /* a dead server's mount cannot even be looked at */
-    return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+    dray_autofd int fd =
+        dray_pl_openat2(dir, "_data", O_PATH | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+    if (fd >= 0)
+        return DRAY_LOCAL_PLAIN;
+    return errno == EXDEV ? DRAY_LOCAL_MOUNTED : DRAY_LOCAL_ABSENT;
+}
+
+static bool is_mounted(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    dray_autofree char *parent = strndup(path, (size_t)(slash - path));
+    dray_autofd int dir = parent ? open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+    return dir >= 0 && dray_local_state(dir) == DRAY_LOCAL_MOUNTED;
 }
 
 /* --- network names ----------------------------------------------------------------------------*/
@@ -181,7 +191,7 @@ int dray_local_attach(const struct local_opts *opts, const char *path, struct dr
 
 int dray_local_detach(const char *path, struct dray_err *err)
 {
-    while (dray_local_is_mounted(path))
+    while (is_mounted(path))
         if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) {
             if (errno == EINVAL || errno == ENOENT)
                 return 0;

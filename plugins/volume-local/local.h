@@ -55,8 +55,13 @@ bool dray_local_opts_mounts(const struct local_opts *opts);
 int dray_local_opts_load(int dir, struct local_opts *out, struct dray_err *err);
 int dray_local_opts_save(int dir, const struct local_opts *opts, struct dray_err *err);
 
-/* Is path the root of a mount? */
-bool dray_local_is_mounted(const char *path);
+/* What _data in a volume's folder is. */
+enum dray_local_state {
+    DRAY_LOCAL_ABSENT,
+    DRAY_LOCAL_PLAIN,
+    DRAY_LOCAL_MOUNTED,
+};
+enum dray_local_state dray_local_state(int dir);
 int dray_local_attach(const struct local_opts *opts, const char *path, struct dray_err *err);
 int dray_local_detach(const char *path, struct dray_err *err);
 

@@ -36,8 +36,7 @@ static int open_volume(const struct dray_self *self, const char *name, int *fd_o
         return rc;
     dray_autofd int fd =
         openat(self->root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    /* Not O_DIRECTORY of _data itself: a dead network mount must not hold us up. */
-    if (fd < 0 || faccessat(fd, "_data", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fd < 0 || dray_local_state(fd) == DRAY_LOCAL_ABSENT)
         return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
                    ? dray_fail(err, DRAY_E_NOTFOUND, "get %s: no such volume", name)
                    : dray_fail_errno(err, "open volume %s", name);
@@ -275,7 +274,7 @@ static int attach(struct dray_self *self, const char *name, const char *path, st
     int rc = open_volume(self, name, &dir, err);
     if (rc == 0)
         rc = dray_local_opts_load(dir, &opts, err);
-    if (rc < 0 || !dray_local_opts_mounts(&opts) || dray_local_is_mounted(path))
+    if (rc < 0 || !dray_local_opts_mounts(&opts) || dray_local_state(dir) == DRAY_LOCAL_MOUNTED)
         return rc;
     rc = dray_local_attach(&opts, path, err);
     return rc < 0 ? dray_err_note(err, "error while mounting volume '%s'", path) : 0;

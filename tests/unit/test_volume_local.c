@@ -343,6 +343,39 @@ static void test_crash(void)
     end();
 }
 
+/* A file system that never answers, as a dead server's: other calls do not wait for it. */
+static void test_hung(void)
+{
+    char path[256], data[80];
+    start();
+    int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    (void)snprintf(data, sizeof data, "fd=%d,rootmode=40000,user_id=0,group_id=0", fuse);
+    create("dead", NULL, 0, 0);
+    create("good", NULL, 0, 0);
+    (void)snprintf(path, sizeof path, "%s/dead/_data", host.data);
+    if (fuse < 0 || mount("dead", path, "fuse", 0, data) < 0) {
+        (void)printf("SKIP: no fuse here: %s\n", strerror(errno));
+    } else {
+        struct st_call c;
+        struct dray_volume_info info = {.size = sizeof info};
+        const char *const names[] = {"dead", "good"};
+        (void)alarm(20); /* a hang ends the test */
+        list_is(names, 2);
+        CU_ASSERT(OPS(&host)->inspect(host.self, &st_call(&c)->call, "dead", &info, &err) == 0);
+        st_call_end(&c);
+        attach("good", "u", path, 0);
+        detach("good", "u", 0);
+        st_close(&host);
+        st_open(&host);
+        restore("dead", NULL, 0);
+        drop("dead", 0);
+        list_is(names + 1, 1);
+        (void)alarm(0);
+    }
+    (void)close(fuse);
+    end();
+}
+
 static void test_inspect(void)
 {
     struct st_call c;
@@ -398,6 +431,7 @@ static const struct check_case tests[] = {
     {"crash", test_crash},
     {"inspect and usage", test_inspect},
     {"another root", test_root_option},
+    {"a dead server", test_hung},
 };
 
 int main(void)
