@@ -8,7 +8,7 @@
 #define RN_INIT_H
 
 #include "native.h"
-#include "seccomp.h"
+#include "filter.h"
 #include "userdb.h"
 
 /** What is the same for a container's first process and for execs. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* seccomp.c - turns OCI's "seccomp" object into a BPF program, by libseccomp. */
-#include "seccomp.h"
+#include "filter.h"
 #include "jsonx.h"
 
 #include <linux/audit.h>

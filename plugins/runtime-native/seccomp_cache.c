@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* seccomp_cache.c - keeps compiled filters: compiling takes longer than the rest of a start. */
 #include "files.h"
-#include "seccomp.h"
+#include "filter.h"
 
 #include <fcntl.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* seccomp.h - system call filters: compiled once, then kept as bytes. */
-#ifndef RN_SECCOMP_H
-#define RN_SECCOMP_H
+/* filter.h - system call filters: compiled once, then kept as bytes. */
+#ifndef RN_FILTER_H
+#define RN_FILTER_H
 
 #include <dray/util.h>
 
