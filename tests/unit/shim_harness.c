@@ -98,14 +98,16 @@ void harness_begin(struct harness *h)
     init_zygote(h);
 }
 
+/* The parents of the containers' groups; a shim may still be removing the last of those. */
 static void remove_cgroups(void)
 {
     glob_t found;
-    if (glob("/sys/fs/cgroup/*/dray-test-shim", 0, NULL, &found) != 0)
-        return;
-    for (size_t i = 0; i < found.gl_pathc; i++)
-        (void)rmdir(found.gl_pathv[i]);
-    globfree(&found);
+    for (int i = 0; i < 200 && glob("/sys/fs/cgroup/*/dray-test-shim", 0, NULL, &found) == 0; i++) {
+        for (size_t k = 0; k < found.gl_pathc; k++)
+            (void)rmdir(found.gl_pathv[k]);
+        globfree(&found);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
 }
 
 void harness_end(struct harness *h)
