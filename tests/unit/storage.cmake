@@ -26,3 +26,13 @@ option(DRAY_FUZZ "Build the fuzz targets (with clang)" OFF)
 if(DRAY_FUZZ)
     include(${CMAKE_SOURCE_DIR}/tests/fuzz/storage.cmake)
 endif()
+
+if(TARGET dray_plugin_host)
+    dray_unit_test(test_storage_load SOURCES test_storage_load.c LIBS dray_plugin_host)
+    if(TARGET test_storage_load)
+        target_compile_definitions(test_storage_load PRIVATE
+            SPECIMEN_DIR="${DRAY_STAGE}/${DRAY_PLUGIN_DIR}")
+        add_dependencies(test_storage_load plugin-storage-overlay plugin-storage-vfs
+            plugin-storage-btrfs plugin-volume-local)
+    endif()
+endif()
