@@ -36,6 +36,7 @@ static int enlist(struct joining *j, struct dray_err *err)
         dray_id_new(ep->id);
     (void)snprintf(ep->container, sizeof ep->container, "%s", j->req->container_id);
     (void)snprintf(ep->name, sizeof ep->name, "%s", j->req->container_name);
+    ep->gw_priority = dray_json_int(j->req->config, "GwPriority", 0);
     int rc = 0;
     pthread_mutex_lock(&j->net->lock);
     for (const struct dray_net_ep *e = j->net->eps; !rc && e; e = e->next)
@@ -150,10 +151,59 @@ static int make_endpoint(struct joining *j, struct dray_err *err)
     return 0;
 }
 
+/* The endpoint of a container that should have its default route: the highest priority, then the
+ * network's name, among those that lead out of the machine. A reference to its network. */
+static struct dray_net *best_gateway(struct dray_networks *ns, const char *container,
+                                     char ep_out[DRAY_ID_LEN])
+{
+    struct dray_net **v = NULL;
+    struct dray_net *best = NULL;
+    int64_t best_priority = 0;
+    size_t n = dray_net_snapshot(ns, &v);
+    for (size_t i = 0; i < n; i++) {
+        if (v[i]->internal || !v[i]->driver || !v[i]->n_pools)
+            continue;
+        pthread_mutex_lock(&v[i]->lock);
+        for (const struct dray_net_ep *e = v[i]->eps; e; e = e->next) {
+            if (strcmp(e->container, container) != 0 ||
+                (best && (e->gw_priority < best_priority ||
+                          (e->gw_priority == best_priority && strcmp(v[i]->name, best->name) > 0))))
+                continue;
+            best = v[i];
+            best_priority = e->gw_priority;
+            memcpy(ep_out, e->id, DRAY_ID_LEN);
+        }
+        pthread_mutex_unlock(&v[i]->lock);
+    }
+    if (best)
+        (void)dray_net_ref(best);
+    dray_net_list_free(v, n);
+    return best;
+}
+
+/* Is this the only endpoint of its container with a way out, or one that outbids the others? */
+static bool leads_out(const struct joining *j)
+{
+    bool outbids = true;
+    struct dray_net **v = NULL;
+    size_t n = dray_net_snapshot(j->ns, &v);
+    for (size_t i = 0; i < n; i++) {
+        pthread_mutex_lock(&v[i]->lock);
+        for (const struct dray_net_ep *e = v[i]->eps; e && !v[i]->internal; e = e->next)
+            if (e != j->ep && strcmp(e->container, j->ep->container) == 0 &&
+                e->gw_priority >= j->ep->gw_priority)
+                outbids = false;
+        pthread_mutex_unlock(&v[i]->lock);
+    }
+    dray_net_list_free(v, n);
+    return outbids && !j->net->internal;
+}
+
 static int enter_namespace(struct joining *j, struct dray_err *err)
 {
     if (j->req->netns < 0)
         return 0;
+    bool first = j->req->set_default || leads_out(j);
     DRAY_AUTO(dray_call_scope) s = {0};
     dray_call_object(&s, j->ep->id);
     int rc = dray_call_enter(&s, j->net->driver, DRAY_CLASS_MOUNT, -1, err);
@@ -161,8 +211,7 @@ static int enter_namespace(struct joining *j, struct dray_err *err)
     if (!rc)
         rc = ((const struct dray_network_ops *)s.ops)
                  ->join(s.self, &s.call, j->net->id, j->ep->id,
-                        (struct dray_fd_borrow){j->req->netns}, j->req->ifname, j->req->set_default,
-                        &out, err);
+                        (struct dray_fd_borrow){j->req->netns}, j->req->ifname, first, &out, err);
     if (rc)
         return rc;
     (void)snprintf(j->gateway4, sizeof j->gateway4, "%s", out.gateway4 ? out.gateway4 : "");
@@ -308,6 +357,18 @@ static int take_out(struct dray_net *n, const char *ep_id, int netns, struct dra
     return rc ? rc : removed;
 }
 
+/* The endpoint that gave the default route may have gone: another one gives it. */
+static void move_default_route(struct dray_networks *ns, const char *container, int netns)
+{
+    char ep[DRAY_ID_LEN] = "";
+    dray_autonet *n = best_gateway(ns, container, ep);
+    struct dray_err why = {0};
+    struct dray_ep_join out = {.size = sizeof out};
+    if (n && dray_driver_call(n->driver, network, DRAY_CLASS_MOUNT, &why, join, n->id, ep,
+                              (struct dray_fd_borrow){netns}, "eth0", 1, &out))
+        dray_warn("container %.12s: default route by network %s: %s", container, n->name, why.text);
+}
+
 int dray_networks_leave(struct dray_networks *ns, const char *container_id,
                         struct json_object *endpoint, int netns, struct dray_err *err)
 {
@@ -323,6 +384,8 @@ int dray_networks_leave(struct dray_networks *ns, const char *container_id,
     dray_net_addr_release(n, ep->ipv4);
     dray_net_addr_release(n, ep->ipv6);
     dray_net_event(ns, n, "disconnect", container_id);
+    if (netns >= 0 && !n->internal)
+        move_default_route(ns, container_id, netns);
     return rc;
 }
 

@@ -33,6 +33,7 @@ struct dray_net_ep {
     char container[DRAY_ID_LEN];
     char name[DRAY_NET_NAME]; /* the container's */
     char mac[20];
+    int64_t gw_priority;
     char ipv4[DRAY_NET_CIDR], ipv6[DRAY_NET_CIDR]; /* CIDR or "" */
 };
 

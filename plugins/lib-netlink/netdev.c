@@ -158,5 +158,6 @@ void dray_netdev_default_route(struct dray_nl_batch *b, unsigned ifindex,
                        .rtm_type = RTN_UNICAST};
     nlmsg_append(m, &rt, sizeof rt, NLMSG_ALIGNTO);
     nla_put(m, RTA_GATEWAY, dray_cidr_len(gateway), gateway->addr);
-    nla_put_u32(m, RTA_OIF, ifindex);
+    if (ifindex)
+        nla_put_u32(m, RTA_OIF, ifindex);
 }

@@ -42,7 +42,8 @@ void dray_netdev_addr(struct dray_nl_batch *b, unsigned ifindex, const struct dr
 /** Tell a link's neighbour table who has an address; it is verified when it is used. */
 void dray_netdev_neighbour(struct dray_nl_batch *b, unsigned ifindex, const struct dray_cidr *c,
                            const uint8_t mac[6]);
-/** Set the default route of the gateway's family. */
+/** Set the default route of the gateway's family. ifindex 0: by the link that leads to the gateway.
+ */
 void dray_netdev_default_route(struct dray_nl_batch *b, unsigned ifindex,
                                const struct dray_cidr *gateway);
 

@@ -233,6 +233,15 @@ static int step_inside(void *ctx)
     return 0;
 }
 
+static void default_routes(struct dray_nl_batch *b, const struct endpoint *e, unsigned index)
+{
+    const struct network *n = e->net;
+    if (!n->internal && n->gateway4.family && e->ip4.family)
+        dray_netdev_default_route(b, index, &n->gateway4);
+    if (!n->internal && n->gateway6.family && e->ip6.family)
+        dray_netdev_default_route(b, index, &n->gateway6);
+}
+
 static int configure_inside(const struct endpoint *e, int fd, const char *ifname,
                             const uint8_t gateway_mac[6], bool set_default, struct dray_err *err)
 {
@@ -252,11 +261,27 @@ static int configure_inside(const struct endpoint *e, int fd, const char *ifname
         dray_netdev_neighbour(&b, index, &n->gateway4, gateway_mac);
     if (n->gateway6.family && e->ip6.family && !n->foreign)
         dray_netdev_neighbour(&b, index, &n->gateway6, gateway_mac);
-    if (set_default && !n->internal && n->gateway4.family && e->ip4.family)
-        dray_netdev_default_route(&b, index, &n->gateway4);
-    if (set_default && !n->internal && n->gateway6.family && e->ip6.family)
-        dray_netdev_default_route(&b, index, &n->gateway6);
+    if (set_default)
+        default_routes(&b, e, index);
     return dray_nl_send(fd, &b, err);
+}
+
+/* The link is there already: the host asks again to have the default route here. */
+static int join_again(const struct endpoint *e, int fd, bool set_default, struct dray_err *err)
+{
+    DRAY_AUTO(dray_nl_batch) b = {0};
+    if (set_default)
+        default_routes(&b, e, 0);
+    return dray_nl_send(fd, &b, err);
+}
+
+static bool is_joined(struct dray_self *self, const struct endpoint *e)
+{
+    dray_autofd int fd = dray_nl_socket(NETLINK_ROUTE);
+    if (fd < 0 || !dray_netdev_index(fd, e->ifname))
+        return false;
+    dray_worker_drain(self->reaper); /* unless it is on its way out */
+    return dray_netdev_index(fd, e->ifname) != 0;
 }
 
 static int note_local(const struct nlmsghdr *h, void *ctx)
@@ -286,55 +311,26 @@ static void await_ipv6(int fd, const struct dray_cidr *addr)
     }
 }
 
-static void delete_now(struct dray_self *self, int fd, const char *ifname)
-{
-    struct link_info have;
-    char mark[128];
-    link_alias(self, "", mark);
-    if (link_info_get(fd, ifname, &have, NULL) || strncmp(have.alias, mark, strlen(mark)) != 0)
-        return;
-    DRAY_AUTO(dray_nl_batch) b = {0};
-    (void)dray_netdev_link(&b, RTM_DELLINK, 0, have.index, 0, 0, "delete a link");
-    (void)dray_nl_send(fd, &b, NULL);
-}
-
-/* Both ends, whatever was there before: a retried join finds its link, one that was left from an
- * earlier namespace is replaced, and one that is being deleted is waited for. */
-static int connect_pair(struct dray_self *self, const struct endpoint *e, int netns, int inside,
+static int connect_pair(struct dray_self *self, const struct endpoint *e, int netns,
                         const char *ifname, uint8_t gateway_mac_out[6], struct dray_err *err)
 {
     dray_autofd int fd = dray_nl_socket(NETLINK_ROUTE);
     if (fd < 0)
         return dray_fail_errno(err, "open a route socket");
-    struct dray_err why = {0};
     struct link_info bridge;
     int rc = link_info_get(fd, e->net->bridge, &bridge, err);
     if (rc)
         return rc;
     memcpy(gateway_mac_out, bridge.mac, sizeof bridge.mac);
-    rc = make_pair(self, fd, e, netns, ifname, bridge.index, &why);
-    if (rc == DRAY_E_CONFLICT) {
-        dray_autofd int again = dray_nl_socket(NETLINK_ROUTE);
-        if (dray_netdev_index(again, e->ifname) && dray_netdev_index(inside, ifname))
-            return 0;
-        dray_worker_drain(self->reaper);
-        delete_now(self, again, e->ifname);
-        rc = make_pair(self, again, e, netns, ifname, bridge.index, &why);
-    }
-    return rc ? dray_fail(err, rc, "%s", why.text) : 0;
+    return make_pair(self, fd, e, netns, ifname, bridge.index, err);
 }
 
 /* The name that the host proposes may be another endpoint's by now: networks come and go. */
-static void choose_name(struct dray_self *self, const struct endpoint *e, int inside,
-                        const char *hint, char out[IFNAMSIZ])
+static void choose_name(struct dray_self *self, int inside, const char *hint, char out[IFNAMSIZ])
 {
     (void)snprintf(out, IFNAMSIZ, "%s", hint);
-    if (!dray_netdev_index(inside, out))
-        return;
-    dray_worker_drain(self->reaper);
-    dray_autofd int fd = dray_nl_socket(NETLINK_ROUTE);
-    if (fd >= 0 && dray_netdev_index(fd, e->ifname))
-        return; /* a repeated join */
+    if (dray_netdev_index(inside, out))
+        dray_worker_drain(self->reaper);
     while (dray_netdev_index(inside, out) && dray_netdev_next_name(out))
         ;
 }
@@ -359,6 +355,23 @@ static int fill_join(struct dray_self *self, const struct dray_call *call, const
     return 0;
 }
 
+static int join_first(struct dray_self *self, const struct endpoint *e, int netns, int inside,
+                      char name[IFNAMSIZ], bool set_default, struct dray_err *err)
+{
+    uint8_t gateway_mac[6];
+    int rc = connect_pair(self, e, netns, name, gateway_mac, err);
+    if (rc)
+        return rc;
+    rc = configure_inside(e, inside, name, gateway_mac, set_default, err);
+    if (!rc && e->ip6.family)
+        await_ipv6(inside, &e->ip6);
+    if (rc)
+        link_delete_later(self, e->ifname, 0);
+    else
+        settle_port(e);
+    return rc;
+}
+
 int bridge_join(struct dray_self *self, const struct dray_call *call, const char *ep_id, int netns,
                 const char *ifname, bool set_default, struct dray_ep_join *out,
                 struct dray_err *err)
@@ -369,22 +382,15 @@ int bridge_join(struct dray_self *self, const struct dray_call *call, const char
     struct inside in = {.fd = -EBADF, .ipv6 = e->ip6.family != 0};
     int rc = dray_worker_in_netns(self->inside, netns, step_inside, &in, err);
     dray_autofd int fd = in.fd;
-    uint8_t gateway_mac[6];
-    char name[IFNAMSIZ];
-    if (!rc) {
-        choose_name(self, e, fd, ifname, name);
-        rc = connect_pair(self, e, netns, fd, name, gateway_mac, err);
+    char name[IFNAMSIZ] = "";
+    (void)snprintf(name, sizeof name, "%s", ifname);
+    if (!rc && is_joined(self, e)) {
+        rc = join_again(e, fd, set_default, err);
+    } else if (!rc) {
+        choose_name(self, fd, ifname, name);
+        rc = join_first(self, e, netns, fd, name, set_default, err);
     }
-    if (!rc) {
-        rc = configure_inside(e, fd, name, gateway_mac, set_default, err);
-        if (!rc && e->ip6.family)
-            await_ipv6(fd, &e->ip6);
-        rc = rc ? rc : fill_join(self, call, e, name, out, err);
-        if (rc)
-            link_delete_later(self, e->ifname, 0);
-        else
-            settle_port(e);
-    }
+    rc = rc ? rc : fill_join(self, call, e, name, out, err);
     endpoint_unref(&self->store, e);
     return rc ? dray_err_note(err, "endpoint %.12s", ep_id) : 0;
 }

@@ -370,6 +370,56 @@ static void test_join(void)
     down();
 }
 
+static bool default_by(int ns, const char *gateway)
+{
+    char line[128];
+    (void)snprintf(line, sizeof line, "ip route | grep -q 'default via %s '", gateway);
+    return wire_run(ns, line) == 0;
+}
+
+/* A running container comes onto networks and goes; it has a way out as long as one of them has. */
+static void test_default_route(void)
+{
+    struct json_object *ep[4] = {0};
+    struct json_object *ports = NULL;
+    up();
+    CU_ASSERT_EQUAL(create("{\"Name\":\"in\",\"Internal\":true}"), 0);
+    CU_ASSERT_EQUAL(create("{\"Name\":\"one\",\"IPAM\":{\"Config\":[{\"Subnet\":"
+                           "\"10.5.1.0/24\"}]}}"),
+                    0);
+    CU_ASSERT_EQUAL(create("{\"Name\":\"two\",\"IPAM\":{\"Config\":[{\"Subnet\":"
+                           "\"10.5.2.0/24\"}]}}"),
+                    0);
+    int ns = wire_ns_new();
+    struct dray_join_req req = {.container_id = C1,
+                                .container_name = "web",
+                                .network = "in",
+                                .netns = ns,
+                                .ifname = "eth0"};
+    CU_ASSERT_EQUAL(dray_networks_join(nets, &req, &ep[0], &ports, &err), 0);
+    CU_ASSERT_NOT_EQUAL(wire_run(ns, "ip route | grep -q default"), 0);
+    req.network = "two";
+    req.ifname = "eth1";
+    CU_ASSERT_EQUAL(dray_networks_join(nets, &req, &ep[1], &ports, &err), 0);
+    CU_ASSERT_TRUE(default_by(ns, "10.5.2.1"));
+    dray_autojson *prior = json_tokener_parse("{\"GwPriority\":5}");
+    req.network = "one";
+    req.config = prior;
+    CU_ASSERT_EQUAL(dray_networks_join(nets, &req, &ep[2], &ports, &err), 0);
+    CU_ASSERT_TRUE(default_by(ns, "10.5.1.1"));
+    leave(C1, ep[2], ns);
+    CU_ASSERT_TRUE(default_by(ns, "10.5.2.1"));
+    leave(C1, ep[1], ns);
+    leave(C1, ep[0], ns);
+    for (size_t i = 0; i < 3; i++)
+        json_object_put(ep[i]);
+    remove_net("in");
+    remove_net("one");
+    remove_net("two");
+    close(ns);
+    down();
+}
+
 static void test_host_and_none(void)
 {
     up();
@@ -431,9 +481,13 @@ static void test_speed(void)
 }
 
 static const struct check_case cases[] = {
-    {"default networks", test_defaults},   {"create", test_create},
-    {"list, prune", test_list_and_prune},  {"join, leave, restart", test_join},
-    {"host and none", test_host_and_none}, {"speed", test_speed},
+    {"default networks", test_defaults},
+    {"create", test_create},
+    {"list, prune", test_list_and_prune},
+    {"join, leave, restart", test_join},
+    {"default route", test_default_route},
+    {"host and none", test_host_and_none},
+    {"speed", test_speed},
 };
 
 int main(void)

@@ -93,8 +93,9 @@ struct dray_network_ops {
     int32_t (*ep_remove)(struct dray_self *, const struct dray_call *, const char *net_id,
                          const char *ep_id, struct dray_err *);
     /**
-     * Put the endpoint into the namespace: link (named ifname_hint), addresses, routes. The default
-     * route is set only when set_default is nonzero.
+     * Put the endpoint into the namespace: link (named ifname_hint, or another name if that one is
+     * taken), addresses, routes. The default route is set only when set_default is nonzero. Called
+     * again for an endpoint that is there, with set_default, it moves the default route.
      */
     int32_t (*join)(struct dray_self *, const struct dray_call *, const char *net_id,
                     const char *ep_id, struct dray_fd_borrow netns, const char *ifname_hint,
