@@ -100,7 +100,7 @@ expect() {
     expect 404 '' POST /volumes/create "${J[@]}" -d '{"Name":"xx","Driver":"nosuchdriver"}'
     expect 400 '' POST /networks/create "${J[@]}" -d '{}'
     expect 403 '' DELETE /networks/bridge
-    expect 409 'already exists' POST /networks/create "${J[@]}" -d '{"Name":"bridge"}'
+    expect 403 'predefined' POST /networks/create "${J[@]}" -d '{"Name":"bridge"}'
     expect 400 '' POST /networks/create "${J[@]}" -d '{"Name":"n","IPAM":{"Config":[{"Subnet":"nonsense"}]}}'
 }
 

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* image_load.c - images from archives: OCI layouts, what docker save writes now, and its older
+ * form. */
+#include "engine/image_priv.h"
+
+#include "base/fs.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define ENTRIES_MAX 200000
+
+/** One archive, its files spooled into a folder of ours under numbers. */
+struct load {
+    struct dray_images *im;
+    int dir;                   /* the folder */
+    char name[48];             /* its name in data_root */
+    struct json_object *files; /* path -> number as text, or "@path" of a link */
+    unsigned n;
+    dray_progress_fn fn;
+    void *ctx;
+    int cancel_fd;
+    struct img_blob **held; /* blobs that are used until the end */
+    size_t n_held;
+};
+
+static int say(struct load *l, const char *fmt, const char *what)
+{
+    struct json_object *line = json_object_new_object();
+    dray_autofree char *text = dray_strf("%s%s\n", fmt, what);
+    dray_json_add_str(line, "stream", text);
+    return l->fn ? l->fn(l->ctx, line) : (json_object_put(line), 0);
+}
+
+/* Spooling. */
+
+/** "./a//b" -> "a/b"; false for what leaves the archive. */
+static bool plain_path(const char *path, struct dray_buf *out)
+{
+    while (*path) {
+        size_t n = strcspn(path, "/");
+        if (n == 2 && path[0] == '.' && path[1] == '.') {
+            while (out->len > 0 && out->data[--out->len] != '/')
+                ;
+            if (out->data)
+                out->data[out->len] = '\0';
+        } else if (n > 0 && !(n == 1 && *path == '.')) {
+            if (out->len > 0)
+                dray_buf_addc(out, '/');
+            dray_buf_add(out, path, n);
+        }
+        path += n;
+        path += strspn(path, "/");
+    }
+    return out->len > 0 && !out->failed;
+}
+
+static int spool_file(struct load *l, struct archive *a, const char *path, struct dray_err *err)
+{
+    char number[16];
+    (void)snprintf(number, sizeof number, "%u", l->n++);
+    dray_autofd int fd = openat(l->dir, number, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return dray_fail_errno(err, "spool %s", path);
+    for (;;) {
+        const void *block;
+        size_t size;
+        int64_t offset;
+        int rc = archive_read_data_block(a, &block, &size, &offset);
+        if (rc == ARCHIVE_EOF)
+            break;
+        if (rc < ARCHIVE_WARN)
+            return dray_fail(err, DRAY_E_INVAL, "read the archive: %s", archive_error_string(a));
+        for (size_t at = 0; at < size;) {
+            ssize_t n = pwrite(fd, (const char *)block + at, size - at, offset + (int64_t)at);
+            if (n < 0)
+                return dray_fail_errno(err, "spool %s", path);
+            at += (size_t)n;
+        }
+        if (img_fd_ready(l->cancel_fd))
+            return dray_fail(err, DRAY_E_CANCELED, "canceled");
+    }
+    dray_json_add_str(l->files, path, number);
+    return 0;
+}
+
+static int spool_entry(struct load *l, struct archive *a, struct archive_entry *e,
+                       struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) path = {0};
+    if (!archive_entry_pathname(e) || !plain_path(archive_entry_pathname(e), &path))
+        return 0;
+    const char *hard = archive_entry_hardlink(e), *soft = archive_entry_symlink(e);
+    if (hard || soft) {
+        DRAY_AUTO(dray_buf) joined = {0};
+        DRAY_AUTO(dray_buf) target = {0};
+        const char *slash = strrchr(path.data, '/');
+        if (soft && slash)
+            dray_buf_add(&joined, path.data, (size_t)(slash - path.data + 1));
+        dray_buf_adds(&joined, hard ? hard : soft);
+        if (plain_path(joined.data, &target)) {
+            dray_autofree char *link = dray_strf("@%s", target.data);
+            dray_json_add_str(l->files, path.data, link);
+        }
+        return 0;
+    }
+    return archive_entry_filetype(e) == AE_IFREG ? spool_file(l, a, path.data, err) : 0;
+}
+
+static int spool(struct load *l, int fd, struct dray_err *err)
+{
+    struct archive *a = archive_read_new();
+    if (!a)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    (void)archive_read_support_filter_all(a);
+    (void)archive_read_support_format_tar(a);
+    int rc = 0;
+    if (archive_read_open_fd(a, fd, 1 << 18) != ARCHIVE_OK)
+        rc = dray_fail(err, DRAY_E_INVAL, "read the archive: %s", archive_error_string(a));
+    while (!rc) {
+        struct archive_entry *e;
+        int got = archive_read_next_header(a, &e);
+        if (got == ARCHIVE_EOF)
+            break;
+        if (got < ARCHIVE_WARN)
+            rc = dray_fail(err, DRAY_E_INVAL, "read the archive: %s", archive_error_string(a));
+        else if (l->n > ENTRIES_MAX)
+            rc = dray_fail(err, DRAY_E_LIMIT, "the archive has too many entries");
+        else
+            rc = spool_entry(l, a, e, err);
+    }
+    archive_read_free(a);
+    return rc;
+}
+
+/** Open a file of the archive; -1 when it is not there. */
+static int open_file(struct load *l, const char *path)
+{
+    struct json_object *v = NULL;
+    for (int depth = 0; depth < 8; depth++) {
+        if (!json_object_object_get_ex(l->files, path, &v))
+            return -1;
+        const char *at = json_object_get_string(v);
+        if (*at != '@')
+            return openat(l->dir, at, O_RDONLY | O_CLOEXEC);
+        path = at + 1;
+    }
+    return -1;
+}
+
+static int read_doc(struct load *l, const char *path, struct json_object **out,
+                    struct dray_buf *raw, struct dray_err *err)
+{
+    dray_autofd int fd = open_file(l, path);
+    if (fd < 0)
+        return dray_fail(err, DRAY_E_NOTFOUND, "the archive has no %s", path);
+    int rc = dray_fs_read_fd(fd, CONFIG_MAX, raw, err);
+    return rc ? rc : dray_json_parse(raw->data, raw->len, out, err);
+}
+
+static int hold(struct load *l, struct img_blob *b, struct dray_err *err)
+{
+    struct img_blob **v = realloc(l->held, (l->n_held + 1) * sizeof(struct img_blob *));
+    if (!v) {
+        img_blob_unref(l->im, b, false);
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    }
+    l->held = v;
+    v[l->n_held++] = b;
+    return 0;
+}
+
+/* OCI layouts. */
+
+static int take_blob(struct load *l, const char *digest, struct dray_err *err)
+{
+    if (!digest || !dray_digest_valid(digest))
+        return dray_fail(err, DRAY_E_CORRUPT, "invalid digest in the archive");
+    struct img_blob *b = NULL;
+    int rc;
+    dray_autofree char *path = dray_strf("blobs/sha256/%s", dray_digest_hex(digest));
+    dray_autofd int fd = path ? open_file(l, path) : -1;
+    if (fd < 0 && !dray_blobs_has(l->im->blobs, digest, NULL))
+        return dray_fail(err, DRAY_E_NOTFOUND, "the archive has no blob %s", digest);
+    if (fd < 0) {
+        b = img_blob_ref(l->im, digest);
+        rc = b ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    } else {
+        rc = img_blob_take_fd(l->im, digest, fd, &b, err);
+    }
+    return rc ? rc : hold(l, b, err);
+}
+
+static int take_manifest(struct load *l, const char *digest, const char *index,
+                         char id[DRAY_DIGEST_LEN], struct dray_err *err);
+
+/** An index: the manifest for this machine. */
+static int take_index(struct load *l, struct json_object *doc, const char *digest,
+                      char id[DRAY_DIGEST_LEN], struct dray_err *err)
+{
+    struct json_object *list = dray_json_arr(doc, "manifests");
+    struct json_object *best = NULL;
+    for (size_t i = 0; i < dray_json_len(list) && !best; i++) {
+        struct json_object *d = json_object_array_get_idx(list, i);
+        const char *arch = dray_json_str(d, "platform.architecture", img_host_arch());
+        if (strcmp(arch, img_host_arch()) == 0)
+            best = d;
+    }
+    if (!best)
+        return dray_fail(err, DRAY_E_NOTFOUND, "the archive has no image for linux/%s",
+                         img_host_arch());
+    return take_manifest(l, dray_json_str(best, "digest", NULL), digest, id, err);
+}
+
+static int take_manifest(struct load *l, const char *digest, const char *index,
+                         char id[DRAY_DIGEST_LEN], struct dray_err *err)
+{
+    dray_autojson *doc = NULL;
+    int rc = take_blob(l, digest, err);
+    if (!rc)
+        rc = img_read_json(l->im, digest, MANIFEST_MAX, &doc, err);
+    if (rc)
+        return rc;
+    if (dray_json_arr(doc, "manifests"))
+        return index ? dray_fail(err, DRAY_E_CORRUPT, "an index within an index")
+                     : take_index(l, doc, digest, id, err);
+    rc = take_blob(l, dray_json_str(doc, "config.digest", NULL), err);
+    struct json_object *layers = dray_json_arr(doc, "layers");
+    for (size_t i = 0; !rc && i < dray_json_len(layers); i++)
+        rc = take_blob(l, dray_json_str(json_object_array_get_idx(layers, i), "digest", NULL), err);
+    return rc ? rc : img_assemble(l->im, digest, index, l->cancel_fd, id, err);
+}
+
+static int name_image(struct load *l, const char *name, const char *id, struct dray_err *err)
+{
+    DRAY_AUTO(dray_ref) ref = {0};
+    int rc = dray_ref_parse_tagged(name, &ref, err);
+    if (!rc)
+        rc = dray_images_tag(l->im, id, name, err);
+    dray_autofree char *key = rc ? NULL : dray_ref_key(&ref);
+    return rc ? rc : say(l, "Loaded image: ", dray_ref_key_familiar(key));
+}
+
+/** Names that manifest.json, when there is one as well, has for a config. */
+static struct json_object *repo_tags(struct json_object *manifest_json, const char *id)
+{
+    for (size_t i = 0; i < dray_json_len(manifest_json); i++) {
+        struct json_object *m = json_object_array_get_idx(manifest_json, i);
+        if (strstr(dray_json_str(m, "Config", ""), dray_digest_hex(id)))
+            return dray_json_arr(m, "RepoTags");
+    }
+    return NULL;
+}
+
+static int load_layout(struct load *l, struct json_object *index, struct json_object *names,
+                       struct dray_err *err)
+{
+    struct json_object *list = dray_json_arr(index, "manifests");
+    int rc = dray_json_len(list) ? 0 : dray_fail(err, DRAY_E_INVAL, "the archive has no image");
+    for (size_t i = 0; !rc && i < dray_json_len(list); i++) {
+        struct json_object *d = json_object_array_get_idx(list, i);
+        struct json_object *notes = dray_json_obj(d, "annotations"), *v = NULL;
+        char id[DRAY_DIGEST_LEN] = "";
+        rc = take_manifest(l, dray_json_str(d, "digest", NULL), NULL, id, err);
+        if (rc)
+            break;
+        struct json_object *tags = repo_tags(names, id);
+        const char *name = NULL;
+        if (notes && (json_object_object_get_ex(notes, "io.containerd.image.name", &v) ||
+                      json_object_object_get_ex(notes, "org.opencontainers.image.ref.name", &v)))
+            name = json_object_get_string(v);
+        for (size_t k = 0; !rc && k < dray_json_len(tags); k++)
+            rc = name_image(l, json_object_get_string(json_object_array_get_idx(tags, k)), id, err);
+        if (!rc && dray_json_len(tags) == 0 && name && strchr(name, ':'))
+            rc = name_image(l, name, id, err);
+        else if (!rc && dray_json_len(tags) == 0)
+            rc = say(l, "Loaded image ID: ", id);
+    }
+    return rc;
+}
+
+/* The older form: a config and layer tars by name. */
+
+static int take_layers(struct load *l, struct json_object *layers, struct json_object *diffs,
+                       struct img_part *parts, struct img_layer **top, struct dray_err *err)
+{
+    for (size_t i = 0; i < dray_json_len(layers); i++) {
+        const char *path = json_object_get_string(json_object_array_get_idx(layers, i));
+        const char *want = json_object_get_string(json_object_array_get_idx(diffs, i));
+        dray_autofd int fd = path ? open_file(l, path) : -1;
+        if (fd < 0 || !want)
+            return dray_fail(err, DRAY_E_NOTFOUND, "the archive has no layer %s", path ? path : "");
+        struct img_intake_result r = {0};
+        int rc = img_intake_fd(l->im, *top, fd, l->cancel_fd, &r, err);
+        if (rc)
+            return rc;
+        img_layer_unref(l->im, *top);
+        *top = r.layer;
+        rc = hold(l, r.blob, err);
+        if (!rc && strcmp(r.diff, want) != 0)
+            rc = dray_fail(err, DRAY_E_CORRUPT,
+                           "invalid diffID for layer %zu: expected \"%s\", "
+                           "got \"%s\"",
+                           i, want, r.diff);
+        if (rc)
+            return rc;
+        parts[i] =
+            (struct img_part){.size = r.blob_size, .media_type = (char *)(uintptr_t)r.media_type};
+        memcpy(parts[i].digest, r.digest, sizeof r.digest);
+        memcpy(parts[i].diff, r.diff, sizeof r.diff);
+    }
+    return 0;
+}
+
+/** Write the manifest that such an archive lacks, then it is as any other image. */
+static int make_manifest(struct load *l, struct dray_buf *config, const struct img_part *parts,
+                         size_t n, char id[DRAY_DIGEST_LEN], struct dray_err *err)
+{
+    struct img_blob *cb = NULL, *mb = NULL;
+    const char *type = NULL;
+    int rc = img_blob_put(l->im, config->data, config->len, &cb, err);
+    if (!rc)
+        rc = hold(l, cb, err);
+    if (rc)
+        return rc;
+    dray_autojson *m = img_manifest(cb->digest, config->len, parts, n, &type);
+    const char *text = dray_json_text(m);
+    rc = img_blob_put(l->im, text, strlen(text), &mb, err);
+    if (!rc)
+        rc = hold(l, mb, err);
+    return rc ? rc : img_assemble(l->im, mb->digest, NULL, l->cancel_fd, id, err);
+}
+
+static int load_one(struct load *l, struct json_object *m, struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) raw = {0};
+    dray_autojson *config = NULL;
+    struct json_object *layers = dray_json_arr(m, "Layers"), *tags = dray_json_arr(m, "RepoTags");
+    int rc = read_doc(l, dray_json_str(m, "Config", ""), &config, &raw, err);
+    if (rc)
+        return rc;
+    struct json_object *diffs = dray_json_arr(config, "rootfs.diff_ids");
+    size_t n = dray_json_len(layers);
+    if (n != dray_json_len(diffs))
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid manifest, layers length mismatch: expected %zu, got %zu",
+                         dray_json_len(diffs), n);
+    dray_autofree struct img_part *parts = calloc(n + 1, sizeof *parts);
+    struct img_layer *top = NULL;
+    char id[DRAY_DIGEST_LEN] = "";
+    rc = parts ? take_layers(l, layers, diffs, parts, &top, err)
+               : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc)
+        rc = make_manifest(l, &raw, parts, n, id, err);
+    img_layer_unref(l->im, top);
+    for (size_t i = 0; !rc && i < dray_json_len(tags); i++)
+        rc = name_image(l, json_object_get_string(json_object_array_get_idx(tags, i)), id, err);
+    if (!rc && dray_json_len(tags) == 0)
+        rc = say(l, "Loaded image ID: ", id);
+    return rc;
+}
+
+static int load_all(struct load *l, struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) raw = {0};
+    DRAY_AUTO(dray_buf) raw_index = {0};
+    dray_autojson *names = NULL;
+    dray_autojson *index = NULL;
+    int have_names = read_doc(l, "manifest.json", &names, &raw, err);
+    if (have_names != 0 && have_names != DRAY_E_NOTFOUND)
+        return have_names;
+    int have_index = read_doc(l, "index.json", &index, &raw_index, err);
+    if (have_index == 0)
+        return load_layout(l, index, names, err);
+    if (have_index != DRAY_E_NOTFOUND)
+        return have_index;
+    if (have_names != 0 || !json_object_is_type(names, json_type_array))
+        return dray_fail(err, DRAY_E_INVAL, "open manifest.json: no such file or directory");
+    int rc = 0;
+    for (size_t i = 0; !rc && i < dray_json_len(names); i++)
+        rc = load_one(l, json_object_array_get_idx(names, i), err);
+    return rc;
+}
+
+int dray_images_load(struct dray_images *im, int fd, bool quiet, int cancel_fd, dray_progress_fn fn,
+                     void *ctx, struct dray_err *err)
+{
+    (void)quiet;
+    struct load l = {.im = im, .dir = -EBADF, .fn = fn, .ctx = ctx, .cancel_fd = cancel_fd};
+    char tail[13];
+    dray_id_hex(tail, sizeof tail - 1);
+    (void)snprintf(l.name, sizeof l.name, "tmp/load-%s", tail);
+    int rc = dray_fs_open_dir(im->data_fd, l.name, 0700, &l.dir, err);
+    if (rc)
+        return rc;
+    l.files = json_object_new_object();
+    rc = spool(&l, fd, err);
+    if (!rc)
+        rc = load_all(&l, err);
+    for (size_t i = 0; i < l.n_held; i++)
+        img_blob_unref(im, l.held[i], false);
+    free(l.held);
+    json_object_put(l.files);
+    (void)close(l.dir);
+    (void)dray_fs_remove_tree(im->data_fd, l.name, NULL);
+    return rc;
+}

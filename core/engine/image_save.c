@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* image_save.c - images into an archive that is a docker-archive and an OCI layout at once. */
+#include "engine/image_priv.h"
+
+#include "base/fs.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#define CHUNK (1u << 20)
+
+/** One archive under way. */
+struct save {
+    struct dray_images *im;
+    struct archive *out;
+    int fd;
+    struct json_object *written; /* digests that are in it */
+    struct json_object *index;   /* "manifests" of index.json */
+    struct json_object *names;   /* manifest.json */
+};
+
+/** What the archive needs of an image, taken under the lock. */
+struct facts {
+    char id[DRAY_DIGEST_LEN], manifest[DRAY_DIGEST_LEN];
+    char *manifest_type;
+    uint64_t manifest_size;
+    struct dray_strlist layers;
+    struct dray_strlist tags; /* familiar */
+};
+
+static void facts_free(struct facts *f)
+{
+    free(f->manifest_type);
+    dray_strlist_free(&f->layers);
+    dray_strlist_free(&f->tags);
+}
+
+/** A reference names itself, a repository all its tags, an id nothing. */
+static int find(struct dray_images *im, const char *name, struct facts *f, struct dray_err *err)
+{
+    const char *key = NULL;
+    pthread_mutex_lock(&im->lock);
+    struct img *g = img_lookup(im, name, &key, err);
+    if (g) {
+        memcpy(f->id, g->id, sizeof f->id);
+        memcpy(f->manifest, g->manifest, sizeof f->manifest);
+        f->manifest_type = strdup(g->manifest_type ? g->manifest_type : MT_DOCKER_MANIFEST);
+        f->manifest_size = g->manifest_size;
+        for (size_t i = 0; i < g->n_parts; i++)
+            (void)dray_strlist_add(&f->layers, g->parts[i].digest);
+        if (key && !dray_ref_key_is_digest(key))
+            (void)dray_strlist_add(&f->tags, dray_ref_key_familiar(key));
+    }
+    pthread_mutex_unlock(&im->lock);
+    return g ? 0 : err ? err->code : DRAY_E_NOTFOUND;
+}
+
+int dray_images_save_check(struct dray_images *im, struct dray_strs names, struct dray_err *err)
+{
+    struct dray_err own = {0};
+    int rc = names.n ? 0 : dray_fail(err, DRAY_E_INVAL, "no images to save");
+    for (uint64_t i = 0; !rc && i < names.n; i++) {
+        struct facts f = {0};
+        rc = find(im, names.v[i], &f, err ? err : &own);
+        facts_free(&f);
+    }
+    return rc;
+}
+
+static int fault(struct save *s, struct dray_err *err)
+{
+    return dray_fail(err, DRAY_E_CANCELED, "write the archive: %s", archive_error_string(s->out));
+}
+
+static int head(struct save *s, const char *path, uint64_t size, struct dray_err *err)
+{
+    struct archive_entry *e = archive_entry_new();
+    archive_entry_set_pathname(e, path);
+    archive_entry_set_size(e, (int64_t)size);
+    archive_entry_set_filetype(e, AE_IFREG);
+    archive_entry_set_perm(e, 0644);
+    archive_entry_set_mtime(e, 0, 0);
+    int rc = archive_write_header(s->out, e);
+    archive_entry_free(e);
+    return rc < ARCHIVE_WARN ? fault(s, err) : 0;
+}
+
+static int put_text(struct save *s, const char *path, const char *text, struct dray_err *err)
+{
+    size_t n = strlen(text);
+    int rc = head(s, path, n, err);
+    return rc ? rc : archive_write_data(s->out, text, n) < 0 ? fault(s, err) : 0;
+}
+
+static int put_blob(struct save *s, const char *digest, struct dray_err *err)
+{
+    if (json_object_object_get_ex(s->written, digest, NULL))
+        return 0;
+    dray_json_add_bool(s->written, digest, true);
+    uint64_t size = 0;
+    dray_autofd int fd = -EBADF;
+    int rc = dray_blobs_get(s->im->blobs, digest, &fd, &size, err);
+    dray_autofree char *path = dray_strf("blobs/sha256/%s", dray_digest_hex(digest));
+    dray_autofree char *buf = malloc(CHUNK);
+    if (!rc && (!path || !buf))
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc)
+        rc = head(s, path, size, err);
+    while (!rc) {
+        ssize_t n = read(fd, buf, CHUNK);
+        if (n < 0)
+            rc = dray_fail_errno(err, "read %.19s", digest);
+        if (n <= 0)
+            break;
+        if (archive_write_data(s->out, buf, (size_t)n) < 0)
+            rc = fault(s, err);
+    }
+    return rc;
+}
+
+static struct json_object *layer_paths(const struct facts *f)
+{
+    struct json_object *list = json_object_new_array();
+    for (size_t i = 0; i < f->layers.n; i++) {
+        dray_autofree char *path = dray_strf("blobs/sha256/%s", dray_digest_hex(f->layers.v[i]));
+        json_object_array_add(list, json_object_new_string(path ? path : ""));
+    }
+    return list;
+}
+
+static void add_to_index(struct save *s, const struct facts *f)
+{
+    struct json_object *d = json_object_new_object();
+    dray_json_add_str(d, "mediaType", f->manifest_type);
+    dray_json_add_str(d, "digest", f->manifest);
+    dray_json_add_int(d, "size", (int64_t)f->manifest_size);
+    if (f->tags.n > 0) {
+        DRAY_AUTO(dray_ref) ref = {0};
+        struct json_object *notes = json_object_new_object();
+        if (dray_ref_parse_tagged(f->tags.v[0], &ref, NULL) == 0) {
+            dray_autofree char *key = dray_ref_key(&ref);
+            json_object_object_add(notes, "io.containerd.image.name",
+                                   json_object_new_string(key ? key : ""));
+            json_object_object_add(notes, "org.opencontainers.image.ref.name",
+                                   json_object_new_string(ref.tag ? ref.tag : ""));
+        }
+        dray_json_add(d, "annotations", notes);
+    }
+    json_object_array_add(s->index, d);
+}
+
+/** The row of manifest.json for a config; names of the same image share it. */
+static void add_names(struct save *s, const struct facts *f)
+{
+    dray_autofree char *config = dray_strf("blobs/sha256/%s", dray_digest_hex(f->id));
+    struct json_object *row = NULL;
+    for (size_t i = 0; i < dray_json_len(s->names) && !row; i++) {
+        struct json_object *r = json_object_array_get_idx(s->names, i);
+        if (config && strcmp(dray_json_str(r, "Config", ""), config) == 0)
+            row = r;
+    }
+    if (!row) {
+        row = json_object_new_object();
+        dray_json_add_str(row, "Config", config);
+        dray_json_add(row, "RepoTags", f->tags.n ? json_object_new_array() : NULL);
+        dray_json_add(row, "Layers", layer_paths(f));
+        json_object_array_add(s->names, row);
+        add_to_index(s, f);
+    }
+    if (f->tags.n && !dray_json_arr(row, "RepoTags"))
+        dray_json_add(row, "RepoTags", json_object_new_array());
+    for (size_t i = 0; i < f->tags.n; i++)
+        json_object_array_add(dray_json_arr(row, "RepoTags"), json_object_new_string(f->tags.v[i]));
+}
+
+static int save_one(struct save *s, const char *name, struct dray_err *err)
+{
+    struct facts f = {0};
+    int rc = find(s->im, name, &f, err);
+    if (!rc)
+        rc = put_blob(s, f.id, err);
+    if (!rc)
+        rc = put_blob(s, f.manifest, err);
+    for (size_t i = 0; !rc && i < f.layers.n; i++)
+        rc = put_blob(s, f.layers.v[i], err);
+    if (!rc) {
+        add_names(s, &f);
+        img_event(s->im, f.id, name, "save");
+    }
+    facts_free(&f);
+    return rc;
+}
+
+static int finish(struct save *s, struct dray_err *err)
+{
+    dray_autojson *index = json_object_new_object();
+    dray_json_add_int(index, "schemaVersion", 2);
+    dray_json_add_str(index, "mediaType", MT_OCI_INDEX);
+    dray_json_add(index, "manifests", json_object_get(s->index));
+    int rc = put_text(s, "index.json", dray_json_text(index), err);
+    if (!rc)
+        rc = put_text(s, "manifest.json", dray_json_text(s->names), err);
+    if (!rc)
+        rc = put_text(s, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}", err);
+    if (!rc && archive_write_close(s->out) != ARCHIVE_OK)
+        rc = fault(s, err);
+    return rc;
+}
+
+int dray_images_save(struct dray_images *im, struct dray_strs names, int out_fd,
+                     struct dray_err *err)
+{
+    struct dray_err own = {0};
+    struct save s = {.im = im,
+                     .out = archive_write_new(),
+                     .fd = out_fd,
+                     .written = json_object_new_object(),
+                     .index = json_object_new_array(),
+                     .names = json_object_new_array()};
+    if (!err)
+        err = &own;
+    int rc = s.out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc) {
+        (void)archive_write_set_format_pax_restricted(s.out);
+        (void)archive_write_set_bytes_per_block(s.out, 1 << 18);
+        (void)archive_write_set_bytes_in_last_block(s.out, 1);
+        if (archive_write_open_fd(s.out, out_fd) != ARCHIVE_OK)
+            rc = fault(&s, err);
+    }
+    for (uint64_t i = 0; !rc && i < names.n; i++)
+        rc = save_one(&s, names.v[i], err);
+    if (!rc)
+        rc = finish(&s, err);
+    if (rc && s.out)
+        (void)archive_write_fail(s.out);
+    (void)archive_write_free(s.out);
+    json_object_put(s.written);
+    json_object_put(s.index);
+    json_object_put(s.names);
+    return rc;
+}
