@@ -505,6 +505,75 @@ static void test_join(void)
     end();
 }
 
+/** Parameters of the network namespace are the container's own. */
+static void test_network_parameters(void)
+{
+    struct rig_spec s = {.namespaces =
+                             "[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"network\"}]",
+                         .linux_ = ",\"sysctl\":{\"net.ipv4.ip_unprivileged_port_start\":\"7\","
+                                   "\"net.ipv4.ping_group_range\":\"0 2147483647\"}"};
+    CU_ASSERT_EQUAL(rig_sh(&r, &s, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"), 0);
+    CHECK_HAS(r, "7\n");
+    int fd = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC);
+    char text[16] = "";
+    CU_ASSERT(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+    CU_ASSERT_STRING_NOT_EQUAL(text, "7\n");
+    if (fd >= 0)
+        (void)close(fd);
+    s.linux_ = ",\"sysctl\":{\"net.no.such\":\"1\"}";
+    CU_ASSERT(rig_do(&r, &s) < 0);
+    CHECK_TEXT(r, "write sysctl key net.no.such");
+    s.linux_ = ",\"sysctl\":{\"../../etc/x\":\"1\"}";
+    CU_ASSERT_EQUAL(rig_do(&r, &s), DRAY_E_INVAL);
+}
+
+/** Has a process ended, whether or not its parent has taken notice? */
+static bool has_ended(pid_t pid)
+{
+    char path[40], text[512] = "";
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0)
+        (void)close(fd);
+    const char *p = n > 0 ? strrchr(text, ')') : NULL;
+    return !p || p[2] == 'Z' || p[2] == 'X';
+}
+
+/** Groups made by the container below its own, with processes left in them, go with it. */
+static void test_groups_below(void)
+{
+    struct rig_spec s = {
+        .namespaces = "[{\"type\":\"mount\"}]", /* the host's pids: nothing dies with the first */
+        .mounts = ",{\"destination\":\"/cg\",\"type\":\"cgroup\",\"source\":\"cgroup\","
+                  "\"options\":[\"nosuid\"]}"};
+    CU_ASSERT_EQUAL(
+        rig_sh(&r, &s,
+               "for d in /cg /cg/*; do test -w $d/cgroup.procs && mkdir -p $d/a/b; "
+               "done; (sleep 1000 >/dev/null 2>&1 </dev/null & echo $! > /pid); p=$(cat "
+               "/pid); for d in /cg /cg/*; do test -d $d/a/b && echo $p > "
+               "$d/a/b/cgroup.procs; done; kill -0 $p && echo left $p"),
+        0);
+    CHECK_HAS(r, "left ");
+    const char *left = strstr(r.output, "left ");
+    CU_ASSERT(left && has_ended((pid_t)atoi(left + 5)));
+    CU_ASSERT_FALSE(rig_cgroup_left(r.id));
+}
+
+static void test_kill_frozen(void)
+{
+    if (!begin(NONE, "[\"sleep\",\"1000\"]"))
+        return;
+    CU_ASSERT_EQUAL(rig_ops->freeze(rig_self, rig_call(), r.id, 1, &r.err), 0);
+    end();
+    if (!begin(NONE, "[\"sleep\",\"1000\"]"))
+        return;
+    CU_ASSERT_EQUAL(rig_ops->freeze(rig_self, rig_call(), r.id, 1, &r.err), 0);
+    CU_ASSERT_EQUAL(rig_remove(&r), 0);
+    rig_finish(&r);
+    CU_ASSERT_EQUAL(r.code, 137);
+}
+
 static void test_user_namespace(void)
 {
     struct rig_spec s = {
@@ -585,6 +654,9 @@ static const struct check_case cases[] = {
     {"devices", test_devices},
     {"stats and processes", test_stats},
     {"joined namespaces", test_join},
+    {"network parameters", test_network_parameters},
+    {"groups below", test_groups_below},
+    {"kill when frozen", test_kill_frozen},
     {"user namespace", test_user_namespace},
     {"rlimits", test_rlimits},
     {"hooks", test_hooks},
