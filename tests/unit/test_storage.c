@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 static const char *base = "/var/tmp";
@@ -335,6 +336,75 @@ static void do_crash(struct st_host *s)
 static void test_crash(void)
 {
     each(do_crash);
+}
+
+/* Make and drop layers for ever, in a chain of three. */
+static void churn(struct st_host *s)
+{
+    char ids[3][24];
+    st_open(s);
+    for (unsigned i = 0;; i++) {
+        for (unsigned k = 0; k < 3; k++) {
+            (void)snprintf(ids[k], sizeof ids[k], "%d-%u-%u", (int)getpid(), i, k);
+            create(s, ids[k], k > 0 ? ids[k - 1] : "", k == 2 ? DRAY_LAYER_WRITABLE : 0, 0);
+            APPLY(s, ids[k], {.type = '0', .name = "d/f", .data = ids[k]});
+        }
+        if (i % 3)
+            for (unsigned k = 3; k-- > 0;)
+                drop(s, ids[k], 0);
+    }
+}
+
+/* Every layer that is listed can be mounted. */
+static void check_listed(struct st_host *s)
+{
+    struct st_call c;
+    struct dray_err err = {0};
+    CU_ASSERT(OPS(s)->list(s->self, &st_call(&c)->call, &err) == 0);
+    dray_autofree char *copy = strdup(st_records(&c));
+    st_call_end(&c);
+    for (char *rest = copy, *line; (line = strsep(&rest, "\n"));) {
+        char id[64] = "", at[96];
+        if (sscanf(line, "id=%63s", id) != 1)
+            continue;
+        mount_layer(s, id, 0, at);
+        unmount(s, id, at);
+    }
+}
+
+/* The daemon may be killed at any instant. */
+static void do_kill(struct st_host *s)
+{
+    st_close(s);
+    for (unsigned i = 0; i < 15; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            churn(s);
+        const struct timespec pause = {.tv_nsec = (3 + (long)i * 7 % 31) * 1000000};
+        (void)nanosleep(&pause, NULL);
+        CU_ASSERT(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+        st_open(s);
+        check_listed(s);
+        st_close(s);
+    }
+    struct st_call c;
+    struct dray_err err = {0};
+    st_open(s);
+    CU_ASSERT(OPS(s)->collect(s->self, &st_call(&c)->call, (struct dray_strs){NULL, 0}, &err) == 0);
+    st_call_end(&c);
+    list_is(s, "");
+    st_close(s);
+    char command[400]; /* nothing is left of all that but the spares */
+    (void)snprintf(command, sizeof command,
+                   "test -z \"$(ls -A %s/layers %s/l %s/trash | grep -v -e : -e '^$')\"", s->data,
+                   s->data, s->data);
+    CU_ASSERT(system(command) == 0);
+    st_open(s);
+}
+
+static void test_kill(void)
+{
+    each(do_kill);
 }
 
 /* --- content ----------------------------------------------------------------------------------*/
@@ -950,6 +1020,7 @@ static const struct check_case tests[] = {
     {"the set of layers", test_set},
     {"collect", test_collect},
     {"after a crash", test_crash},
+    {"killed at any instant", test_kill},
     {"a container's layer", test_container},
     {"read-only views", test_rdonly},
     {"diff and apply", test_commit},
