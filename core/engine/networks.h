@@ -42,7 +42,7 @@ enum dray_net_mode {
 struct dray_network_ref {
     char id[72];
     char name[256];
-    uint32_t mode; /* enum dray_net_mode */
+    uint32_t mode;     /* enum dray_net_mode */
     bool user_defined; /* names are resolved on it, aliases are allowed */
     bool internal, attachable;
 };
@@ -54,20 +54,20 @@ int dray_networks_find(struct dray_networks *ns, const char *name_or_id,
 /** A container joins a network, or its endpoint is taken over after a restart of the daemon. */
 struct dray_join_req {
     const char *container_id, *container_name, *hostname;
-    const char *network;           /* id or name */
-    struct json_object *config;    /* EndpointSettings as asked for (IPAMConfig, Aliases, MacAddress,
-                                      DriverOpts, GwPriority, Links), or NULL */
-    struct json_object *ports;     /* HostConfig.PortBindings to publish here, or NULL */
-    int netns;                     /* descriptor */
-    const char *ifname;            /* "eth0" */
-    bool set_default;              /* this one gives the default route */
-    bool replay;                   /* config and ports are those that join returned before */
+    const char *network;        /* id or name */
+    struct json_object *config; /* EndpointSettings as asked for (IPAMConfig, Aliases, MacAddress,
+                                   DriverOpts, GwPriority, Links), or NULL */
+    struct json_object *ports;  /* HostConfig.PortBindings to publish here, or NULL */
+    int netns;                  /* descriptor */
+    const char *ifname;         /* "eth0" */
+    bool set_default;           /* this one gives the default route */
+    bool replay;                /* config and ports are those that join returned before */
 };
 /**
- * Make the endpoint. *endpoint_out: EndpointSettings with NetworkID, EndpointID, Gateway, IPAddress,
- * IPPrefixLen, IPv6..., MacAddress, DNSNames and what config had. *ports_out: NetworkSettings.Ports
- * map ({"80/tcp":[{"HostIp","HostPort"}]}) of the ports that were published, or NULL. Emits "connect".
- * All or nothing.
+ * Make the endpoint. *endpoint_out: EndpointSettings with NetworkID, EndpointID, Gateway,
+ * IPAddress, IPPrefixLen, IPv6..., MacAddress, DNSNames and what config had. *ports_out:
+ * NetworkSettings.Ports map ({"80/tcp":[{"HostIp","HostPort"}]}) of the ports that were published,
+ * or NULL. Emits "connect". All or nothing.
  */
 int dray_networks_join(struct dray_networks *ns, const struct dray_join_req *req,
                        struct json_object **endpoint_out, struct json_object **ports_out,
