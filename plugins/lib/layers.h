@@ -42,8 +42,8 @@ int dray_pl_layers_open(const struct dray_host *host, struct dray_pl_layers **ou
 void dray_pl_layers_close(struct dray_pl_layers *set);
 
 /**
- * Keep emptied layers of containers for new ones. Such a layer may have had a folder "work" beside
- * its content, which is emptied too; fill must take it as it is.
+ * Keep emptied layers of containers for new ones, and make a few ahead of time. Such a layer has a
+ * folder "work" beside its content, which is emptied too; fill must take it as it is.
  */
 int dray_pl_layers_keep_spares(struct dray_pl_layers *set, struct dray_err *err);
 

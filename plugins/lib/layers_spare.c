@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 
 static bool empty(int fd)
 {
@@ -67,13 +68,44 @@ static bool reuse(void *arg, int trash, const char *name)
            unlinkat(dir, "meta", 0) == 0 && keep(set, trash, name);
 }
 
+static bool make_spare(struct dray_pl_layers *set)
+{
+    char name[sizeof *set->spares];
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)snprintf(name, sizeof name, "n%llx",
+                   (unsigned long long)now.tv_sec * 1000000000u + (unsigned long long)now.tv_nsec);
+    if (mkdirat(set->spare_fd, name, 0711) < 0)
+        return false;
+    dray_autofd int dir = dray_pl_subdir(set->spare_fd, name);
+    if (dir < 0 || mkdirat(dir, "diff", 0755) < 0 || mkdirat(dir, "work", 0700) < 0)
+        return false;
+    return keep(set, set->spare_fd, name);
+}
+
+/* The background thread's chore: one that starts a few containers finds their folders ready. */
+static void refill(void *arg)
+{
+    struct dray_pl_layers *set = arg;
+    (void)pthread_mutex_lock(&set->lock);
+    unsigned n = set->n_spares;
+    (void)pthread_mutex_unlock(&set->lock);
+    if (n > SPARE_LOW)
+        return;
+    while (n++ < SPARE_MAX / 2 && make_spare(set))
+        ;
+}
+
 bool dray_layers_take_spare(struct dray_pl_layers *set, const char *id)
 {
     char name[sizeof *set->spares] = "";
     (void)pthread_mutex_lock(&set->lock);
     if (set->n_spares > 0)
         memcpy(name, set->spares[--set->n_spares], sizeof name);
+    bool low = set->spare_fd >= 0 && set->n_spares <= SPARE_LOW;
     (void)pthread_mutex_unlock(&set->lock);
+    if (low)
+        dray_pl_trash_wake(set->trash);
     return name[0] != '\0' &&
            renameat2(set->spare_fd, name, set->layers_fd, id, RENAME_NOREPLACE) == 0;
 }
@@ -87,9 +119,15 @@ int dray_pl_layers_keep_spares(struct dray_pl_layers *set, struct dray_err *err)
     int rc = dray_pl_open_dir(root, "spare", 0700, &set->spare_fd, err);
     if (rc == 0)
         rc = dray_pl_dir_read(set->spare_fd, false, &dir, err);
-    for (size_t i = 0; rc == 0 && i < dir.n; i++) /* an earlier run's: not known to be clean */
-        rc = dray_pl_trash_put(set->trash, set->spare_fd, dir.v[i].text, err);
-    if (rc == 0)
-        dray_pl_trash_set_reuse(set->trash, reuse, set);
-    return rc;
+    /* Those of an earlier run are as good: they came here when they were clean. */
+    for (size_t i = 0; rc == 0 && i < dir.n; i++)
+        if (!has_room(set) || strlen(dir.v[i].text) >= sizeof *set->spares ||
+            !keep(set, set->spare_fd, dir.v[i].text))
+            rc = dray_pl_trash_put(set->trash, set->spare_fd, dir.v[i].text, err);
+    if (rc < 0)
+        return rc;
+    dray_pl_trash_set_reuse(set->trash, reuse, set);
+    dray_pl_trash_set_chore(set->trash, refill, set);
+    dray_pl_trash_wake(set->trash);
+    return 0;
 }

@@ -11,6 +11,7 @@
 #define LAYER_BUCKETS 4096u
 /* Empty layers kept for the next containers. */
 #define SPARE_MAX 16u
+#define SPARE_LOW 4u
 
 struct layer_row {
     struct layer_row *next;

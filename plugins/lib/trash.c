@@ -17,6 +17,8 @@ struct dray_pl_trash {
     uint64_t serial;
     dray_pl_trash_reuse_fn reuse;
     void *reuse_arg;
+    void (*chore)(void *arg);
+    void *chore_arg;
     bool started; /* there is a thread to join */
     bool pending; /* something came since the thread last looked */
     bool busy;    /* it is deleting */
@@ -52,6 +54,15 @@ static void delete_all(struct dray_pl_trash *t)
         delete_one(t, dir.v[i].text);
 }
 
+static void do_chore(struct dray_pl_trash *t)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    void (*chore)(void *) = t->stop ? NULL : t->chore;
+    (void)pthread_mutex_unlock(&t->lock);
+    if (chore)
+        chore(t->chore_arg);
+}
+
 static void *work(void *arg)
 {
     struct dray_pl_trash *t = arg;
@@ -65,6 +76,7 @@ static void *work(void *arg)
         t->busy = true;
         (void)pthread_mutex_unlock(&t->lock);
         delete_all(t);
+        do_chore(t);
         (void)pthread_mutex_lock(&t->lock);
         t->busy = false;
         (void)pthread_cond_broadcast(&t->changed);
@@ -142,6 +154,21 @@ void dray_pl_trash_set_reuse(struct dray_pl_trash *t, dray_pl_trash_reuse_fn reu
     (void)pthread_mutex_lock(&t->lock);
     t->reuse = reuse;
     t->reuse_arg = arg;
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+void dray_pl_trash_set_chore(struct dray_pl_trash *t, void (*chore)(void *arg), void *arg)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    t->chore = chore;
+    t->chore_arg = arg;
+    (void)pthread_mutex_unlock(&t->lock);
+}
+
+void dray_pl_trash_wake(struct dray_pl_trash *t)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    wake_thread(t);
     (void)pthread_mutex_unlock(&t->lock);
 }
 

@@ -21,6 +21,10 @@ int dray_pl_trash_put(struct dray_pl_trash *trash, int dirfd, const char *name,
 typedef bool (*dray_pl_trash_reuse_fn)(void *arg, int dirfd, const char *name);
 void dray_pl_trash_set_reuse(struct dray_pl_trash *trash, dray_pl_trash_reuse_fn reuse, void *arg);
 
+/** Other work for the background thread: done after it has emptied the trash, and when woken. */
+void dray_pl_trash_set_chore(struct dray_pl_trash *trash, void (*chore)(void *arg), void *arg);
+void dray_pl_trash_wake(struct dray_pl_trash *trash);
+
 /** Wait until all is deleted, until deadline_ns (CLOCK_MONOTONIC, 0: for ever); false: not yet. */
 bool dray_pl_trash_wait(struct dray_pl_trash *trash, uint64_t deadline_ns);
 /** End the thread after the tree it is at; the rest is for the next open. NULL is fine. */
