@@ -81,13 +81,18 @@ static int try_mount(const char *dir, struct dray_err *err)
     (void)snprintf(upper, sizeof upper, "upperdir=%s/u", dir);
     (void)snprintf(work, sizeof work, "workdir=%s/w", dir);
     (void)snprintf(scratch, sizeof scratch, "%s/m", dir);
-    const char *options[] = {lower, upper, work};
-    const struct dray_mount m = {.size = sizeof m,
-                                 .type = "overlay",
-                                 .source = "overlay",
-                                 .target = "",
-                                 .options = {options, 3}};
+    /* Ending a mount that is not volatile flushes the whole file system below: slow, for nothing.
+     */
+    const char *options[] = {lower, upper, work, "volatile"};
+    struct dray_mount m = {.size = sizeof m,
+                           .type = "overlay",
+                           .source = "overlay",
+                           .target = "",
+                           .options = {options, 4}};
     dray_autofd int tree = -EBADF;
+    if (dray_pl_mount_detached(&m, scratch, &tree, NULL) == 0)
+        return 0;
+    m.options.n = 3; /* before Linux 5.10 */
     return dray_pl_mount_detached(&m, scratch, &tree, err);
 }
 
