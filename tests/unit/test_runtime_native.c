@@ -544,7 +544,8 @@ static bool has_ended(pid_t pid)
 static void test_groups_below(void)
 {
     struct rig_spec s = {
-        .namespaces = "[{\"type\":\"mount\"}]", /* the host's pids: nothing dies with the first */
+        .namespaces = "[{\"type\":\"mount\"},{\"type\":\"cgroup\"}]", /* the host's pids: nothing
+                                                                         dies with the first */
         .mounts = ",{\"destination\":\"/cg\",\"type\":\"cgroup\",\"source\":\"cgroup\","
                   "\"options\":[\"nosuid\"]}"};
     CU_ASSERT_EQUAL(
