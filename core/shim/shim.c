@@ -21,6 +21,8 @@
 /* After this much silence memory goes back to the kernel. */
 #define IDLE_MS 50
 #define TICK_MS 100
+/* What lies below the stack pointer and is given back; nothing else is ever mapped so near. */
+#define STACK_DEPTH ((uintptr_t)256 << 10)
 /* How long an ended shim waits for execs to be reaped and for its last messages to be read. */
 #define LEAVE_NS (INT64_C(2) * DRAY_NS_PER_S)
 
@@ -37,8 +39,18 @@ char *shim_buffer(struct shim *s)
     return s->buffer;
 }
 
+/* Deep calls (a runtime's, JSON) leave pages of the stack behind that are not used again soon. */
+static void give_back_stack(void)
+{
+    char here = 0;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t top = ((uintptr_t)&here - 2 * page) & ~(page - 1);
+    (void)madvise((void *)(top - STACK_DEPTH), STACK_DEPTH, MADV_DONTNEED);
+}
+
 static void give_back_memory(struct shim *s)
 {
+    give_back_stack();
     if (s->buffer)
         (void)madvise(s->buffer, SHIM_BUFFER, MADV_DONTNEED);
     (void)malloc_trim(0);
