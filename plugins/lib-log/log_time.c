@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define NS_PER_S INT64_C(1000000000)
+/* What nanoseconds in 64 bits can say, with room for a zone: years 1680 to 2260. */
+#define SECONDS_MAX INT64_C(9150000000)
 #define SECOND_LEN 19 /* "2024-01-01T00:00:00" */
 
 /* Days since 1970-01-01 and back; years begin in March so that the leap day is the last. */
@@ -115,7 +117,7 @@ bool dray_log_time_read(struct dray_log_clock *c, const char *text, size_t len, 
         return false;
     if (memcmp(c->text, text, SECOND_LEN) != 0) {
         int64_t s = 0;
-        if (!read_second(text, &s))
+        if (!read_second(text, &s) || s < -SECONDS_MAX || s > SECONDS_MAX)
             return false;
         memcpy(c->text, text, SECOND_LEN);
         c->base_ns = s * NS_PER_S;

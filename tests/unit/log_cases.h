@@ -180,6 +180,45 @@ static void test_follow_tail(void)
     (void)close(ended);
 }
 
+/* Bytes changed, cut out and put in anywhere: reading ends, and gives no more than was written. */
+static void test_random_damage(void)
+{
+    BENCH(b);
+    struct dray_kv labels[] = {{"k", "v"}};
+    b.info.labels = (struct dray_kvs){labels, 1};
+    option(&b, "labels", "k");
+    CU_ASSERT_EQUAL(log_open(&b), 0);
+    for (int i = 0; i < 200; i++)
+        put_at(&b, T0 + i, (uint8_t)(1 + i % 2), i % 7 ? "plain \"text\" \x01" : "\xe2\x82\xac \\");
+    CU_ASSERT_EQUAL(log_close(&b), 0);
+    DRAY_AUTO(dray_buf) good = {0};
+    CU_ASSERT_EQUAL_FATAL(dray_fs_read(AT_FDCWD, b.file, 1 << 20, &good, NULL), 0);
+    unsigned seed = 1;
+    for (int round = 0; round < 200; round++) {
+        DRAY_AUTO(dray_buf) bad = {0};
+        dray_buf_add(&bad, good.data, good.len);
+        for (int k = 0; k < 1 + round % 20; k++)
+            bad.data[(size_t)rand_r(&seed) % bad.len] = (char)rand_r(&seed);
+        bad.len -= (size_t)rand_r(&seed) % 40;
+        CU_ASSERT_EQUAL(dray_fs_replace(AT_FDCWD, b.file, bad.data, bad.len, 0640, false, NULL), 0);
+        for (int tail = -1; tail < 80; tail += 40) {
+            struct reading r = {.q.ended = {-1}, .cancel = -1, .quiet = true};
+            reading_start(&r, &b, 0, tail);
+            reading_end(&r);
+            CU_ASSERT_EQUAL(r.rc, 0);
+            CU_ASSERT_TRUE(r.n <= 200);
+        }
+        CU_ASSERT_EQUAL(log_open(&b), 0); /* and it can be gone on with */
+        put_at(&b, T0 + 1000, DRAY_LOG_STDOUT, "more");
+        CU_ASSERT_EQUAL(log_close(&b), 0);
+        struct reading last = {.q.ended = {-1}, .cancel = -1};
+        reading_start(&last, &b, 0, 1);
+        reading_end(&last);
+        CU_ASSERT_STRING_EQUAL(last.got.data ? last.got.data : "", "{k=v}o:more|");
+        dray_buf_free(&last.got);
+    }
+}
+
 /* Figures. */
 
 static void test_speed(void)
@@ -227,13 +266,17 @@ static void test_speed(void)
     CU_ASSERT_EQUAL(log_close(&b), 0);
 }
 
+/* clang-format off */
 #define LOG_CASES                                                                                  \
-    {"rotation", test_rotation}, {"compression", test_compression}, {"one file", test_one_file},   \
-        {"queries", test_queries}, {"pieces", test_pieces},                                        \
-        {"follow through rotations", test_follow},                                                 \
-        {"follow: tail, cancel, reader gone, until", test_follow_tail},                            \
-    {                                                                                              \
-        "speed", test_speed                                                                        \
-    }
+    {"rotation", test_rotation},                                                                   \
+    {"compression", test_compression},                                                             \
+    {"one file", test_one_file},                                                                   \
+    {"queries", test_queries},                                                                     \
+    {"pieces", test_pieces},                                                                       \
+    {"follow through rotations", test_follow},                                                     \
+    {"follow: tail, cancel, reader gone, until", test_follow_tail},                                \
+    {"random damage", test_random_damage},                                                         \
+    {"speed", test_speed}
+/* clang-format on */
 
 #endif
