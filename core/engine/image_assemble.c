@@ -67,28 +67,21 @@ int img_read_json(struct dray_images *im, const char *digest, size_t most, struc
     return rc;
 }
 
-/** Layers of a manifest and diff ids of its config, side by side. */
-static int fill_parts(struct img *g, struct json_object *manifest, struct json_object *config,
-                      struct dray_err *err)
+/** What the manifest says of the layers; their diff ids come from the config. */
+static int fill_parts(struct img *g, struct json_object *manifest, struct dray_err *err)
 {
     struct json_object *layers = dray_json_arr(manifest, "layers");
-    struct json_object *diffs = dray_json_arr(config, "rootfs.diff_ids");
     size_t n = dray_json_len(layers);
-    if (n != dray_json_len(diffs))
-        return dray_fail(err, DRAY_E_CORRUPT, "the manifest has %zu layers, its configuration %zu",
-                         n, dray_json_len(diffs));
     g->parts = calloc(n + 1, sizeof *g->parts);
     if (!g->parts)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     for (size_t i = 0; i < n; i++) {
         struct json_object *d = json_object_array_get_idx(layers, i);
         const char *digest = dray_json_str(d, "digest", "");
-        const char *diff = json_object_get_string(json_object_array_get_idx(diffs, i));
-        if (!dray_digest_valid(digest) || !diff || !dray_digest_valid(diff))
+        if (!dray_digest_valid(digest))
             return dray_fail(err, DRAY_E_CORRUPT, "layer %zu has no valid digest", i + 1);
         struct img_part *p = &g->parts[i];
         (void)snprintf(p->digest, sizeof p->digest, "%s", digest);
-        (void)snprintf(p->diff, sizeof p->diff, "%s", diff);
         p->size = (uint64_t)dray_json_int(d, "size", 0);
         p->media_type = strdup(dray_json_str(d, "mediaType", MT_DOCKER_LAYER));
         p->urls = dray_json_copy(dray_json_arr(d, "urls"));
@@ -96,7 +89,6 @@ static int fill_parts(struct img *g, struct json_object *manifest, struct json_o
         if (!p->media_type)
             return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     }
-    img_chains(g->parts, n);
     return 0;
 }
 
@@ -125,9 +117,9 @@ int img_assemble(struct dray_images *im, const char *manifest_digest, const char
     if (!rc)
         rc = img_read_json(im, id, CONFIG_MAX, &config, err);
     if (!rc)
-        rc = img_from_config(g, config, err);
+        rc = fill_parts(g, manifest, err);
     if (!rc)
-        rc = fill_parts(g, manifest, config, err);
+        rc = img_from_config(g, config, err);
     if (!rc)
         rc = img_unpack_image(im, g->parts, g->n_parts, abort_fd, &g->top, err);
     if (rc) {

@@ -297,24 +297,6 @@ int img_read_json(struct dray_images *im, const char *digest, size_t most,
 int img_assemble(struct dray_images *im, const char *manifest_digest, const char *index_digest,
                  int abort_fd, char id_out[DRAY_DIGEST_LEN], struct dray_err *err);
 
-/* --- image_remote.c ----------------------------------------------------------------------------*/
-
-/** What a registry says that a reference is. */
-struct img_found {
-    char digest[DRAY_DIGEST_LEN];
-    char media_type[128];
-    uint64_t length; /**< UINT64_MAX unknown */
-};
-/** The driver that serves a repository best, or NULL. */
-struct dray_driver *img_registry(struct dray_images *im, const char *repo, struct dray_err *err);
-int img_resolve(struct dray_driver *d, const char *repo, const char *tag_or_digest,
-                const struct dray_auth *auth, int cancel_fd, struct img_found *out,
-                struct dray_err *err);
-/** A manifest, index or config, verified. */
-int img_fetch_small(struct dray_driver *d, const char *repo, const struct img_found *what,
-                    const struct dray_auth *auth, int cancel_fd, struct dray_buf *out,
-                    struct dray_err *err);
-
 /* --- layer_view.c ------------------------------------------------------------------------------*/
 
 /** A detached read-only mount of a layer; lives as long as the descriptor. */
