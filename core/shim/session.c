@@ -242,7 +242,8 @@ void shim_session_end(struct shim_session *s, bool detached)
         shim_proc_close_in(p);
     LIST_REMOVE(s, link);
     p->n_sessions--;
-    (void)shutdown(s->sock.fd, SHUT_WR);
+    /* Closed, not shut down: the client sees its end when the daemon closes the last copy, by when an
+     * exit code can be asked for. Without a daemon this copy is the last. */
     shim_loop_close(&p->shim->loop, &s->sock);
     if (detached && write(s->done, "d", 1) < 0) {
         /* the daemon has gone: nobody is to be told */
