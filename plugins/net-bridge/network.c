@@ -156,7 +156,8 @@ static int establish(struct dray_self *self, struct network *n, struct dray_err 
         return dray_fail(err, DRAY_E_CONFLICT,
                          "cannot create network %s (%s): networks have same bridge name", n->id,
                          n->bridge);
-    dray_worker_drain(self->reaper); /* an earlier bridge of this name may be on its way out */
+    if (if_nametoindex(n->bridge))
+        dray_worker_drain(self->reaper); /* an earlier bridge of this name may be on its way out */
     int rc = bridge_link_ensure(self, n, err);
     if (rc)
         return rc;

@@ -748,6 +748,23 @@ static void test_speed(void)
         withdraws[i] = now_ms() - t;
         close(spaces[i]);
     }
+    static double creates[ROUNDS], removes[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        char net[80];
+        char subnet[32];
+        char gateway[32];
+        (void)snprintf(net, sizeof net, "%02xbeef0000000000", i);
+        (void)snprintf(subnet, sizeof subnet, "10.77.%d.0/24", i);
+        (void)snprintf(gateway, sizeof gateway, "10.77.%d.1", i);
+        t = now_ms();
+        net_create(net, subnet, gateway, 0, NULL, 0);
+        creates[i] = now_ms() - t;
+        t = now_ms();
+        CU_ASSERT_EQUAL(net_remove(net), 0);
+        removes[i] = now_ms() - t;
+    }
+    (void)printf("\n    net_create %.2f ms, net_remove %.3f ms", median(creates, ROUNDS),
+                 median(removes, ROUNDS));
     double p10 = median(publishes, ROUNDS);
     double p4000 = median(loaded, ROUNDS);
     (void)printf("\n    ep_create+join %.2f ms, publish %.3f ms, publish beside %d ports %.3f ms, "
