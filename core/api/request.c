@@ -72,7 +72,7 @@ static void run_handler(struct dray_http *h)
     int rc = h->route->fn(h, h->server->engine, &err);
     if (rc && h->state != DRAY_HTTP_OPEN)
         dray_debug("%s: after the answer had begun: %s", h->target, err.text);
-    if (rc && dray_http_status(rc) == 500)
+    if (rc && rc != DRAY_E_CANCELED && dray_http_status(rc) == 500)
         dray_error("%s: %s", h->target, err.code ? err.text : "internal error");
     /* A stream that failed breaks off without its last chunk, so that the client can tell. */
     if (rc && h->state == DRAY_HTTP_STREAMING)
