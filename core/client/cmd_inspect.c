@@ -4,6 +4,7 @@
 #include "client/api.h"
 #include "client/commands.h"
 #include "client/table.h"
+#include "client/tmpl.h"
 
 #include "base/json.h"
 
@@ -61,11 +62,26 @@ static void print_array(struct json_object *list)
     (void)printf("%s\n", b.data);
 }
 
+/* Complains of a template that cannot be parsed before anything is asked. */
+static bool well_formed(const char *format)
+{
+    struct tmpl *t = NULL;
+    struct dray_err err = {0};
+    bool ok = tmpl_parse(format, &t, &err) == 0;
+    if (ok)
+        tmpl_free(t);
+    else
+        (void)fprintf(stderr, "template parsing error: %s\n", err.text);
+    return ok;
+}
+
 static int inspect_all(struct cli *cli, const struct cli_args *args, const struct kind *k)
 {
     const char *format = cli_str(args, "format");
     dray_autojson *list = json_object_new_array();
     DRAY_AUTO(dray_buf) errors = {0};
+    if (format && !well_formed(format))
+        return 64;
     for (int i = 0; i < args->argc; i++) {
         struct json_object *o = NULL;
         int rc =

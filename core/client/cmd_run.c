@@ -205,7 +205,8 @@ static int post_start(struct cli *cli, const char *id, const char *detach_keys)
     return api_call(cli, "POST", path.data, NULL, NULL);
 }
 
-static int read_exit(struct session *s, int *code)
+/* The exit code from the answer of wait; what went wrong there is said unless quiet. */
+static int read_exit(struct session *s, int *code, bool quiet)
 {
     DRAY_AUTO(dray_buf) text = {0};
     dray_autojson *doc = NULL;
@@ -215,10 +216,10 @@ static int read_exit(struct session *s, int *code)
         return cli_fail(s->cli, "Error waiting for container: %s", err.text);
     *code = (int)dray_json_int(doc, "StatusCode", 125);
     const char *why = dray_json_str(doc, "Error.Message", "");
-    if (*why) {
+    if (*why && !quiet)
         (void)fprintf(stderr, "Error waiting for container: %s\n", why);
+    if (*why)
         *code = 125;
-    }
     return 0;
 }
 
@@ -247,7 +248,7 @@ static int session_run(struct session *s)
         if (stream_run(&st) == STREAM_DETACHED)
             return 0;
     }
-    if (read_exit(s, &code) != 0) {
+    if (read_exit(s, &code, false) != 0) {
         (void)cli_report(s->cli);
         return 125;
     }
@@ -286,7 +287,7 @@ static int start_failed(struct session *s, bool auto_remove)
     int code = 0, rc = start_code(s->cli);
     rc = run_failed(s->cli, rc);
     if (auto_remove && s->wait)
-        (void)read_exit(s, &code);
+        (void)read_exit(s, &code, true);
     session_close(s);
     return rc;
 }

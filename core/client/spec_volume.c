@@ -3,24 +3,9 @@
 #include "client/commands.h"
 
 static const struct cli_flag flags_volume_create[] = {
-    FLAG_DEF(0, "availability", STRING,
-             "Cluster Volume availability (\"active\", \"pause\", \"drain\")", "active"),
     FLAG_DEF('d', "driver", STRING, "Specify volume driver name", "local"),
-    FLAG(0, "group", STRING, "Cluster Volume group (cluster volumes)"),
     FLAG(0, "label", LIST, "Set metadata for a volume"),
-    FLAG(0, "limit-bytes", BYTES, "Minimum size of the Cluster Volume in bytes"),
     FLAG_DEF('o', "opt", MAP, "Set driver specific options", "map[]"),
-    FLAG(0, "required-bytes", BYTES, "Maximum size of the Cluster Volume in bytes"),
-    FLAG_DEF(0, "scope", STRING, "Cluster Volume access scope (\"single\", \"multi\")", "single"),
-    FLAG_DEF(0, "secret", MAP, "Cluster Volume secrets", "map[]"),
-    FLAG_DEF(0, "sharing", STRING,
-             "Cluster Volume access sharing (\"none\", \"readonly\", "
-             "\"onewriter\", \"all\")",
-             "none"),
-    FLAG(0, "topology-preferred", LIST, "A topology that the Cluster Volume would be preferred in"),
-    FLAG(0, "topology-required", LIST,
-         "A topology that the Cluster Volume must be accessible from"),
-    FLAG_DEF(0, "type", STRING, "Cluster Volume access type (\"mount\", \"block\")", "block"),
     FLAG_END,
 };
 
@@ -30,8 +15,6 @@ static const struct cli_flag flags_volume_inspect[] = {
 };
 
 static const struct cli_flag flags_volume_ls[] = {
-    FLAG(0, "cluster", BOOL,
-         "Display only cluster volumes, and use cluster volume list formatting"),
     FLAG('f', "filter", FILTER, "Provide filter values (e.g. \"dangling=true\")"),
     FLAG(0, "format", STRING, CLI_LIST_FORMAT),
     FLAG('q', "quiet", BOOL, "Only display volume names"),

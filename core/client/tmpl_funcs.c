@@ -126,7 +126,11 @@ static int f_index(struct json_object **v, size_t n, struct json_object **out, s
         } else if (json_object_is_type(at, json_type_array) &&
                    json_object_is_type(v[i], json_type_int)) {
             int64_t k = json_object_get_int64(v[i]);
-            if (k < 0 || (size_t)k >= json_object_array_length(at))
+            size_t len = json_object_array_length(at), room = len && len < 4 ? 4 : len;
+            if (k < 0 || (size_t)k > room) /* Go looks at the capacity first */
+                return dray_fail(err, DRAY_E_INVAL, "error calling index: index out of range: %lld",
+                                 (long long)k);
+            if ((size_t)k >= len)
                 return dray_fail(err, DRAY_E_INVAL,
                                  "error calling index: reflect: slice index out of range");
             at = json_object_array_get_idx(at, (size_t)k);

@@ -115,7 +115,7 @@ static void malformed(void)
     expect("{{\"abc}}", "!template: :1: unterminated quoted string");
     expect("{{}}", "!template: :1: missing value for command");
     expect("{{index .Args 9}}", "!template: :1:2: executing \"\" at <index .Args 9>: error calling "
-                                "index: reflect: slice index out of range");
+                                "index: index out of range: 9");
     expect("{{len}}",
            "!template: :1:2: executing \"\" at <len>: wrong number of args for len: want 1 got 0");
 }
