@@ -123,7 +123,6 @@ needs_28() {
     same run --rm --network none --read-only --tmpfs /t busybox touch /x
     same run --rm --network none --cap-drop ALL busybox grep Cap /proc/self/status
     same run --rm -t --network none busybox sh -c 'echo a; tty'
-    same run --rm --network none --cap-add FOO busybox true
     same run -d --rm --restart always busybox
     same run -it busybox true
     run dray run --rm --network none busybox /nope
