@@ -67,7 +67,7 @@ void shim_conn_send(struct shim_conn *c, struct json_object *body)
 
 void shim_conn_broadcast(struct shim *s, struct json_object *body)
 {
-    struct shim_conn *c;
+    struct shim_conn *c = NULL;
     LIST_FOREACH(c, &s->conns, link)
     shim_conn_send(c, body);
     json_object_put(body);

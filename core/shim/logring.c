@@ -24,7 +24,7 @@ struct batch {
 struct shim_logring {
     pthread_mutex_t lock; /* guards: all below but wake_fd, fn and ctx. order: leaf */
     pthread_cond_t changed;
-    STAILQ_HEAD(, batch) queue;
+    STAILQ_HEAD(batches, batch) queue;
     size_t max, used;
     uint64_t dropped;
     bool writing, end;

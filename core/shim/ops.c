@@ -109,7 +109,7 @@ static int op_state(struct request *r, struct dray_err *err)
     dray_json_add_int(r->answer, "started_ns", s->started_ns);
     dray_json_add_bool(r->answer, "running", running);
     struct json_object *execs = json_object_new_array();
-    struct shim_proc *p;
+    struct shim_proc *p = NULL;
     LIST_FOREACH(p, &s->execs, link)
     {
         if (p->exited)

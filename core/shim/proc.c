@@ -32,7 +32,7 @@ static bool stalls(const struct shim_session *s, const struct shim_source *src)
 static bool stalled(const struct shim_source *src)
 {
     const struct shim_proc *p = src->proc;
-    struct shim_session *s;
+    struct shim_session *s = NULL;
     if (!p->id && p->shim->log && shim_logpipe_full(p->shim->log))
         return true;
     LIST_FOREACH(s, &p->shim->sessions, link)
@@ -174,7 +174,7 @@ void shim_proc_finish(struct shim_proc *p)
 
 static void update_sessions(struct shim_proc *p)
 {
-    struct shim_session *s;
+    struct shim_session *s = NULL;
     LIST_FOREACH(s, &p->shim->sessions, link)
     if (s->proc == p)
         shim_session_update(s);

@@ -229,7 +229,7 @@ int shim_run(struct shim *s, struct json_object *body, struct dray_err *err)
 
 struct shim_proc *shim_exec_find(struct shim *s, const char *id)
 {
-    struct shim_proc *p;
+    struct shim_proc *p = NULL;
     LIST_FOREACH(p, &s->execs, link)
     if (strcmp(p->id, id) == 0)
         return p;

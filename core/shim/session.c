@@ -26,7 +26,7 @@ static bool wants(const struct shim_session *s, uint8_t stream)
 static void keep(struct shim_session *s, const struct iovec *io, size_t sent)
 {
     size_t more = io[0].iov_len + io[1].iov_len - sent;
-    if (s->pend_off > 0) {
+    if (s->pend && s->pend_off > 0) {
         memmove(s->pend, s->pend + s->pend_off, s->pend_len - s->pend_off);
         s->pend_len -= s->pend_off;
         s->pend_off = 0;
@@ -242,8 +242,8 @@ void shim_session_end(struct shim_session *s, bool detached)
         shim_proc_close_in(p);
     LIST_REMOVE(s, link);
     p->n_sessions--;
-    /* Closed, not shut down: the client sees its end when the daemon closes the last copy, by when an
-     * exit code can be asked for. Without a daemon this copy is the last. */
+    /* Closed, not shut down: the client sees its end when the daemon closes the last copy, by when
+     * an exit code can be asked for. Without a daemon this copy is the last. */
     shim_loop_close(&p->shim->loop, &s->sock);
     if (detached && write(s->done, "d", 1) < 0) {
         /* the daemon has gone: nobody is to be told */

@@ -213,7 +213,7 @@ static void leave(struct shim *s)
 
 static bool mail_is_out(const struct shim *s)
 {
-    const struct shim_conn *c;
+    const struct shim_conn *c = NULL;
     LIST_FOREACH(c, &s->conns, link)
     if (c->n_outbox > 0)
         return false;

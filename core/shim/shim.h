@@ -72,7 +72,7 @@ struct shim_conn {
     LIST_ENTRY(shim_conn) link;
     struct shim *shim;
     struct shim_watch sock;
-    STAILQ_HEAD(, shim_letter) outbox; /* messages that did not fit */
+    STAILQ_HEAD(shim_letters, shim_letter) outbox; /* messages that did not fit */
     size_t n_outbox;
     bool dead;
 };
@@ -104,9 +104,9 @@ struct shim {
     bool reap;        /* children may have ended while signals were not looked at */
     bool tick;        /* something waits for time to pass */
     int64_t end_mono; /* when ending was set */
-    LIST_HEAD(, shim_proc) execs;
-    LIST_HEAD(, shim_session) sessions;
-    LIST_HEAD(, shim_conn) conns;
+    LIST_HEAD(shim_procs, shim_proc) execs;
+    LIST_HEAD(shim_sessions, shim_session) sessions;
+    LIST_HEAD(shim_conns, shim_conn) conns;
     struct shim_size sizes[SHIM_SIZES]; /* of terminals of execs that are still to come */
     unsigned n_sizes;
     char *buffer; /* SHIM_BUFFER bytes, see shim_buffer() */

@@ -20,7 +20,7 @@ struct dray_self {
     const struct dray_log_driver *driver;
     const struct dray_host *host;
     pthread_mutex_t lock; /* guards: streams. order: leaf */
-    LIST_HEAD(, stream) streams;
+    LIST_HEAD(streams, stream) streams;
 };
 
 /* What the options of a container say, on top of the driver's own. */
@@ -47,7 +47,7 @@ static void stream_free(struct stream *s)
 
 static struct stream *find(struct dray_self *self, const char *id)
 {
-    struct stream *s;
+    struct stream *s = NULL;
     pthread_mutex_lock(&self->lock);
     LIST_FOREACH(s, &self->streams, link)
     if (strcmp(s->id, id) == 0)

@@ -80,9 +80,10 @@ int32_t dray_log_driver_validate(struct dray_self *self, const struct dray_call 
 
 #define DRAY_LOG_DRIVER_OPS                                                                        \
     {                                                                                              \
-        .head = DRAY_TABLE(struct dray_log_ops, DRAY_LOG_F_READ | DRAY_LOG_F_LOCAL), .open = dray_log_driver_open,    \
-        .write = dray_log_driver_write, .close = dray_log_driver_close,                            \
-        .read = dray_log_driver_read, .validate = dray_log_driver_validate,                        \
+        .head = DRAY_TABLE(struct dray_log_ops, DRAY_LOG_F_READ | DRAY_LOG_F_LOCAL),               \
+        .open = dray_log_driver_open, .write = dray_log_driver_write,                              \
+        .close = dray_log_driver_close, .read = dray_log_driver_read,                              \
+        .validate = dray_log_driver_validate,                                                      \
     }
 
 #endif
