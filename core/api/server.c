@@ -17,7 +17,7 @@
 
 #define DRAY_LOG_AREA "api"
 #define MAX_CONNECTIONS 32768u
-#define POOL_BYTES ((size_t)128 << 10) /* most of a request's head, and MHD's buffers */
+#define POOL_BYTES ((size_t)64 << 10) /* most of a request's head, and MHD's buffers */
 #define MAX_FDS_PER_HOST 16
 
 struct dray_listener {

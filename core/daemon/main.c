@@ -66,21 +66,22 @@ static int check_plain(struct json_object *raw, const struct dray_listen *l, str
                      l->host);
 }
 
-static int listen_all(struct drayd *d, struct dray_err *err)
+/* What -H and the TLS settings ask for. *out borrows from hosts and the configuration. */
+static int plan_listens(struct drayd *d, struct dray_strlist *hosts, struct dray_listen **out,
+                        struct dray_err *err)
 {
     struct json_object *raw = d->config->raw;
-    DRAY_AUTO(dray_strlist) hosts = {0};
-    int rc = dray_json_to_strlist(dray_json_arr(raw, "hosts"), &hosts, err);
-    if (!rc && !hosts.n && !dray_strlist_add(&hosts, DRAYD_HOST))
+    int rc = dray_json_to_strlist(dray_json_arr(raw, "hosts"), hosts, err);
+    if (!rc && !hosts->n && !dray_strlist_add(hosts, DRAYD_HOST))
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    dray_autofree struct dray_listen *listens = calloc(hosts.n + 1, sizeof *listens);
-    if (rc || !listens)
+    struct dray_listen *listens = rc ? NULL : calloc(hosts->n + 1, sizeof *listens);
+    if (!listens)
         return rc ? rc : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     bool verify = dray_json_bool(raw, "tlsverify", false);
-    for (size_t i = 0; i < hosts.n && !rc; i++) {
-        bool tcp = strncmp(hosts.v[i], "tcp://", 6) == 0;
+    for (size_t i = 0; i < hosts->n && !rc; i++) {
+        bool tcp = strncmp(hosts->v[i], "tcp://", 6) == 0;
         listens[i] = (struct dray_listen){
-            .host = hosts.v[i],
+            .host = hosts->v[i],
             .tls = tcp && (verify || dray_json_bool(raw, "tls", false)),
             .tls_verify = verify,
             .ca = dray_json_str(raw, "tlscacert", NULL),
@@ -90,7 +91,8 @@ static int listen_all(struct drayd *d, struct dray_err *err)
         };
         rc = check_plain(raw, &listens[i], err);
     }
-    return rc ? rc : dray_server_open(d->engine, listens, hosts.n, &d->server, err);
+    *out = listens;
+    return rc;
 }
 
 static int open_pidfile(struct drayd *d, struct dray_err *err)
@@ -108,11 +110,15 @@ static int open_pidfile(struct drayd *d, struct dray_err *err)
 static int start(struct drayd *d, struct dray_err *err)
 {
     int64_t begin = dray_clock_mono();
-    int rc = open_pidfile(d, err);
+    DRAY_AUTO(dray_strlist) hosts = {0};
+    dray_autofree struct dray_listen *listens = NULL;
+    int rc = plan_listens(d, &hosts, &listens, err);
+    if (!rc)
+        rc = open_pidfile(d, err);
     if (!rc)
         rc = dray_engine_open(d->config, &d->engine, err);
     if (!rc)
-        rc = listen_all(d, err);
+        rc = dray_server_open(d->engine, listens, hosts.n, &d->server, err);
     if (rc)
         return rc;
     (void)malloc_trim(0);

@@ -105,6 +105,20 @@ static int on_follow(struct dray_http *h, struct dray_engine *e, struct dray_err
     return rc;
 }
 
+/* The socket does not block. */
+static bool send_all(int sock, const char *data, size_t n)
+{
+    while (n > 0) {
+        struct pollfd p = {.fd = sock, .events = POLLOUT};
+        ssize_t k = poll(&p, 1, 5000) == 1 ? send(sock, data, n, MSG_NOSIGNAL) : -1;
+        if (k < 0)
+            return false;
+        data += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
 static int on_attach(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     (void)e;
@@ -123,7 +137,7 @@ static int on_attach(struct dray_http *h, struct dray_engine *e, struct dray_err
             break;
         for (ssize_t i = 0; i < n; i++)
             buf[i] = (char)(buf[i] >= 'a' && buf[i] <= 'z' ? buf[i] - 32 : buf[i]);
-        if (send(sock, buf, (size_t)n, MSG_NOSIGNAL) != n)
+        if (!send_all(sock, buf, (size_t)n))
             break;
     }
     (void)send(sock, "[end]", 5, MSG_NOSIGNAL);
