@@ -113,7 +113,8 @@ static int root_mounts(struct dray_container *c, struct json_object **out, struc
         return rc;
     struct dray_mounts mounts = {0};
     rc = ((const struct dray_storage_ops *)scope.ops)
-             ->mounts(scope.self, &scope.call, c->layer, 0, &mounts, err);
+             ->mounts(scope.self, &scope.call, c->layer, c->auto_remove ? DRAY_MOUNTS_VOLATILE : 0,
+                      &mounts, err);
     if (rc == 0)
         *out = mounts_json(&mounts);
     return rc;

@@ -97,9 +97,10 @@ static int clear_volatile(struct dray_self *self, const char *id, struct dray_er
 static int32_t op_mounts(struct dray_self *self, const struct dray_call *call, const char *id,
                          uint32_t flags, struct dray_mounts *out, struct dray_err *err)
 {
-    DRAY_AUTO(overlay_view) view = {0};
+    DRAY_AUTO(overlay_view)
+    view = {.is_volatile = self->is_volatile || (flags & DRAY_MOUNTS_VOLATILE) != 0};
     int rc = dray_overlay_view(self, id, (flags & DRAY_MOUNTS_RDONLY) != 0, &view, err);
-    if (rc == 0 && view.work && self->is_volatile)
+    if (rc == 0 && view.work)
         rc = clear_volatile(self, id, err);
     return rc < 0 ? rc : hand_over(self, call, &view, out, err);
 }

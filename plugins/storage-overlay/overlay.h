@@ -42,6 +42,7 @@ struct overlay_view {
     struct dray_mount mount;
     const char *options[OVERLAY_OPTIONS_MAX];
     char *lower, *upper, *work, *source;
+    bool is_volatile; /* set by the caller: no flush when the mount ends */
 };
 
 void overlay_view_cleanup(struct overlay_view *view);

@@ -66,7 +66,7 @@ static int describe_upper(struct dray_self *self, const struct dray_pl_layer *l,
     add(v, v->work);
     for (unsigned i = 0; i < self->n_off; i++)
         add(v, self->off[i]);
-    if (self->is_volatile)
+    if (v->is_volatile)
         add(v, "volatile");
     return 0;
 }

@@ -23,6 +23,9 @@ extern "C" {
 
 #define DRAY_LAYER_WRITABLE 1u /**< create(): a container's layer */
 #define DRAY_MOUNTS_RDONLY 1u  /**< mounts(): the layer is only looked at */
+/** mounts(): what is written need not survive a crash of the machine, so nothing has to be flushed
+ *  when the mount ends. The content is still there after an orderly end. */
+#define DRAY_MOUNTS_VOLATILE 2u
 
 struct dray_storage_ops {
     struct dray_head head;
