@@ -9,7 +9,6 @@
 #include "rlimits.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/close_range.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -121,7 +120,10 @@ static int take_user(const struct rn_task *t, struct dray_err *err)
     gid_t groups[RN_MAX_GROUPS * 2];
     for (size_t i = 0; i < ids->n_groups; i++)
         groups[i] = ids->groups[i];
-    if (setgroups(ids->n_groups, groups) != 0 && !(errno == EPERM && ids->n_groups == 0))
+    /* The system calls themselves: the C library's functions would ask threads to follow that this
+     * copy of a program with several does not have, and wait for them. */
+    if (syscall(SYS_setgroups, ids->n_groups, groups) != 0 &&
+        !(errno == EPERM && ids->n_groups == 0))
         return dray_fail_errno(err, "setgroups");
     if (syscall(SYS_setresgid, ids->gid, ids->gid, ids->gid) != 0)
         return dray_fail_errno(err, "setgid %u", ids->gid);

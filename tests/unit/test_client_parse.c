@@ -106,13 +106,15 @@ static void tables(void)
 /* The create body of a command line; NULL when it was refused. */
 static struct json_object *body_of(char **words, char *error, size_t n)
 {
-    struct cli cli = {.host = ""};
+    struct cli cli = {.host = "", .config_dir = "/nonexistent"};
     struct cli_args a;
     CU_ASSERT_EQUAL_FATAL(parse(&cmd_container_create, words, &a), -1);
     struct json_object *body = create_body(&cli, &a);
     (void)snprintf(error, n, "%s", cli.error.data ? cli.error.data : "");
     dray_buf_free(&cli.error);
     cli_args_free(&a);
+    if (cli.config)
+        json_object_put(cli.config);
     return body;
 }
 
