@@ -191,7 +191,8 @@ static void print_ports(struct json_object *ports)
         (void)unused;
         (void)dray_strlist_add(&keys, key);
     }
-    qsort(keys.v, keys.n, sizeof *keys.v, by_port);
+    if (keys.n > 0)
+        qsort(keys.v, keys.n, sizeof *keys.v, by_port);
     for (size_t i = 0; i < keys.n; i++) {
         dray_autofree char *prefix = cli_strf("%s -> ", keys.v[i]);
         (void)print_bindings(json_object_object_get(ports, keys.v[i]), prefix);

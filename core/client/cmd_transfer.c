@@ -34,8 +34,11 @@ static char *canonical(const char *ref)
     dray_autofree char *full = image_with_tag(ref);
     if (strncmp(full, registry, strlen(registry)) == 0 && full[strlen(registry)] == '/') {
         bool hub = strcmp(registry, "docker.io") == 0 && !strchr(full + 10, '/');
-        return hub ? cli_strf("docker.io/library/%s", full + 10) : dray_steal(full);
+        if (hub)
+            return cli_strf("docker.io/library/%s", full + 10);
+        return dray_steal(full);
     }
+    /* cppcheck-suppress nullPointer ; stolen on another path only */
     return cli_strf("docker.io/%s%s", strchr(full, '/') ? "" : "library/", full);
 }
 

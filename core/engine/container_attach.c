@@ -184,6 +184,7 @@ static int attach_pending(struct dray_container *c, const struct dray_attach_req
     *now_running = c->accepts_attach;
     if (!*now_running && !c->removed) {
         entry.next = c->pending;
+        /* cppcheck-suppress autoVariables ; taken out of the list below */
         c->pending = &entry;
     }
     bool removed = c->removed;

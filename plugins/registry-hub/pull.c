@@ -80,7 +80,9 @@ int hub_call(struct dray_self *s, const struct dray_call *call, const char *repo
         if (asprintf(&url, "%s/v2/%s/%s", targets[i].base, hub_path(repo), path) < 0)
             return dray_fail(err, DRAY_E_NOMEM, "out of memory");
         rq->call = call;
+        /* cppcheck-suppress autoVariables ; cleared below */
         rq->url = url;
+        /* cppcheck-suppress autoVariables ; the same */
         rq->target = &targets[i];
         struct dray_err why = {0};
         rc = try_target(s, rq, scope, targets[i].mirror ? NULL : auth, out, &why);

@@ -122,7 +122,7 @@ static int walk(int dir, struct pids *p, bool remove, int depth)
     DIR *d = own >= 0 && depth < DEPTH_MAX ? fdopendir(own) : NULL;
     if (!d)
         return 0;
-    own = -EBADF;
+    (void)dray_steal_fd(&own);
     int rc = 0;
     for (struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;) {
         if (e->d_type != DT_DIR || e->d_name[0] == '.')

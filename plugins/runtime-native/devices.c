@@ -39,9 +39,10 @@ static int make_node(const struct rn_device *d, int root, int dev, struct dray_e
     const char *name = strrchr(d->path, '/') + 1;
     if ((size_t)(name - d->path) != sizeof "/dev" || strncmp(d->path, "/dev/", 5) != 0) {
         (void)snprintf(parent, sizeof parent, "%.*s", (int)(name - d->path), d->path);
-        dir = own = rn_mkdirs_in(root, parent, 0755);
-        if (dir < 0)
+        own = rn_mkdirs_in(root, parent, 0755);
+        if (own < 0)
             return dray_fail_errno(err, "make the folder of device %s", d->path);
+        dir = own;
     }
     mode_t type = d->type == 'b' ? S_IFBLK : d->type == 'p' ? S_IFIFO : S_IFCHR;
     if (mknodat(dir, name, type | d->mode, makedev(d->major, d->minor)) != 0) {

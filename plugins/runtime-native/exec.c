@@ -82,7 +82,7 @@ static _Noreturn void exec_main(struct rn_task *t, const struct work *w)
     if (rc == 0)
         rc = rn_task_descriptors(t, &err);
     if (rc == 0)
-        rc = rn_task_exec(t, &err);
+        (void)rn_task_exec(t, &err);
     rn_task_fail(t, &err);
 }
 

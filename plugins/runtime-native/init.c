@@ -217,6 +217,6 @@ _Noreturn void rn_init_main(struct rn_init *in)
     await(in, RN_WORD_START);
     rc = rn_hooks_run_here(&in->spec->start_container, "startContainer", &err);
     if (rc == 0)
-        rc = rn_task_exec(&in->task, &err);
+        (void)rn_task_exec(&in->task, &err);
     rn_task_fail(&in->task, &err);
 }
