@@ -143,6 +143,9 @@ struct dray_container *dray_container_new(struct dray_containers *cs);
 /** Find by id, name or unique prefix; a reference. NOTFOUND: "No such container: X". */
 int dray_container_find(struct dray_containers *cs, const char *name, struct dray_container **out,
                         struct dray_err *err);
+/** Lock c->op for an operation on a container that was found; NOTFOUND, without the lock, when it
+ *  was removed meanwhile. */
+int dray_container_op_begin(struct dray_container *c, struct dray_err *err);
 /** All containers, oldest first, each with a reference: free with dray_container_list_free(). */
 size_t dray_container_snapshot(struct dray_containers *cs, struct dray_container ***out);
 void dray_container_list_free(struct dray_container **v, size_t n);

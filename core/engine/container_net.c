@@ -364,9 +364,10 @@ int dray_containers_connect(struct dray_containers *cs, const char *container, c
     int rc = dray_container_find(cs, container, &c, err);
     if (rc == 0)
         rc = dray_networks_find(cs->engine->networks, network, &ref, err);
+    if (rc == 0)
+        rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
-    pthread_mutex_lock(&c->op);
     dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
     dray_autojson *wanted =
         endpoint_config ? dray_json_copy(endpoint_config) : json_object_new_object();
@@ -398,9 +399,10 @@ int dray_containers_disconnect(struct dray_containers *cs, const char *container
     int rc = dray_container_find(cs, container, &c, err);
     if (rc == 0)
         rc = dray_networks_find(cs->engine->networks, network, &ref, err);
+    if (rc == 0)
+        rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
-    pthread_mutex_lock(&c->op);
     dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
     struct json_object *ep = NULL;
     pthread_mutex_lock(&c->lock);

@@ -67,6 +67,7 @@ static int stop_for_removal(struct dray_container *c, bool force, struct dray_er
     pthread_mutex_lock(&c->lock);
     enum dray_container_status st = c->st.status;
     bool up = dray_container_alive(c) || st == DRAY_CS_RESTARTING;
+    dray_autofree char *name = strdup(c->name);
     pthread_mutex_unlock(&c->lock);
     if (!up)
         return 0;
@@ -74,7 +75,7 @@ static int stop_for_removal(struct dray_container *c, bool force, struct dray_er
         return dray_fail(err, DRAY_E_CONFLICT,
                          "cannot remove container \"%s\": container is %s: stop the container "
                          "before removing or force remove",
-                         c->name, dray_container_status_name(st));
+                         name, dray_container_status_name(st));
     struct dray_err why = {0};
     int rc = dray_containers_kill(c->set, c->id, "SIGKILL", &why);
     if (rc != 0 && rc != DRAY_E_CONFLICT && rc != DRAY_E_NOTFOUND)
@@ -83,7 +84,7 @@ static int stop_for_removal(struct dray_container *c, bool force, struct dray_er
         return dray_fail(err, DRAY_E_TIMEOUT,
                          "cannot remove container \"%s\": could not kill: tried to kill container, "
                          "but did not receive an exit event",
-                         c->name);
+                         name);
     return 0;
 }
 
@@ -92,14 +93,13 @@ static int remove_one(struct dray_container *c, bool force, bool volumes, struct
     int rc = stop_for_removal(c, force, err);
     if (rc != 0)
         return rc;
-    pthread_mutex_lock(&c->op);
+    rc = dray_container_op_begin(c, err);
+    if (rc != 0)
+        return rc == DRAY_E_NOTFOUND && force ? 0 : rc;
     pthread_mutex_lock(&c->lock);
     bool up = dray_container_alive(c);
-    bool gone = c->removed;
     pthread_mutex_unlock(&c->lock);
-    if (gone)
-        rc = force ? 0 : dray_fail(err, DRAY_E_NOTFOUND, "No such container: %s", c->id);
-    else if (up)
+    if (up)
         rc = dray_fail(err, DRAY_E_CONFLICT,
                        "cannot remove container \"%s\": container is running: stop the container "
                        "before removing or force remove",
@@ -123,9 +123,10 @@ static int remove_link(struct dray_containers *cs, const char *name, struct dray
     dray_autocontainer *c = NULL;
     int rc = parent ? dray_container_find(cs, parent, &c, err)
                     : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
-    pthread_mutex_lock(&c->op);
     dray_autojson *host = dray_container_json(c, &c->host);
     struct json_object *links = dray_json_arr(host, "Links");
     rc = dray_fail(err, DRAY_E_NOTFOUND, "No such link: %s", name);

@@ -378,10 +378,7 @@ static int check_startable(struct dray_container *c, struct dray_err *err)
 {
     pthread_mutex_lock(&c->lock);
     enum dray_container_status st = c->st.status;
-    bool removed = c->removed;
     pthread_mutex_unlock(&c->lock);
-    if (removed)
-        return dray_fail(err, DRAY_E_NOTFOUND, "No such container: %s", c->id);
     if (st == DRAY_CS_RUNNING)
         return dray_fail(err, DRAY_E_NOTMODIFIED, "container %.12s is already running", c->id);
     if (st == DRAY_CS_PAUSED)
@@ -397,9 +394,10 @@ int dray_containers_start(struct dray_containers *cs, const char *name, struct d
 {
     dray_autocontainer *c = NULL;
     int rc = dray_container_find(cs, name, &c, err);
+    if (rc == 0)
+        rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
-    pthread_mutex_lock(&c->op);
     rc = check_startable(c, err);
     if (rc == 0) {
         pthread_mutex_lock(&c->lock);

@@ -130,9 +130,11 @@ int dray_containers_restart(struct dray_containers *cs, const char *name, const 
     c->auto_remove = false; /* a stop on the way to a start is no end */
     rc = stop(c, signal, timeout_s, err);
     if (rc == 0 || rc == DRAY_E_NOTMODIFIED) {
-        pthread_mutex_lock(&c->op);
-        rc = dray_container_start_locked(c, err);
-        pthread_mutex_unlock(&c->op);
+        rc = dray_container_op_begin(c, err);
+        if (rc == 0) {
+            rc = dray_container_start_locked(c, err);
+            pthread_mutex_unlock(&c->op);
+        }
     }
     c->auto_remove = auto_remove;
     if (rc == 0)
@@ -199,9 +201,10 @@ int dray_containers_pause(struct dray_containers *cs, const char *name, bool pau
 {
     dray_autocontainer *c = NULL;
     int rc = dray_container_find(cs, name, &c, err);
+    if (rc == 0)
+        rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
-    pthread_mutex_lock(&c->op);
     rc = check_pause(c, pause, err);
     struct dray_driver *d = rc == 0 ? dray_container_runtime(c, err) : NULL;
     if (rc == 0)
@@ -226,11 +229,12 @@ int dray_containers_rename(struct dray_containers *cs, const char *name, const c
     if (!new_name || !*new_name || strcmp(new_name, "/") == 0)
         return dray_fail(err, DRAY_E_INVAL, "Neither old nor new names may be empty");
     int rc = dray_container_find(cs, name, &c, err);
+    if (rc == 0)
+        rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
     char *reserved = NULL;
     const char *plain = new_name[0] == '/' ? new_name + 1 : new_name;
-    pthread_mutex_lock(&c->op);
     pthread_mutex_lock(&c->lock);
     dray_autofree char *old = strdup(c->name);
     pthread_mutex_unlock(&c->lock);
@@ -277,10 +281,11 @@ int dray_containers_update(struct dray_containers *cs, const char *name, struct 
 {
     dray_autocontainer *c = NULL;
     int rc = dray_container_find(cs, name, &c, err);
+    if (rc == 0)
+        rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
     struct json_object *warnings = json_object_new_array();
-    pthread_mutex_lock(&c->op);
     dray_autojson *config = dray_container_json(c, &c->config);
     dray_autojson *host = dray_container_json(c, &c->host);
     rc = dray_host_config_update(host, body, err);

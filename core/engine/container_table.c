@@ -103,6 +103,18 @@ int dray_container_find(struct dray_containers *cs, const char *name, struct dra
     return 0;
 }
 
+int dray_container_op_begin(struct dray_container *c, struct dray_err *err)
+{
+    pthread_mutex_lock(&c->op);
+    pthread_mutex_lock(&c->lock);
+    bool removed = c->removed;
+    pthread_mutex_unlock(&c->lock);
+    if (!removed)
+        return 0;
+    pthread_mutex_unlock(&c->op);
+    return dray_fail(err, DRAY_E_NOTFOUND, "No such container: %s", c->id);
+}
+
 size_t dray_container_snapshot(struct dray_containers *cs, struct dray_container ***out)
 {
     pthread_rwlock_rdlock(&cs->lock);

@@ -237,7 +237,9 @@ int rn_cg_freeze(const struct rn_cgroup *g, bool on, struct dray_err *err)
     for (int tries = 0; tries < 2000; tries++) {
         /* v1 may stick in FREEZING while processes fork; writing it again helps. */
         if (tries % 50 == 0 && set_state(g, on) != 0)
-            return dray_fail_errno(err, "%s the container", on ? "freeze" : "thaw");
+            return errno == ENOENT /* ended meanwhile, its group has gone */
+                       ? dray_fail(err, DRAY_E_CONFLICT, "the container is not running")
+                       : dray_fail_errno(err, "%s the container", on ? "freeze" : "thaw");
         if (rn_cg_frozen(g) == on)
             return 0;
         nap();

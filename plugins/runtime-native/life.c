@@ -34,8 +34,11 @@ int32_t rn_kill(struct dray_self *self, const struct dray_call *call, const char
         rc = errno == ESRCH ? dray_fail(err, DRAY_E_CONFLICT, "container %s is not running", id)
                             : dray_fail_errno(err, "signal container %s", id);
     struct rn_cgroup g = groups(self, &st);
-    if (rc == 0 && signal == SIGKILL && rn_cg_frozen(&g))
+    if (rc == 0 && signal == SIGKILL && rn_cg_frozen(&g)) {
         rc = rn_cg_freeze(&g, false, err); /* v1 keeps even SIGKILL from a frozen process */
+        if (rc == DRAY_E_CONFLICT)
+            rc = 0; /* it has ended already */
+    }
     return rc;
 }
 

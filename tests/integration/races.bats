@@ -1,0 +1,35 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# races.bats - many clients at once: no answer that Docker would not give, nothing left over.
+
+load lib
+
+CLIENTS=${DRAY_RACE_CLIENTS:-16}
+TOTAL=${DRAY_RACE_CONTAINERS:-2000}
+
+setup_file() {
+    daemon_init
+    daemon_start
+    busybox_import
+}
+
+teardown_file() { daemon_done; }
+
+@test "$CLIENTS clients and $TOTAL containers, with readers and meddlers" {
+    docker run --rm busybox true
+    docker run --rm --network none busybox true
+    before=$(leftovers_list | grep -v "^mount .*/exec/netns" || true)
+    run timeout 280 python3 "$BATS_TEST_DIRNAME/race.py" "$T/dray.sock" "$CLIENTS" "$TOTAL"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ -z "$(docker ps -aq)" ]
+    # Nothing of them is left: shims, mounts, groups, links, files.
+    wait_until 10 nothing_left || { find "$T/data/containers" "$T/exec/containers" -maxdepth 1; leftovers_list; false; }
+}
+
+nothing_left() {
+    [ -z "$(ls -A "$T/data/containers")" ] && [ -z "$(ls -A "$T/exec/containers")" ] &&
+        [ "$(pgrep -fc "dray-shim.*$T" || true)" -le 1 ] &&
+        [ "$(grep -c "$T/data/.*overlay" /proc/self/mountinfo)" -eq 0 ] &&
+        [ "$(leftovers_list | grep -c '^cgroup .*/[0-9a-f]\{64\}')" -eq 0 ]
+}
