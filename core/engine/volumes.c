@@ -159,6 +159,8 @@ static int save(struct dray_volumes *vs, struct dray_volume *v, struct dray_err 
     dray_json_add(doc, "Labels", dray_json_kvs(dray_kvlist_view(&v->labels)));
     dray_json_add(doc, "Options", dray_json_kvs(dray_kvlist_view(&v->options)));
     dray_json_add_str(doc, "Mountpoint", v->mountpoint);
+    if (v->global)
+        dray_json_add_str(doc, "Scope", "global");
     char file[300];
     doc_name(v->name, file);
     return dray_json_store(vs->dir, file, doc, err);
@@ -179,6 +181,7 @@ static int load_one(struct dray_volumes *vs, const char *file)
         return DRAY_E_NOMEM;
     v->created_ns = dray_json_int(doc, "Created", 0);
     v->mountpoint = strdup(dray_json_str(doc, "Mountpoint", ""));
+    v->global = strcmp(dray_json_str(doc, "Scope", "local"), "global") == 0;
     rc = dray_json_to_kvlist(dray_json_obj(doc, "Labels"), &v->labels, &err);
     if (!rc)
         rc = dray_json_to_kvlist(dray_json_obj(doc, "Options"), &v->options, &err);
@@ -239,10 +242,13 @@ void dray_volumes_close(struct dray_volumes *vs)
 struct dray_driver *dray_volume_driver(struct dray_volumes *vs, const char *name,
                                        struct dray_err *err)
 {
-    struct dray_driver *d = dray_drivers_find(vs->engine->drivers, DRAY_KIND_VOLUME, name);
-    if (!d)
+    struct dray_err why = {0};
+    struct dray_driver *d = dray_drivers_get(vs->engine->drivers, DRAY_KIND_VOLUME, name, &why);
+    if (!d && why.code == DRAY_E_NOTFOUND)
         dray_fail(err, DRAY_E_NOTFOUND,
                   "error looking up volume plugin %s: plugin \"%s\" not found", name, name);
+    else if (!d)
+        dray_fail(err, why.code, "error looking up volume plugin %s: %.380s", name, why.text);
     return d;
 }
 
@@ -336,6 +342,15 @@ static int reserve(struct dray_volumes *vs, const char *name, const char *driver
     return dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
+/* Is what the driver keeps there on every machine? */
+static bool ask_global(struct dray_driver *d)
+{
+    uint64_t features = dray_driver_features(d);
+    if (dray_driver_has(d, "capabilities"))
+        (void)dray_driver_call(d, volume, DRAY_CLASS_QUICK, NULL, capabilities, &features);
+    return (features & DRAY_VOLUME_F_GLOBAL) != 0;
+}
+
 /* Make it with its driver and write it down; v->op held. */
 static int make(struct dray_volumes *vs, struct dray_volume *v, const struct dray_volume_req *req,
                 bool anonymous, struct dray_err *err)
@@ -355,6 +370,7 @@ static int make(struct dray_volumes *vs, struct dray_volume *v, const struct dra
     dray_call_leave(&s);
     if (rc)
         return dray_err_note(err, "create %s", v->name);
+    v->global = ask_global(d);
     dray_autojson *status = NULL;
     rc = dray_volume_ask(vs, v, &v->mountpoint, &status, err);
     if (!rc)
@@ -614,11 +630,12 @@ int dray_volumes_restore(struct dray_volumes *vs, const char *name, const char *
 {
     struct dray_volume *v = dray_volume_find(vs, name, err);
     struct dray_driver *d = v ? dray_volume_driver(vs, v->driver, err) : NULL;
+    if (v)
+        set_mounted(vs, v, container_id, true);
     if (!d) {
         dray_volume_unref(v);
         return err ? err->code : DRAY_E_NOTFOUND;
     }
-    set_mounted(vs, v, container_id, true);
     DRAY_AUTO(dray_strlist) users = {0};
     pthread_mutex_lock(&vs->lock);
     for (size_t i = 0; i < v->mounted.n; i++)

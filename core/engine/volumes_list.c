@@ -38,7 +38,7 @@ static void add_kvs(struct json_object *obj, const char *key, const struct dray_
 }
 
 /* Without asking the driver. */
-static struct json_object *object_of(struct dray_volumes *vs, const struct dray_volume *v)
+static struct json_object *object_of(const struct dray_volume *v)
 {
     struct json_object *o = json_object_new_object();
     char created[DRAY_TIME_LEN];
@@ -49,9 +49,7 @@ static struct json_object *object_of(struct dray_volumes *vs, const struct dray_
     dray_json_add_str(o, "Mountpoint", v->mountpoint ? v->mountpoint : "");
     dray_json_add_str(o, "Name", v->name);
     add_kvs(o, "Options", &v->options);
-    struct dray_driver *d = dray_volume_driver(vs, v->driver, NULL);
-    bool global = d && (dray_driver_features(d) & DRAY_VOLUME_F_GLOBAL);
-    dray_json_add_str(o, "Scope", global ? "global" : "local");
+    dray_json_add_str(o, "Scope", v->global ? "global" : "local");
     return o;
 }
 
@@ -63,7 +61,7 @@ int dray_volume_describe(struct dray_volumes *vs, struct dray_volume *v, bool wi
     int rc = with_status ? dray_volume_ask(vs, v, &mountpoint, &status, err) : 0;
     if (rc)
         return rc;
-    *out = object_of(vs, v);
+    *out = object_of(v);
     if (mountpoint)
         dray_json_add_str(*out, "Mountpoint", mountpoint);
     if (status)
@@ -117,7 +115,7 @@ int dray_volumes_list(struct dray_volumes *vs, const struct dray_filters *f,
     for (size_t i = 0; i < n && list; i++) {
         dray_autojson *labels = dray_json_kvs(dray_kvlist_view(&v[i]->labels));
         if (passes(vs, v[i], f, labels))
-            json_object_array_add(list, object_of(vs, v[i]));
+            json_object_array_add(list, object_of(v[i]));
     }
     dray_volume_snapshot_free(v, n);
     *out = list;
@@ -129,7 +127,7 @@ int dray_volumes_list(struct dray_volumes *vs, const struct dray_filters *f,
 /* Bytes of content; -1 when the driver cannot tell. */
 static int64_t usage_of(struct dray_volumes *vs, struct dray_volume *v)
 {
-    struct dray_driver *d = dray_volume_driver(vs, v->driver, NULL);
+    struct dray_driver *d = dray_drivers_find(vs->engine->drivers, DRAY_KIND_VOLUME, v->driver);
     uint64_t bytes = 0;
     if (!d || !dray_driver_has(d, "usage") || dray_driver_suspect(d))
         return -1;
@@ -148,7 +146,7 @@ int dray_volumes_usage(struct dray_volumes *vs, struct json_object **out, struct
     size_t n = dray_volume_snapshot(vs, &v);
     struct json_object *list = json_object_new_array();
     for (size_t i = 0; i < n && list; i++) {
-        struct json_object *o = object_of(vs, v[i]);
+        struct json_object *o = object_of(v[i]);
         struct json_object *usage = json_object_new_object();
         dray_json_add_int(usage, "Size", usage_of(vs, v[i]));
         dray_json_add_int(usage, "RefCount", (int64_t)count_users(vs, v[i]));

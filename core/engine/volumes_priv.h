@@ -18,6 +18,7 @@ struct dray_volume {
     char *name, *driver;
     int64_t created_ns;
     struct dray_kvlist options, labels;
+    bool global;      /* the driver has it on every machine */
     char *mountpoint; /* what the driver said when it was made: lists do not ask again */
 
     pthread_mutex_t op; /* one creation or removal at a time. order: before volumes.lock */
@@ -45,6 +46,7 @@ struct dray_volume *dray_volume_find(struct dray_volumes *vs, const char *name,
 /** All volumes, each with a reference. */
 size_t dray_volume_snapshot(struct dray_volumes *vs, struct dray_volume ***out);
 void dray_volume_snapshot_free(struct dray_volume **v, size_t n);
+/** The driver of that name, opened for this if need be; NOTFOUND in Docker's words. */
 struct dray_driver *dray_volume_driver(struct dray_volumes *vs, const char *name,
                                        struct dray_err *err);
 int dray_volume_remove(struct dray_volumes *vs, struct dray_volume *v, bool force,

@@ -271,6 +271,7 @@ int dray_card_parse(const char *text, struct dray_card *card, struct dray_err *e
                          "correct the card",
                          name, DRAY_PLUGIN_NAME_MAX);
     (void)snprintf(card->name, sizeof card->name, "%s", name);
+    card->family = dray_json_bool(doc, "family", false);
     const char *abi = dray_json_str(doc, "abi", "");
     int end = 0;
     if (sscanf(abi, "%5hu.%5hu%n", &card->major, &card->minor, &end) != 2 || abi[end] != '\0')

@@ -15,6 +15,7 @@ struct dray_card {
     char license[64];
     uint16_t major, minor;
     uint32_t kinds; /**< mask of 1u << kind */
+    bool family;    /**< it claims names when they are asked for */
 };
 
 /** Open a plugin file and see that nobody but root (or the caller) can change it or its folder.

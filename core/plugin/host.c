@@ -66,22 +66,27 @@ static int32_t host_emit(const struct dray_call *call, const struct dray_record 
 
 /* --- options, folders, services --------------------------------------------------------------- */
 
+struct dray_options *dray_instance_options(const struct dray_instance *in)
+{
+    return atomic_load(in->parent ? &in->parent->options : &in->options);
+}
+
 static const char *host_opt_str(const struct dray_host *host, const char *name)
 {
     struct dray_instance *in = host->ctx;
-    return dray_options_str(atomic_load(&in->options), name);
+    return dray_options_str(dray_instance_options(in), name);
 }
 
 static int64_t host_opt_int(const struct dray_host *host, const char *name)
 {
     struct dray_instance *in = host->ctx;
-    return dray_options_int(atomic_load(&in->options), name);
+    return dray_options_int(dray_instance_options(in), name);
 }
 
 static struct dray_strs host_opt_list(const struct dray_host *host, const char *name)
 {
     struct dray_instance *in = host->ctx;
-    return dray_options_list(atomic_load(&in->options), name);
+    return dray_options_list(dray_instance_options(in), name);
 }
 
 static const char *instance_label(const struct dray_instance *in)

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #define OPEN_NS (30 * (uint64_t)DRAY_NS_PER_S)
+#define CLAIM_NS (10 * (uint64_t)DRAY_NS_PER_S) /* somebody waits for this one */
 
 static const char *instance_label(const struct dray_instance *in)
 {
@@ -63,8 +64,10 @@ static int adopt_ifaces(struct dray_instance *in)
     if (!in->drivers)
         return dray_fail(&in->refusal, DRAY_E_NOMEM, "out of memory");
     for (uint64_t i = 0; i < desc->n_ifaces; i++) {
-        in->n_drivers++;
-        int rc = adopt_iface(in, &in->drivers[i], &desc->ifaces[i]);
+        if (in->parent && desc->ifaces[i].kind != in->claim_kind)
+            continue;
+        struct dray_driver *d = &in->drivers[in->n_drivers++];
+        int rc = adopt_iface(in, d, &desc->ifaces[i]);
         if (rc)
             return rc;
     }
@@ -98,7 +101,11 @@ static void run_opening(struct opening *o)
     const struct dray_plugin *desc = &o->in->file->desc;
     struct dray_err said = {0};
     struct dray_self *self = NULL;
-    int rc = desc->probe ? desc->probe(&o->in->host, &said) : 0;
+    int rc = 0;
+    if (o->in->parent)
+        rc = desc->claim(&o->in->parent->host, o->in->claim_kind, o->in->name, &said);
+    else if (desc->probe)
+        rc = desc->probe(&o->in->host, &said);
     bool probed = rc == 0;
     if (probed)
         rc = desc->open(&o->in->host, o->in->name, &self, &said);
@@ -180,6 +187,10 @@ static int take_answer(struct dray_instance *in, const struct opening *o)
     in->self = o->rc ? NULL : o->self;
     if (!o->rc)
         return 0;
+    if (in->parent && o->said.code == o->rc && o->said.text[0]) {
+        in->refusal = o->said;
+        return o->rc;
+    }
     return refuse_answer(in, o->probed ? "its start failed" : "it cannot work on this machine",
                          o->rc, &o->said, "mend that, or disable the plugin in the configuration");
 }
@@ -189,7 +200,9 @@ static int take_answer(struct dray_instance *in, const struct opening *o)
 static int probe_and_open(struct dray_instance *in)
 {
     const struct dray_drivers_config *c = &in->registry->config;
-    uint64_t ns = c->open_timeout_ms ? c->open_timeout_ms * UINT64_C(1000000) : OPEN_NS;
+    uint64_t ns = c->open_timeout_ms ? c->open_timeout_ms * UINT64_C(1000000)
+                  : in->parent       ? CLAIM_NS
+                                     : OPEN_NS;
     struct opening *o = new_opening(in);
     pthread_t thread;
     if (!o)
@@ -214,6 +227,8 @@ static int probe_and_open(struct dray_instance *in)
 int dray_instance_open(struct dray_instance *in, struct json_object *options)
 {
     struct dray_plugin_file *f = in->file;
+    if (dray_instance_is_family(in))
+        return dray_family_open(in, options);
     int rc = dray_plugin_load(f);
     if (rc) {
         in->refusal = f->refusal;
@@ -226,6 +241,17 @@ int dray_instance_open(struct dray_instance *in, struct json_object *options)
     atomic_store(&in->options, parsed);
     dray_host_init(in);
     rc = adopt_ifaces(in);
+    if (!rc)
+        rc = probe_and_open(in);
+    if (!rc)
+        in->state = DRAY_INSTANCE_READY;
+    return rc;
+}
+
+int dray_instance_open_child(struct dray_instance *in)
+{
+    dray_host_init(in);
+    int rc = adopt_ifaces(in);
     if (!rc)
         rc = probe_and_open(in);
     if (!rc)
@@ -248,7 +274,7 @@ static bool wait_idle(struct dray_instance *in, uint64_t deadline_ns)
     return !in->calls && !in->n_health;
 }
 
-static bool is_stuck(struct dray_instance *in)
+bool dray_instance_is_stuck(struct dray_instance *in)
 {
     pthread_mutex_lock(&in->lock);
     bool stuck = in->stuck;
@@ -258,8 +284,9 @@ static bool is_stuck(struct dray_instance *in)
 
 bool dray_instance_close(struct dray_instance *in, uint64_t deadline_ns)
 {
-    if (in->state != DRAY_INSTANCE_READY && in->state != DRAY_INSTANCE_SUSPECT)
-        return !is_stuck(in);
+    if ((in->state != DRAY_INSTANCE_READY && in->state != DRAY_INSTANCE_SUSPECT) ||
+        dray_instance_is_family(in))
+        return !dray_instance_is_stuck(in);
     const struct dray_plugin *desc = &in->file->desc;
     struct dray_err err = {0};
     pthread_mutex_lock(&in->lock);

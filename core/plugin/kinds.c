@@ -34,6 +34,7 @@ STUB(ipam, collect, struct dray_strs pools)
 
 STUB(volume, restore, const char *name, struct dray_strs users)
 STUB(volume, usage, const char *name, uint64_t *bytes_out)
+STUB(volume, capabilities, uint64_t *features_out)
 
 STUB(registry, stat, const char *repo, const struct dray_desc *d, const struct dray_auth *auth)
 STUB(registry, push, const char *repo, const char *tag, const struct dray_desc *d,
@@ -81,6 +82,7 @@ static const struct dray_ipam_ops ipam_stubs = {.collect = ipam_collect};
 static const struct dray_volume_ops volume_stubs = {
     .restore = volume_restore,
     .usage = volume_usage,
+    .capabilities = volume_capabilities,
 };
 static const struct dray_registry_ops registry_stubs = {
     .stat = registry_stat,
@@ -136,8 +138,9 @@ static const struct dray_kind_op ipam_op[] = {
     MUST(ipam, addr_release), MAY(ipam, collect),
 };
 static const struct dray_kind_op volume_op[] = {
-    MUST(volume, create), MUST(volume, remove),  MUST(volume, inspect), MUST(volume, list),
-    MUST(volume, mount),  MUST(volume, unmount), MAY(volume, restore),  MAY(volume, usage),
+    MUST(volume, create), MUST(volume, remove), MUST(volume, inspect),
+    MUST(volume, list),   MUST(volume, mount),  MUST(volume, unmount),
+    MAY(volume, restore), MAY(volume, usage),   MAY(volume, capabilities),
 };
 static const struct dray_kind_op registry_op[] = {
     MUST(registry, match), MUST(registry, resolve), MUST(registry, fetch),

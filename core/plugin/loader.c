@@ -87,6 +87,11 @@ static int check_content(struct dray_plugin_file *f)
                          "its descriptor lacks the mandatory function %s(); open() and close() "
                          "are needed; set .%s",
                          missing, missing);
+    if (f->card.family != (d->claim != NULL))
+        return dray_fail(&f->refusal, DRAY_E_INVAL,
+                         "its card says that it is %s and its descriptor has %s claim(); a family "
+                         "has both; correct the card or set .claim",
+                         f->card.family ? "a family" : "no family", d->claim ? "a" : "no");
     if (d->n_ifaces == 0 || d->n_ifaces > MAX_IFACES || !d->ifaces)
         return dray_fail(&f->refusal, DRAY_E_INVAL,
                          "its descriptor offers %llu interfaces; 1 to %u are allowed; correct "

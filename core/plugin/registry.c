@@ -14,8 +14,8 @@
 
 /* --- instances -------------------------------------------------------------------------------- */
 
-static struct dray_instance *new_instance(struct dray_drivers *r, const char *name,
-                                          struct dray_plugin_file *f)
+struct dray_instance *dray_instance_new(struct dray_drivers *r, const char *name,
+                                        struct dray_plugin_file *f)
 {
     struct dray_instance *in = calloc(1, sizeof *in);
     if (!in)
@@ -30,17 +30,35 @@ static struct dray_instance *new_instance(struct dray_drivers *r, const char *na
         dray_instance_free(in);
         return NULL;
     }
+    return in;
+}
+
+void dray_instance_list(struct dray_drivers *r, struct dray_instance *in)
+{
     /* Kept by name, then by kind, so that lists come out in a stable order. */
-    struct dray_instance **at = &r->instances;
-    for (; *at; at = &(*at)->next) {
-        int order = strcmp((*at)->name, name);
-        uint32_t kinds = (*at)->file ? (*at)->file->card.kinds : 0;
-        if (order > 0 || (order == 0 && f && kinds > f->card.kinds))
+    struct dray_instance *_Atomic *at = &r->instances;
+    for (struct dray_instance *o; (o = atomic_load(at)); at = &o->next) {
+        int order = strcmp(o->name, in->name);
+        uint32_t kinds = o->file ? o->file->card.kinds : 0;
+        if (order > 0 || (order == 0 && in->file && kinds > in->file->card.kinds))
             break;
     }
-    in->next = *at;
-    *at = in;
+    atomic_store(&in->next, atomic_load(at));
+    atomic_store(at, in);
+}
+
+static struct dray_instance *new_instance(struct dray_drivers *r, const char *name,
+                                          struct dray_plugin_file *f)
+{
+    struct dray_instance *in = dray_instance_new(r, name, f);
+    if (in)
+        dray_instance_list(r, in);
     return in;
+}
+
+bool dray_instance_is_family(const struct dray_instance *in)
+{
+    return in->file && in->file->card.family && !in->parent;
 }
 
 /* Say once, in four parts, why it is left out. */
@@ -72,6 +90,8 @@ static int bring_up(struct dray_instance *in, struct json_object *options)
     int rc = dray_instance_open(in, options);
     if (rc)
         return refuse(in);
+    if (dray_instance_is_family(in))
+        return 0;
     dray_debug("%s: ready (%s %s, %s)", in->drivers[0].label, in->file->card.name,
                in->file->card.version, in->path);
     dray_instance_event(in, "enable");
@@ -250,6 +270,9 @@ static void free_registry(struct dray_drivers *r)
     free_names(r->config.only_names);
     dray_files_free(r);
     pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->load_lock);
+    pthread_mutex_destroy(&r->claim_lock);
+    pthread_cond_destroy(&r->claimed);
     pthread_cond_destroy(&r->wake);
     free(r);
 }
@@ -260,15 +283,15 @@ void dray_drivers_close(struct dray_drivers *r)
         return;
     dray_watchdog_stop(r);
     uint64_t deadline = dray_mono_ns() + CLOSE_NS;
-    bool all = true;
+    bool all = dray_family_close(r);
     for (struct dray_instance *in = r->instances; in; in = in->next)
         all &= dray_instance_close(in, deadline);
     if (!all)
         return; /* a call still runs in what would be freed */
-    while (r->instances) {
-        struct dray_instance *next = r->instances->next;
-        dray_instance_free(r->instances);
-        r->instances = next;
+    struct dray_instance *next = NULL;
+    for (struct dray_instance *in = r->instances; in; in = next) {
+        next = in->next;
+        dray_instance_free(in);
     }
     free_registry(r);
 }
@@ -281,6 +304,9 @@ int dray_drivers_open(const struct dray_drivers_config *config, struct dray_driv
         return dray_fail(err, DRAY_E_NOMEM, "open plugins: out of memory");
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->wake, NULL);
+    pthread_mutex_init(&r->load_lock, NULL);
+    pthread_mutex_init(&r->claim_lock, NULL);
+    pthread_cond_init(&r->claimed, NULL);
     r->config = *config;
     r->config.data_root = copy_text(config->data_root);
     r->config.exec_root = copy_text(config->exec_root);
@@ -306,12 +332,26 @@ int dray_drivers_open(const struct dray_drivers_config *config, struct dray_driv
 
 /* --- finding ---------------------------------------------------------------------------------- */
 
+/* The i-th driver of the kind that a family has opened since the start. */
+static struct dray_driver *claimed_at(struct dray_drivers *r, uint32_t kind, size_t i)
+{
+    for (struct dray_instance *in = r->instances; in; in = in->next)
+        for (size_t k = 0; in->parent && k < in->n_drivers; k++)
+            if (in->drivers[k].kind == kind && i-- == 0)
+                return &in->drivers[k];
+    return NULL;
+}
+
 struct dray_driver *dray_drivers_find(struct dray_drivers *r, uint32_t kind, const char *name)
 {
     struct dray_driver **v = kind <= DRAY_KIND_MAX ? r->by_kind[kind] : NULL;
     for (; v && *v; v++)
         if (strcmp((*v)->instance->name, name) == 0)
             return *v;
+    size_t i = 0;
+    for (struct dray_driver *d; (d = claimed_at(r, kind, i)); i++)
+        if (strcmp(d->instance->name, name) == 0)
+            return d;
     return NULL;
 }
 
@@ -319,7 +359,8 @@ struct dray_driver *dray_drivers_find(struct dray_drivers *r, uint32_t kind, con
 static const char *reason_for(struct dray_drivers *r, uint32_t kind, const char *name)
 {
     for (struct dray_instance *in = r->instances; in; in = in->next) {
-        if (strcmp(in->name, name) != 0 || (in->file && !(in->file->card.kinds & 1u << kind)))
+        if (strcmp(in->name, name) != 0 || dray_instance_is_family(in) ||
+            (in->file && !(in->file->card.kinds & 1u << kind)))
             continue;
         if (in->state == DRAY_INSTANCE_DISABLED)
             return "it is disabled in the configuration";
@@ -336,6 +377,14 @@ struct dray_driver *dray_drivers_get(struct dray_drivers *r, uint32_t kind, cons
     if (d)
         return d;
     const char *why = reason_for(r, kind, name);
+    struct dray_err own = {0};
+    if (!why && (d = dray_family_claim(r, kind, name, &own)))
+        return d;
+    if (own.code) {
+        if (err)
+            *err = own;
+        return NULL;
+    }
     const char *sep = why ? ": " : "";
     why = why ? why : "";
     if (kind == DRAY_KIND_LOG)
@@ -354,9 +403,10 @@ struct dray_driver *dray_drivers_get(struct dray_drivers *r, uint32_t kind, cons
 struct dray_driver *dray_drivers_at(struct dray_drivers *r, uint32_t kind, size_t i)
 {
     struct dray_driver **v = kind <= DRAY_KIND_MAX ? r->by_kind[kind] : NULL;
-    for (; v && *v && i > 0; i--)
-        v++;
-    return v ? *v : NULL;
+    for (; v && *v; v++, i--)
+        if (i == 0)
+            return *v;
+    return claimed_at(r, kind, i);
 }
 
 const char *dray_driver_name(const struct dray_driver *d)
@@ -409,7 +459,7 @@ static const char *state_name(struct dray_instance *in)
         [DRAY_INSTANCE_READY] = "ready",       [DRAY_INSTANCE_SUSPECT] = "suspect",
         [DRAY_INSTANCE_DRAINING] = "draining", [DRAY_INSTANCE_CLOSED] = "closed",
     };
-    if (in->n_drivers && in->self)
+    if (in->n_drivers && !dray_instance_is_family(in) && in->self)
         (void)dray_driver_suspect(&in->drivers[0]);
     pthread_mutex_lock(&in->lock);
     enum dray_instance_state state = in->state;
@@ -444,8 +494,9 @@ static struct json_object *list_one(struct dray_instance *in)
     dray_json_add_str(o, "Error", in->refusal.code ? in->refusal.text : "");
     dray_json_add_str(o, "License", card->license);
     struct json_object *options = json_object_new_object();
-    dray_options_show(atomic_load(&in->options), options);
+    dray_options_show(dray_instance_options(in), options);
     dray_json_add(o, "Options", options);
+    dray_json_add_bool(o, "Family", dray_instance_is_family(in));
     return o;
 }
 

@@ -67,14 +67,23 @@ struct dray_instance {
     uint64_t first_deadline_ns; /**< no call is overdue before; 0 none */
     uint64_t next_health_ns;
     uint64_t serial_no;
-    struct dray_instance *next;
+    struct dray_instance *parent; /**< the family that claimed the name: has the options */
+    uint32_t claim_kind;          /**< the only kind that it serves then */
+    struct dray_instance *_Atomic next;
 };
 
 struct dray_drivers {
     struct dray_drivers_config config; /**< strings owned, plugins and dirs dropped */
     struct dray_plugin_file *files;
-    struct dray_instance *instances;                 /**< in the order of their names */
+    /** In the order of their names. Read without a lock: instances are added when they are open
+     *  (guarded by claim_lock) and never taken off. */
+    struct dray_instance *_Atomic instances;
     struct dray_driver **by_kind[DRAY_KIND_MAX + 1]; /**< open ones, NULL-terminated */
+
+    pthread_mutex_t claim_lock; /**< guards: claims, additions to instances. order: alone */
+    pthread_cond_t claimed;     /**< a claim has ended */
+    struct dray_claim *claims;  /**< under way, or stuck */
+    pthread_mutex_t load_lock;  /**< guards: the loading of a family's file. order: alone */
 
     pthread_t watchdog;
     bool has_watchdog;
@@ -94,6 +103,27 @@ struct dray_plugin_file *dray_files_find(struct dray_drivers *r, const char *nam
 void dray_files_free(struct dray_drivers *r);
 /** dlopen the file through its descriptor, check and copy the descriptor. Fills f->refusal. */
 int dray_plugin_load(struct dray_plugin_file *f);
+/** The options that count for the instance: its own, or those of its family. */
+struct dray_options *dray_instance_options(const struct dray_instance *in);
+/** An instance that is in no list yet. NULL without memory. */
+struct dray_instance *dray_instance_new(struct dray_drivers *r, const char *name,
+                                        struct dray_plugin_file *f);
+/** Put it into the list, in its place. */
+void dray_instance_list(struct dray_drivers *r, struct dray_instance *in);
+/** Is it the entry of a family, which is never open itself? */
+bool dray_instance_is_family(const struct dray_instance *in);
+/** Take over the options of a family's entry. Without any, the file is left unloaded as yet. */
+int dray_family_open(struct dray_instance *in, struct json_object *options);
+/** Open an instance that a family has claimed. Fills in->refusal, with the plugin's own words. */
+int dray_instance_open_child(struct dray_instance *in);
+/** May it be freed? Not while its open() has not returned. */
+bool dray_instance_is_stuck(struct dray_instance *in);
+/** The driver that a family opens for a name, once open for ever. NULL with code 0 in err: no
+ *  family knows the name. Waits for open() of the plugin, at most as long as every opening may. */
+struct dray_driver *dray_family_claim(struct dray_drivers *r, uint32_t kind, const char *name,
+                                      struct dray_err *err);
+/** Free what is left of claims; false when one has not returned. */
+bool dray_family_close(struct dray_drivers *r);
 /** The host's table of an instance. */
 void dray_host_init(struct dray_instance *in);
 /** Check the tables, parse options, probe, open. Fills in->refusal. */

@@ -15,8 +15,14 @@ struct change {
 
 static bool is_open(const struct dray_instance *in)
 {
-    return in->n_drivers && in->file && atomic_load(&in->options) &&
+    return (in->n_drivers || dray_instance_is_family(in)) && !in->parent && in->file &&
+           atomic_load(&in->options) &&
            (in->state == DRAY_INSTANCE_READY || in->state == DRAY_INSTANCE_SUSPECT);
+}
+
+static const char *label_of(const struct dray_instance *in)
+{
+    return in->n_drivers ? in->drivers[0].label : in->name;
 }
 
 static struct dray_instance *find_instance(struct dray_drivers *r,
@@ -40,31 +46,39 @@ static int plan(struct dray_drivers *r, const struct dray_plugin_config *c, stru
     const struct dray_plugin *desc = &in->file->desc;
     int rc = dray_options_parse(desc->options, desc->n_options, c->options, &out->options, err);
     if (rc)
-        return err ? dray_err_note(err, "plugin %s", in->drivers[0].label) : rc;
+        return err ? dray_err_note(err, "plugin %s", label_of(in)) : rc;
     out->in = in;
     const char *fixed = dray_options_fixed_change(atomic_load(&in->options), out->options);
     if (fixed)
         return dray_fail(err, DRAY_E_INVAL,
                          "plugin %s: option \"%s\" cannot be changed while it runs; restart the "
                          "daemon",
-                         in->drivers[0].label, fixed);
+                         label_of(in), fixed);
     return 0;
+}
+
+static void tell(struct dray_instance *in)
+{
+    struct dray_err err = {0};
+    if (in->n_drivers && in->file->desc.reload && in->file->desc.reload(in->self, &err))
+        dray_error("%s: reload: %s", label_of(in), err.text);
+    else
+        dray_info("%s: options reloaded", label_of(in));
 }
 
 static void apply(struct change *ch)
 {
     struct dray_instance *in = ch->in;
-    struct dray_err err = {0};
     if (dray_options_equal(atomic_load(&in->options), ch->options))
         return;
     /* Strings that the plugin may still hold live until the next reload but one. */
     struct dray_options *old = atomic_exchange(&in->options, dray_steal(ch->options));
     dray_options_free(in->old_options);
     in->old_options = old;
-    if (in->file->desc.reload && in->file->desc.reload(in->self, &err))
-        dray_error("%s: reload: %s", in->drivers[0].label, err.text);
-    else
-        dray_info("%s: options reloaded", in->drivers[0].label);
+    tell(in);
+    for (struct dray_instance *child = in->registry->instances; child; child = child->next)
+        if (child->parent == in)
+            tell(child);
 }
 
 int dray_drivers_reload(struct dray_drivers *r, const struct dray_plugin_config *plugins,

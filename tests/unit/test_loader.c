@@ -96,6 +96,8 @@ static void refuses_each_in_its_own_words(void)
         {"open-fails-mute", "its start failed: the plugin did not say why", "disable the plugin"},
         {"needs-symbol", "it cannot be loaded: undefined symbol: symbol_that_nobody_has",
          "-Wl,-z,defs"},
+        {"claim-no-family", "its card says that it is no family and its descriptor has a claim()",
+         "correct the card"},
         {"bad-threading", "its table of volume operations is damaged", "correct .ifaces"},
         {"tiny-table", "its table of volume operations is damaged", "correct .ifaces"},
         {"cut-table", "it lacks the mandatory volume operation mount()", "set .mount"},

@@ -83,6 +83,16 @@ struct dray_plugin {
     int32_t (*quiesce)(struct dray_self *, uint64_t deadline_ns, struct dray_err *);
     /** End the instance. Mandatory. */
     void (*close)(struct dray_self *);
+    /**
+     * Of a family (the card says "family":true): a plugin that serves drivers by names which it
+     * finds out only when they are asked for. It is never opened under its own name: for a name
+     * that no other plugin has, claim() is asked with the options of the plugin's own entry in
+     * the config, and after a yes open() is called with that name as the instance. So each name
+     * has its own instance, with its own turn, deadlines and health. 0: there is such a driver;
+     * NOTFOUND: not one of this family; another code: there is one, but it cannot be used. It may
+     * read files but must not wait for the driver itself.
+     */
+    int32_t (*claim)(const struct dray_host *, uint32_t kind, const char *name, struct dray_err *);
 };
 
 /** What a plugin defines. Declared here so that C++ gives it the right name. */
@@ -95,7 +105,8 @@ DRAY_PLUGIN_EXPORT extern const struct dray_plugin dray_plugin_v1;
 
 /**
  * Put the card (a string literal of at most DRAY_CARD_MAX bytes, JSON) into the ELF note.
- * Fields: name, version, abi ("major.minor"), kinds (array), license; optional: needs (array).
+ * Fields: name, version, abi ("major.minor"), kinds (array), license; optional: needs (array),
+ * family (true for a plugin with claim()).
  */
 #define DRAY_PLUGIN_CARD(json)                                                                     \
     __attribute__((used, aligned(4), section(".note.dray.plugin"))) static const struct {          \

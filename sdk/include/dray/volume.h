@@ -52,6 +52,10 @@ struct dray_volume_ops {
     /** Bytes of content. */
     int32_t (*usage)(struct dray_self *, const struct dray_call *, const char *name,
                      uint64_t *bytes_out, struct dray_err *);
+    /** DRAY_VOLUME_F_* bits, when they depend on what is behind the instance. Asked when a volume
+     *  is made. Without this operation those of the table count. */
+    int32_t (*capabilities)(struct dray_self *, const struct dray_call *, uint64_t *features_out,
+                            struct dray_err *);
 };
 
 #ifdef __cplusplus

@@ -5,6 +5,7 @@
 #include <dray/util.h>
 #include <dray/volume.h>
 
+#include <stdbool.h>
 #include <time.h>
 
 #ifndef NAME
@@ -50,11 +51,17 @@
 #define DESCRIPTOR_SIZE sizeof(struct dray_plugin)
 #endif
 
+#ifdef CARD_FAMILY
+#define CARD_MORE ",\"family\":true"
+#else
+#define CARD_MORE ""
+#endif
+
 #ifdef CARD_TEXT
 DRAY_PLUGIN_CARD(CARD_TEXT);
 #elif !defined(NO_CARD)
 DRAY_PLUGIN_CARD("{\"name\":\"" CARD_NAME "\",\"version\":\"1.2.3\",\"abi\":\"" CARD_ABI "\","
-                 "\"kinds\":[" CARD_KINDS "],\"license\":\"MIT\"}");
+                 "\"kinds\":[" CARD_KINDS "],\"license\":\"MIT\"" CARD_MORE "}");
 #endif
 
 struct dray_self {
@@ -244,6 +251,12 @@ static int32_t open_instance(const struct dray_host *host, const char *instance,
                              struct dray_self **out, struct dray_err *err)
 {
     (void)instance;
+#ifdef FAMILY
+    if (strcmp(instance, "slow-open") == 0)
+        nap(400);
+    if (strcmp(instance, "bad-open") == 0)
+        return dray_fail(err, DRAY_E_UNAVAIL, "%s: nobody at home", instance);
+#endif
 #ifdef OPEN_FAILS
     return dray_fail(err, DRAY_E_UNAVAIL, "the server at home is down");
 #endif
@@ -278,6 +291,19 @@ static int32_t reload(struct dray_self *self, struct dray_err *err)
     return 0;
 }
 
+#ifdef FAMILY
+/* Names that begin with the option "text" are its own, but for those that cannot be. */
+static int32_t claim(const struct dray_host *host, uint32_t kind, const char *name,
+                     struct dray_err *err)
+{
+    const char *prefix = host->opt_str(host, "text");
+    if (strcmp(name, "bad-claim") == 0)
+        return dray_fail(err, DRAY_E_INVAL, "the file of %s makes no sense", name);
+    bool mine = strncmp(name, prefix, strlen(prefix)) == 0 || strstr(name, "-open");
+    return kind == DRAY_KIND_VOLUME && mine ? 0 : DRAY_E_NOTFOUND;
+}
+#endif
+
 static void close_instance(struct dray_self *self)
 {
     free(self);
@@ -304,5 +330,8 @@ const struct dray_plugin dray_plugin_v1 = {
     .reload = reload,
 #ifndef WITHOUT_CLOSE
     .close = close_instance,
+#endif
+#ifdef FAMILY
+    .claim = claim,
 #endif
 };
