@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lan.c - the operations of macvlan and ipvlan networks. */
+/* lan.c - the operations of macvlan, ipvlan and vxlan networks. */
 #include "lan_priv.h"
 
 #include <arpa/inet.h>
@@ -35,8 +35,8 @@ static int read_pool(const struct dray_net_pool *p, struct lan_net *n, struct dr
     return 0;
 }
 
-static int read_spec(struct dray_self *self, const struct dray_net_spec *spec, struct lan_net *n,
-                     struct dray_err *err)
+static int read_parent(struct dray_self *self, const struct dray_net_spec *spec, struct lan_net *n,
+                       struct dray_err *err)
 {
     const struct lan_kind *k = self->kind;
     const char *parent = dray_kvs_get(spec->options, "parent", "");
@@ -48,7 +48,19 @@ static int read_spec(struct dray_self *self, const struct dray_net_spec *spec, s
     (void)snprintf(n->parent, sizeof n->parent, "%s", parent);
     n->internal = (spec->flags & DRAY_NET_INTERNAL) != 0 || !parent[0];
     int rc = read_word(spec->options, k->mode_option, k->modes, &n->mode, err);
-    rc = rc ? rc : read_word(spec->options, k->flag_option, k->flags, &n->flag, err);
+    return rc ? rc : read_word(spec->options, k->flag_option, k->flags, &n->flag, err);
+}
+
+static int read_spec(struct dray_self *self, const struct dray_net_spec *spec, struct lan_net *n,
+                     struct dray_err *err)
+{
+    int rc = 0;
+    if (self->kind->read_options) {
+        n->internal = (spec->flags & DRAY_NET_INTERNAL) != 0;
+        rc = self->kind->read_options(spec->options, n->extra, &n->mtu, err);
+    } else {
+        rc = read_parent(self, spec, n, err);
+    }
     for (uint64_t i = 0; !rc && i < spec->n_pools; i++)
         rc = read_pool(&spec->pools[i], n, err);
     return rc;
@@ -72,8 +84,8 @@ static int need_links(const struct lan_kind *kind, struct dray_err *err)
     }
     struct dray_err why = {0};
     if (dray_nl_send(fd, &b, &why) == DRAY_E_NOTSUP)
-        return dray_fail(err, DRAY_E_NOTSUP, "this kernel has no %s links (CONFIG_%s)", kind->name,
-                         strcmp(kind->name, "macvlan") == 0 ? "MACVLAN" : "IPVLAN");
+        return dray_fail(err, DRAY_E_NOTSUP, "this kernel has no %s links (module %s)", kind->name,
+                         kind->name);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/veth.h>
 
 static int open_route(int *fd_out, struct dray_err *err)
 {
@@ -82,12 +83,27 @@ static int make_vlan(struct dray_self *self, int fd, const struct lan_net *n, st
     return rc;
 }
 
+static int ensure_bridge(struct dray_self *self, int fd, struct lan_net *n, struct dray_err *err)
+{
+    char alias[160];
+    (void)snprintf(n->parent, sizeof n->parent, "vx-%.12s", n->id);
+    (void)snprintf(alias, sizeof alias, "%s%s", self->mark, n->id);
+    n->made = true;
+    bool fresh = dray_netdev_index(fd, n->parent) == 0;
+    int rc = self->kind->make_parent(fd, n->parent, alias, n->extra, err);
+    if (rc && fresh)
+        lan_parent_drop(self, n->parent);
+    return rc;
+}
+
 int lan_parent_ensure(struct dray_self *self, struct lan_net *n, struct dray_err *err)
 {
     dray_autofd int fd = -EBADF;
     int rc = open_route(&fd, err);
     if (rc)
         return rc;
+    if (self->kind->make_parent)
+        return ensure_bridge(self, fd, n, err);
     bool dummy = !n->parent[0];
     if (dummy)
         (void)snprintf(n->parent, sizeof n->parent, "dm-%.12s", n->id);
@@ -153,11 +169,21 @@ static void delete_later(struct dray_self *self, int fd /* takes */, const char 
     (void)close(fd);
 }
 
-void lan_parent_drop(struct dray_self *self, const char *name)
+static void drop_marked(struct dray_self *self, const char *name)
 {
     int fd = dray_nl_socket(NETLINK_ROUTE);
     if (fd >= 0)
         delete_later(self, fd, name, self->mark);
+}
+
+void lan_parent_drop(struct dray_self *self, const char *name)
+{
+    char other[IFNAMSIZ];
+    drop_marked(self, name);
+    if (!self->kind->companion)
+        return;
+    self->kind->companion(name, other);
+    drop_marked(self, other);
 }
 
 struct sweep {
@@ -177,7 +203,7 @@ static int drop_stale(const struct nlmsghdr *h, void *ctx)
     for (uint64_t i = 0; i < w->keep.n; i++)
         if (strcmp(w->keep.v[i], nla_get_string(alias) + len) == 0)
             return 0;
-    lan_parent_drop(w->self, nla_get_string(name));
+    drop_marked(w->self, nla_get_string(name));
     return 0;
 }
 
@@ -189,6 +215,48 @@ int lan_parents_collect(struct dray_self *self, struct dray_strs keep, struct dr
     DRAY_AUTO(dray_nl_batch) b = {0};
     (void)ask_link(&b, NLM_F_DUMP, 0);
     return rc ? rc : dray_nl_dump(fd, &b, drop_stale, &w, err);
+}
+
+static void put_own(struct nl_msg *m, const struct dray_self *self, const struct lan_net *n,
+                    const struct lan_ep *e, unsigned parent, int netns)
+{
+    nla_put_string(m, IFLA_IFNAME, e->ifname);
+    nla_put_u32(m, IFLA_LINK, parent);
+    nla_put_u32(m, IFLA_NET_NS_FD, (uint32_t)netns);
+    if (e->has_mac)
+        nla_put(m, IFLA_ADDRESS, sizeof e->mac, e->mac);
+    struct nlattr *info = nla_nest_start(m, IFLA_LINKINFO);
+    nla_put_string(m, IFLA_INFO_KIND, self->kind->name);
+    struct nlattr *data = nla_nest_start(m, IFLA_INFO_DATA);
+    self->kind->put_data(m, n->mode, n->flag);
+    nla_nest_end(m, data);
+    nla_nest_end(m, info);
+}
+
+/* The outer end is a port of the parent, the inner one is born in the namespace. */
+static void put_pair(struct nl_msg *m, const struct lan_net *n, const struct lan_ep *e,
+                     unsigned parent, int netns)
+{
+    char outer[IFNAMSIZ];
+    struct ifinfomsg peer = {0};
+    (void)snprintf(outer, sizeof outer, "veth%.11s", e->id);
+    nla_put_string(m, IFLA_IFNAME, outer);
+    nla_put_u32(m, IFLA_MASTER, parent);
+    if (n->mtu)
+        nla_put_u32(m, IFLA_MTU, n->mtu);
+    struct nlattr *info = nla_nest_start(m, IFLA_LINKINFO);
+    nla_put_string(m, IFLA_INFO_KIND, "veth");
+    struct nlattr *data = nla_nest_start(m, IFLA_INFO_DATA);
+    struct nlattr *inner = nla_nest_start(m, VETH_INFO_PEER);
+    nlmsg_append(m, &peer, sizeof peer, NLMSG_ALIGNTO);
+    nla_put_string(m, IFLA_IFNAME, e->ifname);
+    nla_put(m, IFLA_ADDRESS, sizeof e->mac, e->mac);
+    nla_put_u32(m, IFLA_NET_NS_FD, (uint32_t)netns);
+    if (n->mtu)
+        nla_put_u32(m, IFLA_MTU, n->mtu);
+    nla_nest_end(m, inner);
+    nla_nest_end(m, data);
+    nla_nest_end(m, info);
 }
 
 static int make_link(struct dray_self *self, const struct lan_net *n, const struct lan_ep *e,
@@ -203,21 +271,13 @@ static int make_link(struct dray_self *self, const struct lan_net *n, const stru
         return dray_fail(err, DRAY_E_NOTFOUND, "the requested parent interface %s was not found",
                          n->parent);
     DRAY_AUTO(dray_nl_batch) b = {0};
-    struct nl_msg *m =
-        dray_netdev_link(&b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, 0, "make the link");
-    if (m) {
-        nla_put_string(m, IFLA_IFNAME, e->ifname);
-        nla_put_u32(m, IFLA_LINK, parent);
-        nla_put_u32(m, IFLA_NET_NS_FD, (uint32_t)netns);
-        if (e->has_mac)
-            nla_put(m, IFLA_ADDRESS, sizeof e->mac, e->mac);
-        struct nlattr *info = nla_nest_start(m, IFLA_LINKINFO);
-        nla_put_string(m, IFLA_INFO_KIND, self->kind->name);
-        struct nlattr *data = nla_nest_start(m, IFLA_INFO_DATA);
-        self->kind->put_data(m, n->mode, n->flag);
-        nla_nest_end(m, data);
-        nla_nest_end(m, info);
-    }
+    bool pair = self->kind->make_parent != NULL;
+    struct nl_msg *m = dray_netdev_link(&b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0,
+                                        pair ? IFF_UP : 0, pair ? IFF_UP : 0, "make the link");
+    if (m && pair)
+        put_pair(m, n, e, parent, netns);
+    else if (m)
+        put_own(m, self, n, e, parent, netns);
     dray_nl_ignore(&b, EEXIST); /* a repeated join */
     rc = dray_nl_send(fd, &b, err);
     if (rc == DRAY_E_NOTSUP)

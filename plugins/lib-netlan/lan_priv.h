@@ -18,8 +18,10 @@ struct lan_net {
     char parent[IFNAMSIZ];
     uint32_t mode, flag;
     bool internal;
-    bool made; /* the parent is a dummy or a VLAN link of ours */
+    bool made; /* the parent is a dummy or a VLAN link of ours, or a bridge */
     struct dray_cidr gateway4, gateway6;
+    uint32_t mtu; /* of links on a bridge; 0: the kernel's */
+    _Alignas(8) uint8_t extra[LAN_EXTRA];
 };
 
 struct lan_ep {

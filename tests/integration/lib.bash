@@ -74,7 +74,7 @@ leftovers_list() {
       for p in /proc/[0-9]*; do
           { tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null | grep -qF "$T/" && echo "process ${p#/proc/} $(tr '\0' ' ' <"$p/cmdline")"
       done
-      ip -o link 2>/dev/null | awk -F': ' '$2 ~ /^(veth|dray|br-)/ {sub(/@.*/, "", $2); print "link " $2}'
+      ip -o link 2>/dev/null | awk -F': ' '$2 ~ /^(veth|dray|br-|vx-|vn-|dm-)/ {sub(/@.*/, "", $2); print "link " $2}'
       nft list tables 2>/dev/null | grep -w 'dray[_a-z0-9]*' | sed 's/^/nft /'
     } | sort
 }

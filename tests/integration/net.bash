@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# net.bash - what the network tests share: servers in containers, other hosts in namespaces.
+
+# web NAME [docker run arguments]: a server in a container that answers with its name, and at
+# /cgi-bin/peer with the address of who asks.
+web() {
+    local name=$1
+    shift
+    docker run -d --name "$name" "$@" busybox sh -c "mkdir -p /www/cgi-bin; echo $name >/www/index.html
+printf '#!/bin/sh\necho; echo \$REMOTE_ADDR\n' >/www/cgi-bin/peer; chmod +x /www/cgi-bin/peer
+exec httpd -f -p 80 -h /www" >/dev/null
+    wait_until 5 docker exec "$name" wget -q -O /dev/null http://127.0.0.1/
+}
+
+get() { curl -gsf --max-time "${2:-3}" "http://$1/"; }
+refused() { ! get "$1" 1; }
+# get_from CONTAINER ADDRESS
+get_from() { docker exec "$1" timeout 2 wget -q -O - "http://$2/"; }
+ip_of() { docker inspect -f "{{(index .NetworkSettings.Networks \"$2\").IPAddress}}" "$1"; }
+ip6_of() { docker inspect -f "{{(index .NetworkSettings.Networks \"$2\").GlobalIPv6Address}}" "$1"; }
+gateway_of() { docker network inspect "$1" -f '{{(index .IPAM.Config 0).Gateway}}'; }
+host_port() { docker port "$1" "$2" | head -n 1 | sed 's/.*://'; }
+table() { nft list tables | awk '$3 ~ /^dray_/ {print $3}' | tail -n 1; }
+
+# --- other hosts ------------------------------------------------------------------------------
+
+# Make NAME, another host at 198.51.100.NUMBER; this machine is 198.51.100.1 and 2001:db8:51::1.
+host_add() { # NAME NUMBER
+    local bridge=up0
+    ip link show $bridge >/dev/null 2>&1 || {
+        ip link add $bridge type bridge
+        ip link set $bridge up
+        ip addr add 198.51.100.1/24 dev $bridge
+        ip addr add 2001:db8:51::1/64 dev $bridge nodad
+    }
+    ip netns add "$1"
+    ip link add "up-$1" mtu 1500 master $bridge up type veth peer name up0 netns "$1"
+    ip -n "$1" link set lo up
+    ip -n "$1" addr add "198.51.100.$2/24" dev up0
+    ip -n "$1" addr add "2001:db8:51::$2/64" dev up0 nodad
+    ip -n "$1" link set up0 up
+}
+
+host_del() { ip netns del "$1" 2>/dev/null; }
+hosts_done() {
+    local n
+    for n in $(ip netns list | awk '{print $1}'); do host_del "$n"; done
+    ip link del up0 2>/dev/null
+    return 0
+}
+
+# on HOST COMMAND...: in its network namespace alone ("ip netns exec" would hide the cgroups).
+on() {
+    local h=$1
+    shift
+    nsenter --net="/run/netns/$h" "$@"
+}
