@@ -47,6 +47,7 @@ extern const struct dray_route dray_routes_execs[];
 extern const struct dray_route dray_routes_images[];
 extern const struct dray_route dray_routes_networks[];
 extern const struct dray_route dray_routes_volumes[];
+extern const struct dray_route dray_routes_builds[];
 
 /** Value of {name} of the route, decoded. Never NULL for a segment that the route has. */
 const char *dray_http_param(struct dray_http *h, const char *name);

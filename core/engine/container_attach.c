@@ -12,6 +12,7 @@
 
 #define DRAY_LOG_AREA "attach"
 #define ASK_TIMEOUT_MS 10000
+#define ATTACH_WAIT_NS (10 * DRAY_NS_PER_S)
 #define DEFAULT_KEYS "ctrl-p,ctrl-q"
 
 /* "ctrl-p,ctrl-q", "a", "ctrl-[,x" */
@@ -57,7 +58,7 @@ struct json_object *dray_attach_message(const struct dray_attach_req *req, bool 
     dray_json_add_bool(m, "stdin", req->stdin_);
     dray_json_add_bool(m, "stdout", req->stdout_);
     dray_json_add_bool(m, "stderr", req->stderr_ && !tty);
-    dray_json_add_bool(m, "framed", !tty);
+    dray_json_add_bool(m, "framed", !tty && !req->plain);
     if (parse_keys(req->detach_keys, &keys, NULL) == 0)
         dray_json_add(m, "detach_keys", keys);
     return m;
@@ -186,6 +187,7 @@ static int attach_pending(struct dray_container *c, const struct dray_attach_req
         entry.next = c->pending;
         /* cppcheck-suppress autoVariables ; taken out of the list below */
         c->pending = &entry;
+        pthread_cond_broadcast(&c->changed);
     }
     bool removed = c->removed;
     pthread_mutex_unlock(&c->lock);
@@ -243,4 +245,21 @@ int dray_containers_attach(struct dray_containers *cs, const char *name,
     if (rc == 0 && running)
         rc = attach_running(c, req, sock, err);
     return rc;
+}
+
+int dray_containers_attach_wait(struct dray_containers *cs, const char *name, struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    int rc = dray_container_find(cs, name, &c, err);
+    if (rc != 0)
+        return rc;
+    int64_t end = dray_clock_mono() + ATTACH_WAIT_NS;
+    struct timespec ts = {.tv_sec = end / DRAY_NS_PER_S, .tv_nsec = end % DRAY_NS_PER_S};
+    int timed_out = 0;
+    pthread_mutex_lock(&c->lock);
+    while (!c->pending && !c->accepts_attach && timed_out == 0)
+        timed_out = pthread_cond_timedwait(&c->changed, &c->lock, &ts);
+    pthread_mutex_unlock(&c->lock);
+    return timed_out == 0 ? 0
+                          : dray_fail(err, DRAY_E_TIMEOUT, "attach to container %.12s", c->id);
 }

@@ -35,9 +35,25 @@ static int prepare_config(struct creation *k, const struct dray_create_req *req,
     return dray_host_config_check(k->host, k->config, cfg, k->warnings, err);
 }
 
+/* A step of a build has its layer and its whole Config already. */
+static int prepare_step(struct creation *k, const struct dray_step_root *step, struct dray_err *err)
+{
+    struct dray_container *c = k->c;
+    c->step = !step->own;
+    (void)snprintf(k->image.id, sizeof k->image.id, "%s", step->image_id);
+    c->platform = strdup("linux");
+    c->driver = strdup(step->storage);
+    c->layer = strdup(step->layer);
+    c->layer_parent = strdup(step->layer_parent);
+    bool ok = c->platform && c->driver && c->layer && c->layer_parent;
+    return ok ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
 static int prepare_image(struct creation *k, const struct dray_create_req *req,
                          struct dray_err *err)
 {
+    if (req->step)
+        return prepare_step(k, req->step, err);
     const char *ref = dray_json_str(k->config, "Image", "");
     if (!*ref)
         return dray_fail(err, DRAY_E_INVAL, "no image specified");
@@ -198,13 +214,14 @@ static int build(struct creation *k, const struct dray_create_req *req, struct d
     if (rc != 0)
         return rc;
     k->named = true;
-    rc = dray_images_hold(k->cs->engine->images, k->image.id, c->id, err);
+    if (!req->step)
+        rc = dray_images_hold(k->cs->engine->images, k->image.id, c->id, err);
     if (rc != 0)
         return rc;
-    k->held = true;
+    k->held = !req->step;
     memcpy(c->image_id, k->image.id, sizeof c->image_id);
     rc = make_folder(k, err);
-    if (rc == 0)
+    if (rc == 0 && !req->step)
         rc = make_layer(k, err);
     if (rc != 0)
         return rc;

@@ -74,6 +74,8 @@ static void doc_text(struct dray_container *c, struct dray_buf *b)
     add_string(b, "LayerParent", c->layer_parent);
     add_string(b, "Platform", c->platform);
     add_string(b, "Runtime", c->runtime);
+    if (c->step)
+        add_text(b, "Step", "true");
     add_text(b, "Config", c->config);
     add_text(b, "HostConfig", c->host);
     add_text(b, "MountPoints", c->mounts);
@@ -173,6 +175,7 @@ static void load_doc(struct dray_container *c, struct json_object *doc)
     c->open_stdin = dray_json_bool(config, "OpenStdin", false);
     c->stdin_once = dray_json_bool(config, "StdinOnce", false);
     c->auto_remove = dray_json_bool(host, "AutoRemove", false);
+    c->step = dray_json_bool(doc, "Step", false);
 }
 
 int dray_container_load(struct dray_containers *cs, const char *id, struct dray_container **out,

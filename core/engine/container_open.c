@@ -45,7 +45,7 @@ static void hold_parts(struct dray_container *c)
 {
     struct dray_engine *e = c->set->engine;
     struct dray_err err = {0};
-    if (dray_images_hold(e->images, c->image_id, c->id, &err) != 0)
+    if (!c->step && dray_images_hold(e->images, c->image_id, c->id, &err) != 0)
         dray_warn("container %.12s: its image is missing: %s", c->id, err.text);
     dray_autojson *points = dray_container_json(c, &c->mounts);
     for (size_t i = 0; i < dray_json_len(points); i++) {
@@ -231,6 +231,20 @@ static void sweep_run_dirs(struct dray_containers *cs)
     closedir(dir);
 }
 
+/** Nobody waits any more for what a build has begun. */
+static void drop_steps(struct dray_containers *cs)
+{
+    struct dray_container **v;
+    size_t n = dray_container_snapshot(cs, &v);
+    for (size_t i = 0; i < n; i++) {
+        struct dray_err err = {0};
+        if (v[i]->step && dray_containers_remove(cs, v[i]->id, true, true, false, &err) != 0 &&
+            err.code != DRAY_E_NOTFOUND)
+            dray_warn("remove container %.12s of a build: %s", v[i]->id, err.text);
+    }
+    dray_container_list_free(v, n);
+}
+
 int dray_containers_open(struct dray_engine *e, struct dray_containers **out, struct dray_err *err)
 {
     struct dray_containers *cs = calloc(1, sizeof *cs);
@@ -255,6 +269,7 @@ int dray_containers_open(struct dray_engine *e, struct dray_containers **out, st
     for (size_t i = 0; i < n; i++)
         reconcile(v[i]);
     dray_container_list_free(v, n);
+    drop_steps(cs);
     n = dray_container_snapshot(cs, &v); /* some removed themselves */
     collect(cs, v, n);
     sweep_run_dirs(cs);

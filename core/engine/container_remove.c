@@ -18,6 +18,8 @@
 
 static int remove_layer(struct dray_container *c, struct dray_err *err)
 {
+    if (c->step)
+        return 0; /* the build's */
     struct dray_driver *d =
         dray_drivers_get(c->set->engine->drivers, DRAY_KIND_STORAGE, c->driver, err);
     if (!d)

@@ -38,11 +38,21 @@ int dray_containers_disconnect(struct dray_containers *cs, const char *container
 
 /* The API's side: `name` is an id, a unique prefix or a name. */
 
+/** What a step of a build runs on instead of an image. */
+struct dray_step_root {
+    const char *storage;      /* driver */
+    const char *layer;        /* writable layer */
+    bool own;                 /* the container keeps the layer and removes it with itself */
+    const char *layer_parent; /* below it */
+    const char *image_id;     /* shown */
+};
+
 struct dray_create_req {
     const char *name;         /* or NULL */
     const char *platform;     /* or NULL */
     struct json_object *body; /* Config with HostConfig and NetworkingConfig inside */
     int api_version;          /* 151 */
+    const struct dray_step_root *step; /* or NULL; then the body's Image counts */
 };
 /** *out: {"Id","Warnings":[]}. */
 int dray_containers_create(struct dray_containers *cs, const struct dray_create_req *req,
@@ -102,6 +112,7 @@ void dray_waiter_free(struct dray_waiter *w);
 
 struct dray_attach_req {
     bool stream, stdin_, stdout_, stderr_, logs;
+    bool plain; /* both outputs as they come, without frames */
     const char *detach_keys; /* NULL: ctrl-p,ctrl-q */
     int api_version;
 };
@@ -113,6 +124,11 @@ int dray_containers_attach_prepare(struct dray_containers *cs, const char *name,
  *  The descriptor stays the caller's. */
 int dray_containers_attach(struct dray_containers *cs, const char *name,
                            const struct dray_attach_req *req, int sock, struct dray_err *err);
+
+/** Wait, at most 10 s, until an attach from another thread is there: it will miss nothing of what
+ *  is started then. */
+int dray_containers_attach_wait(struct dray_containers *cs, const char *name,
+                                struct dray_err *err);
 
 struct dray_logs_req {
     bool follow, stdout_, stderr_, timestamps, details;

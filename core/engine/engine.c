@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/logging.h"
+#include "engine/builds.h"
 #include "engine/containers.h"
 #include "engine/events.h"
 #include "engine/images.h"
@@ -68,6 +69,11 @@ static void on_plugin_event(void *ctx, const char *plugin, const char *action)
     dray_events_emit(e->events, "plugin", action, plugin, attrs);
 }
 
+static const struct dray_host_iface host_ifaces[] = {
+    {DRAY_BUILD_IFACE, 1, &dray_builds_iface},
+    {NULL, 0, NULL},
+};
+
 static int open_drivers(struct dray_engine *e, struct dray_err *err)
 {
     const struct dray_config *c = e->config;
@@ -87,6 +93,7 @@ static int open_drivers(struct dray_engine *e, struct dray_err *err)
         .libexec_dir = c->libexec_dir,
         .plugins = plugins.v,
         .n_plugins = plugins.n,
+        .ifaces = host_ifaces,
         .on_event = on_plugin_event,
         .ctx = e,
     };
@@ -139,6 +146,8 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
     if (!rc)
         rc = dray_images_open(e, &e->images, err);
     if (!rc)
+        rc = dray_builds_open(e, &e->builds, err);
+    if (!rc)
         rc = dray_volumes_open(e, &e->volumes, err);
     if (!rc)
         rc = dray_networks_open(e, &e->networks, err);
@@ -187,6 +196,7 @@ void dray_engine_close(struct dray_engine *e)
         dray_networks_close(e->networks);
     if (e->volumes)
         dray_volumes_close(e->volumes);
+    dray_builds_close(e->builds);
     if (e->images)
         dray_images_close(e->images);
     dray_drivers_close(e->drivers);

@@ -15,6 +15,7 @@ struct dray_images;
 struct dray_networks;
 struct dray_volumes;
 struct dray_containers;
+struct dray_builds;
 
 /** Parts find each other here. Set once by dray_engine_open(), constant until dray_engine_close().
  */
@@ -27,6 +28,7 @@ struct dray_engine {
     struct dray_networks *networks;
     struct dray_volumes *volumes;
     struct dray_containers *containers;
+    struct dray_builds *builds;
     int data_fd;          /* folder data_root */
     int exec_fd;          /* folder exec_root */
     int lock_fd;          /* the data root is ours while this is open */

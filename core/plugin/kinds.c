@@ -23,6 +23,7 @@
 STUB(storage, inspect, const char *id)
 STUB(storage, status)
 STUB(storage, collect, struct dray_strs alive)
+STUB(storage, seal, const char *id, const char *parent)
 
 STUB(network, publish, const char *net, const char *ep, struct dray_port *ports, uint64_t n)
 STUB(network, unpublish, const char *net, const char *ep)
@@ -70,6 +71,7 @@ static const struct dray_storage_ops storage_stubs = {
     .inspect = storage_inspect,
     .status = storage_status,
     .collect = storage_collect,
+    .seal = storage_seal,
 };
 static const struct dray_network_ops network_stubs = {
     .publish = network_publish,
@@ -126,6 +128,7 @@ static const struct dray_kind_op storage_op[] = {
     MUST(storage, create), MUST(storage, remove), MUST(storage, mounts),  MUST(storage, release),
     MUST(storage, apply),  MUST(storage, diff),   MUST(storage, changes), MUST(storage, list),
     MUST(storage, usage),  MAY(storage, inspect), MAY(storage, status),   MAY(storage, collect),
+    MAY(storage, seal),
 };
 static const struct dray_kind_op network_op[] = {
     MUST(network, net_create), MUST(network, net_remove), MUST(network, ep_create),

@@ -259,6 +259,71 @@ int dray_pl_layers_empty(struct dray_pl_layers *set, const char *id, struct dray
     return rc < 0 ? rc : make_content(dir, -EBADF, err);
 }
 
+/* --- seal -------------------------------------------------------------------------------------*/
+
+/* The row to be sealed, made busy, and the one it will stand on. Locked. */
+static struct layer_row *take_writable(struct dray_pl_layers *set, const char *id,
+                                       const char *parent, struct layer_row **below,
+                                       struct dray_err *err)
+{
+    struct layer_row *row = dray_layers_find(set, id);
+    *below = *parent ? dray_layers_find(set, parent) : NULL;
+    if (!row || (*parent && !*below)) {
+        (void)not_found(err, row ? parent : id);
+        return NULL;
+    }
+    if (row->busy || row->children > 0 || !row->info.writable) {
+        (void)dray_fail(err, DRAY_E_CONFLICT, "layer %s is in use or read-only", id);
+        return NULL;
+    }
+    row->busy = true;
+    return row;
+}
+
+static int seal_on_disk(struct dray_pl_layers *set, const struct dray_pl_layer *l,
+                        struct dray_err *err)
+{
+    dray_autofd int dir = openat(set->layers_fd, l->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return dray_fail_errno(err, "open layer %s", l->id);
+    int rc = dray_layers_make_link(set, l, err);
+    if (rc == 0)
+        rc = dray_layers_write_meta(dir, l, err);
+    return rc < 0 ? rc : dray_pl_trash_put(set->trash, dir, "work", err);
+}
+
+int dray_pl_layers_seal(struct dray_pl_layers *set, const char *id, const char *parent,
+                        struct dray_err *err)
+{
+    struct layer_row *below = NULL;
+    struct dray_pl_layer info = {0};
+    (void)pthread_mutex_lock(&set->lock);
+    struct layer_row *row = take_writable(set, id, parent, &below, err);
+    if (row) {
+        info = row->info;
+        info.writable = false;
+        (void)snprintf(info.parent, sizeof info.parent, "%s", parent);
+        dray_layers_next_link(set, info.link);
+        if (below)
+            below->children++;
+    }
+    (void)pthread_mutex_unlock(&set->lock);
+    if (!row)
+        return err ? err->code : DRAY_E_CONFLICT;
+    int rc = seal_on_disk(set, &info, err);
+    (void)pthread_mutex_lock(&set->lock);
+    struct layer_row *unused = rc == 0 ? row->parent : below;
+    if (unused)
+        unused->children--;
+    if (rc == 0) {
+        row->info = info;
+        row->parent = below;
+    }
+    row->busy = false;
+    (void)pthread_mutex_unlock(&set->lock);
+    return rc;
+}
+
 /* --- all of them ------------------------------------------------------------------------------*/
 
 static int snapshot(struct dray_pl_layers *set, struct dray_pl_layer **out, size_t *n_out,

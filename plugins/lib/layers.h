@@ -68,6 +68,9 @@ int dray_pl_layers_open_folder(struct dray_pl_layers *set, const char *id, const
                                int *fd_out, struct dray_err *err);
 /** Note that the layer hides all below it. */
 int dray_pl_layers_set_opaque(struct dray_pl_layers *set, const char *id, struct dray_err *err);
+/** Make an image layer of a writable one, on top of parent; its work folder goes. */
+int dray_pl_layers_seal(struct dray_pl_layers *set, const char *id, const char *parent,
+                        struct dray_err *err);
 /** Replace the content by an empty folder. */
 int dray_pl_layers_empty(struct dray_pl_layers *set, const char *id, struct dray_err *err);
 

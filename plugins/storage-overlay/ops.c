@@ -258,6 +258,13 @@ static int32_t op_collect(struct dray_self *self, const struct dray_call *call,
     return dray_pl_layers_collect(self->layers, alive, err);
 }
 
+static int32_t op_seal(struct dray_self *self, const struct dray_call *call, const char *id,
+                       const char *parent, struct dray_err *err)
+{
+    (void)call;
+    return dray_pl_layers_seal(self->layers, id, parent, err);
+}
+
 const struct dray_storage_ops dray_overlay_ops = {
     .head =
         DRAY_TABLE(struct dray_storage_ops, DRAY_STORAGE_F_PARALLEL_APPLY | DRAY_STORAGE_F_QUOTA),
@@ -273,4 +280,5 @@ const struct dray_storage_ops dray_overlay_ops = {
     .inspect = op_inspect,
     .status = op_status,
     .collect = op_collect,
+    .seal = op_seal,
 };

@@ -78,6 +78,11 @@ struct dray_storage_ops {
     /** Drop every layer whose id is not in alive. */
     int32_t (*collect)(struct dray_self *, const struct dray_call *, struct dray_strs alive,
                        struct dray_err *);
+    /** Make a read-only layer of a writable one that nobody uses any more, without copying, and
+     *  put it on top of parent: its own, or the one below that when its own only adds what the
+     *  layer's content does not show. NOTSUP when the driver cannot; then nothing has changed. */
+    int32_t (*seal)(struct dray_self *, const struct dray_call *, const char *id,
+                    const char *parent, struct dray_err *);
 };
 
 #ifdef __cplusplus

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* builds.c - POST /build and /build/prune. */
+#include "engine/builds.h"
+
+#include "api/http.h"
+#include "api/http_priv.h"
+#include "base/json.h"
+#include "engine/engine.h"
+#include "engine/filters.h"
+
+#include <openssl/evp.h>
+#include <strings.h>
+
+/* --- X-Registry-Config -------------------------------------------------------------------------*/
+
+static int decode64(const char *text, struct dray_buf *out, struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) std = {0};
+    size_t len = strlen(text);
+    while (len > 0 && text[len - 1] == '=')
+        len--;
+    for (size_t i = 0; i < len; i++)
+        dray_buf_addc(&std, text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]);
+    size_t pad = (4 - len % 4) % 4;
+    dray_buf_add(&std, "===", pad);
+    char *room = dray_buf_room(out, std.len + 4);
+    if (std.failed || !room)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int n = pad < 3 && std.len
+                ? EVP_DecodeBlock((unsigned char *)room, (unsigned char *)std.data, (int)std.len)
+                : 0;
+    if (n < (int)pad)
+        return dray_fail(err, DRAY_E_INVAL, "invalid X-Registry-Config header");
+    out->len += (size_t)n - pad;
+    return 0;
+}
+
+/* The credentials of the client for every registry, and the one that was asked for last. */
+struct registries {
+    struct json_object *doc;
+    struct dray_auth auth;
+};
+
+/* As in the client's file: "https://index.docker.io/v1/" is docker.io. */
+static bool names_host(const char *key, const char *host)
+{
+    const char *scheme = strstr(key, "://");
+    const char *at = scheme ? scheme + 3 : key;
+    size_t n = strcspn(at, "/");
+    if (strlen(host) == n && strncasecmp(at, host, n) == 0)
+        return true;
+    return strcmp(host, "docker.io") == 0 && n == strlen("index.docker.io") &&
+           strncasecmp(at, "index.docker.io", n) == 0;
+}
+
+static int read_registries(struct dray_http *h, struct registries *r, struct dray_err *err)
+{
+    const char *header = dray_http_header_in(h, "X-Registry-Config");
+    DRAY_AUTO(dray_buf) text = {0};
+    int rc = header && *header ? decode64(header, &text, err) : 0;
+    if (!rc && text.len > 0 && dray_json_parse(text.data, text.len, &r->doc, NULL) != 0)
+        rc = dray_fail(err, DRAY_E_INVAL, "invalid X-Registry-Config header: not JSON");
+    return rc;
+}
+
+/* --- parameters --------------------------------------------------------------------------------*/
+
+struct request {
+    struct dray_http *h;
+    struct registries registries;
+    struct dray_strlist tags, cache_from;
+    struct dray_kvlist args, labels;
+    struct json_object *host;
+    struct dray_buf held; /* lines that "q" keeps back */
+    bool quiet;
+};
+
+static void request_cleanup(struct request *r)
+{
+    json_object_put(r->registries.doc);
+    json_object_put(r->host);
+    dray_strlist_free(&r->tags);
+    dray_strlist_free(&r->cache_from);
+    dray_kvlist_free(&r->args);
+    dray_kvlist_free(&r->labels);
+    dray_buf_free(&r->held);
+}
+
+static const struct dray_auth *auth_for(void *ctx, const char *host)
+{
+    struct request *r = ctx;
+    if (!json_object_is_type(r->registries.doc, json_type_object))
+        return NULL;
+    json_object_object_foreach(r->registries.doc, key, entry)
+    {
+        if (!names_host(key, host))
+            continue;
+        r->registries.auth =
+            (struct dray_auth){.size = sizeof r->registries.auth,
+                               .username = dray_json_str(entry, "username", ""),
+                               .password = dray_json_str(entry, "password", ""),
+                               .identity_token = dray_json_str(entry, "identitytoken", ""),
+                               .registry_token = dray_json_str(entry, "registrytoken", ""),
+                               .server = dray_json_str(entry, "serveraddress", host)};
+        return &r->registries.auth;
+    }
+    return NULL;
+}
+
+static int query_json(struct dray_http *h, const char *key, enum json_type type,
+                      struct json_object **out, struct dray_err *err)
+{
+    const char *text = dray_http_query(h, key);
+    *out = NULL;
+    if (!text || !*text || strcmp(text, "null") == 0)
+        return 0;
+    int rc = dray_json_parse(text, strlen(text), out, err);
+    if (!rc && *out && !json_object_is_type(*out, type))
+        rc = dray_fail(err, DRAY_E_INVAL, "not what is expected here");
+    return rc ? dray_err_note(err, "error reading %s", key) : 0;
+}
+
+/* A build argument without value asks for none. */
+static int query_kvs(struct dray_http *h, const char *key, struct dray_kvlist *out,
+                     struct dray_err *err)
+{
+    dray_autojson *o = NULL;
+    int rc = query_json(h, key, json_type_object, &o, err);
+    if (rc || !o)
+        return rc;
+    json_object_object_foreach(o, name, value)
+    {
+        if (value && !dray_kvlist_set(out, name, json_object_get_string(value)))
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    }
+    return 0;
+}
+
+/* The limits of steps, from the query to a HostConfig. */
+static const struct {
+    const char *query, *field;
+    enum { INT, TEXT } type;
+} limits[] = {
+    {"memory", "Memory", INT},
+    {"memswap", "MemorySwap", INT},
+    {"cpushares", "CpuShares", INT},
+    {"cpuperiod", "CpuPeriod", INT},
+    {"cpuquota", "CpuQuota", INT},
+    {"cpusetcpus", "CpusetCpus", TEXT},
+    {"cpusetmems", "CpusetMems", TEXT},
+    {"shmsize", "ShmSize", INT},
+    {"cgroupparent", "CgroupParent", TEXT},
+    {"isolation", "Isolation", TEXT},
+};
+
+static int read_limits(struct request *r, struct dray_err *err)
+{
+    struct json_object *ulimits = NULL, *hosts = NULL;
+    r->host = json_object_new_object();
+    int rc = 0;
+    for (size_t i = 0; !rc && i < sizeof limits / sizeof *limits; i++) {
+        const char *text = dray_http_query(r->h, limits[i].query);
+        int64_t n = 0;
+        if (!text || !*text)
+            continue;
+        if (limits[i].type == TEXT)
+            dray_json_add_str(r->host, limits[i].field, text);
+        else if (!(rc = dray_http_query_int(r->h, limits[i].query, 0, &n, err)) && n != 0)
+            dray_json_add_int(r->host, limits[i].field, n);
+    }
+    if (!rc)
+        rc = query_json(r->h, "ulimits", json_type_array, &ulimits, err);
+    if (ulimits)
+        dray_json_add(r->host, "Ulimits", ulimits);
+    const char *text = dray_http_query(r->h, "extrahosts");
+    if (!rc && text && *text == '[')
+        rc = query_json(r->h, "extrahosts", json_type_array, &hosts, err);
+    else
+        for (size_t i = 0; (text = dray_http_query_at(r->h, "extrahosts", i)) != NULL; i++) {
+            hosts = hosts ? hosts : json_object_new_array();
+            json_object_array_add(hosts, json_object_new_string(text));
+        }
+    if (hosts)
+        dray_json_add(r->host, "ExtraHosts", hosts);
+    dray_autojson *opts = NULL;
+    if (!rc)
+        rc = query_json(r->h, "securityopt", json_type_array, &opts, err);
+    if (opts)
+        dray_json_add(r->host, "SecurityOpt", dray_steal(opts));
+    return rc;
+}
+
+static int read_lists(struct request *r, struct dray_err *err)
+{
+    const char *tag = NULL;
+    for (size_t i = 0; (tag = dray_http_query_at(r->h, "t", i)) != NULL; i++)
+        if (*tag && !dray_strlist_add(&r->tags, tag))
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    dray_autojson *from = NULL;
+    int rc = query_json(r->h, "cachefrom", json_type_array, &from, err);
+    if (!rc && from)
+        rc = dray_json_to_strlist(from, &r->cache_from, err);
+    if (!rc)
+        rc = query_kvs(r->h, "buildargs", &r->args, err);
+    return rc ? rc : query_kvs(r->h, "labels", &r->labels, err);
+}
+
+static uint32_t read_flags(struct dray_http *h)
+{
+    static const struct {
+        const char *query;
+        uint32_t flag;
+        bool def, off;
+    } flags[] = {
+        {"nocache", DRAY_BUILD_NO_CACHE, false, false},
+        {"pull", DRAY_BUILD_PULL, false, false},
+        {"squash", DRAY_BUILD_SQUASH, false, false},
+        {"q", DRAY_BUILD_QUIET, false, false},
+        {"rm", DRAY_BUILD_KEEP, true, true},
+        {"check", DRAY_BUILD_CHECK, false, false},
+        {"trace", DRAY_BUILD_TRACE, false, false},
+    };
+    uint32_t out = 0;
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (dray_http_query_bool(h, flags[i].query, flags[i].def) != flags[i].off)
+            out |= flags[i].flag;
+    if (dray_http_query_bool(h, "forcerm", false))
+        out &= ~DRAY_BUILD_KEEP;
+    return out;
+}
+
+static const char *query_or(struct dray_http *h, const char *key, const char *def)
+{
+    const char *text = dray_http_query(h, key);
+    return text && *text ? text : def;
+}
+
+/* --- the answer --------------------------------------------------------------------------------*/
+
+static int write_line(struct request *r, const char *json, size_t len)
+{
+    if (!dray_http_streaming(r->h)) {
+        int rc = dray_http_stream(r->h, 200, "application/json", NULL);
+        if (rc)
+            return rc;
+    }
+    DRAY_AUTO(dray_buf) line = {0};
+    dray_buf_add(&line, json, len);
+    dray_buf_adds(&line, "\r\n");
+    return line.failed ? DRAY_E_NOMEM : dray_http_write(r->h, line.data, line.len);
+}
+
+static int on_line(void *ctx, const char *json, size_t len)
+{
+    struct request *r = ctx;
+    if (!r->quiet)
+        return write_line(r, json, len);
+    dray_buf_add(&r->held, json, len);
+    dray_buf_adds(&r->held, "\r\n");
+    return 0;
+}
+
+static void write_error(struct request *r, const struct dray_err *err)
+{
+    struct json_object *detail = json_object_new_object();
+    dray_autojson *line = json_object_new_object();
+    /* "The command '...' returned a non-zero code: 7" carries the code. */
+    static const char mark[] = "returned a non-zero code: ";
+    const char *code = strstr(err->text, mark);
+    if (code)
+        dray_json_add_int(detail, "code", atoi(code + strlen(mark)));
+    dray_json_add_str(detail, "message", err->text);
+    dray_json_add(line, "errorDetail", detail);
+    dray_json_add_str(line, "error", err->text);
+    const char *text = dray_json_text(line);
+    (void)write_line(r, text, strlen(text));
+}
+
+static int end(struct request *r, int rc, const char *image, const struct dray_err *why,
+               struct dray_err *err)
+{
+    if (rc && r->held.len > 0 && dray_http_stream(r->h, 200, "application/json", NULL) == 0)
+        (void)dray_http_write(r->h, r->held.data, r->held.len);
+    if (rc && !dray_http_streaming(r->h)) {
+        if (err)
+            *err = *why;
+        return rc;
+    }
+    if (rc) {
+        write_error(r, why);
+        return 0;
+    }
+    if (r->quiet && *image) {
+        dray_autojson *line = json_object_new_object();
+        dray_json_addf(line, "stream", "%s\n", image);
+        const char *text = dray_json_text(line);
+        return write_line(r, text, strlen(text));
+    }
+    return dray_http_streaming(r->h) ? 0 : dray_http_stream(r->h, 200, "application/json", err);
+}
+
+static int build(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    struct request r __attribute__((cleanup(request_cleanup))) = {.h = h};
+    int rc = read_registries(h, &r.registries, err);
+    if (!rc)
+        rc = read_lists(&r, err);
+    if (!rc)
+        rc = read_limits(&r, err);
+    if (rc)
+        return rc;
+    r.quiet = dray_http_query_bool(h, "q", false);
+    const char *remote = query_or(h, "remote", "");
+    const struct dray_build_req req = {
+        .spec = {.size = sizeof req.spec,
+                 .flags = read_flags(h),
+                 .context = {*remote && strcmp(remote, "client-session") != 0
+                                 ? -1
+                                 : dray_http_body_fd(h)},
+                 .remote = remote,
+                 .dockerfile = query_or(h, "dockerfile", "Dockerfile"),
+                 .target = query_or(h, "target", ""),
+                 .platform = query_or(h, "platform", ""),
+                 .tags = dray_strlist_view(&r.tags),
+                 .args = dray_kvlist_view(&r.args),
+                 .labels = dray_kvlist_view(&r.labels),
+                 .cache_from = dray_strlist_view(&r.cache_from),
+                 .host_config = dray_json_text(r.host),
+                 .network = query_or(h, "networkmode", "")},
+        .line = on_line,
+        .auth = auth_for,
+        .ctx = &r,
+        .cancel_fd = dray_http_cancel_fd(h)};
+    struct dray_err why = {0};
+    char image[72] = "";
+    rc = dray_builds_run(e->builds, &req, image, &why);
+    return end(&r, rc, image, &why, err);
+}
+
+/* --- prune -------------------------------------------------------------------------------------*/
+
+static int prune(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    static const char *const allowed[] = {"until", "id",     "parent",  "type",       "description",
+                                          "inuse", "shared", "private", "unused-for", NULL};
+    DRAY_AUTO(dray_filters) f = {0};
+    struct json_object *out = NULL;
+    int64_t keep = 0;
+    int rc = dray_filters_parse(dray_http_query(h, "filters"), allowed, &f, err);
+    if (!rc)
+        rc = dray_http_query_int(h, "keep-storage", 0, &keep, err);
+    if (!rc)
+        rc = dray_http_query_int(h, "reserved-space", keep, &keep, err);
+    if (!rc)
+        rc = dray_builds_prune(e->builds, &f, dray_http_query_bool(h, "all", false), keep, &out,
+                               err);
+    return rc ? rc : dray_http_reply_json(h, 200, out);
+}
+
+const struct dray_route dray_routes_builds[] = {
+    {DRAY_POST, "/build", build, DRAY_ROUTE_BODY, 0, 0},
+    {DRAY_POST, "/build/prune", prune, 0, 131, 0},
+    {0, NULL, NULL, 0, 0, 0},
+};

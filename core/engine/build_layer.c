@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* build_layer.c - layers that builds make: of tars, of what a container changed, of several. */
+#include "engine/build_priv.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/ident.h"
+#include "base/logging.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#define DRAY_LOG_AREA "build"
+#define PIPE_SIZE (1 << 20)
+#define READ_CHUNK (256u * 1024)
+
+/* --- what comes out ----------------------------------------------------------------------------*/
+
+static int tell_empty(struct build *b, const struct img_layer *parent, struct dray_build_layer *out,
+                      struct dray_err *err)
+{
+    const char *name = build_text(b, parent ? parent->chain : "");
+    if (!name)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    *out = (struct dray_build_layer){
+        .size = sizeof *out, .empty = 1, .layer = name, .diff_id = "", .bytes = 0};
+    return 0;
+}
+
+/* Keep what was made and tell of it. Takes the references of r. */
+static int tell(struct build *b, struct img_intake_result *r, struct dray_build_layer *out,
+                struct dray_err *err)
+{
+    struct build_pin pin = {.layer = r->layer, .blob = r->blob};
+    (void)snprintf(pin.part.chain, sizeof pin.part.chain, "%s", r->layer->chain);
+    (void)snprintf(pin.part.diff, sizeof pin.part.diff, "%s", r->diff);
+    (void)snprintf(pin.part.digest, sizeof pin.part.digest, "%s", r->digest);
+    (void)snprintf(pin.part.media_type, sizeof pin.part.media_type, "%s", r->media_type);
+    pin.part.size = r->blob_size;
+    *out = (struct dray_build_layer){.size = sizeof *out,
+                                     .layer = build_text(b, r->layer->chain),
+                                     .diff_id = build_text(b, r->diff),
+                                     .bytes = r->layer->size};
+    int rc = build_pin_add(b, &pin, err);
+    if (!rc && (!out->layer || !out->diff_id))
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return rc;
+}
+
+static int take_tar(struct build *b, struct img_layer *parent, int fd, struct dray_build_layer *out,
+                    struct dray_err *err)
+{
+    struct dray_images *im = b->e->images;
+    struct img_intake_result r = {0};
+    int rc = img_intake_fd(im, parent, fd, build_cancel_fd(b), &r, err);
+    if (rc)
+        return rc;
+    if (strcmp(r.diff, IMG_EMPTY_DIFF) != 0)
+        return tell(b, &r, out, err);
+    img_layer_unref(im, r.layer);
+    img_blob_unref(im, r.blob, false);
+    return tell_empty(b, parent, out, err);
+}
+
+int32_t build_layer_make(const struct dray_call *call, const char *parent,
+                         struct dray_fd_borrow tar, struct dray_build_layer *out,
+                         struct dray_err *err)
+{
+    struct build *b = build_of(call, err);
+    struct img_layer *below = NULL;
+    if (!b)
+        return DRAY_E_INVAL;
+    int rc = build_layer_find(b, parent, &below, err);
+    return rc ? rc : take_tar(b, below, tar.fd, out, err);
+}
+
+/* --- from the driver's own diff ----------------------------------------------------------------*/
+
+struct diff_job {
+    struct dray_driver *driver;
+    const char *layer, *parent;
+    int out, cancel_fd;
+    int rc;
+    struct dray_err err;
+};
+
+static void *diff_thread(void *arg)
+{
+    struct diff_job *j = arg;
+    DRAY_AUTO(dray_call_scope) s = {0};
+    dray_call_object(&s, j->layer);
+    j->rc = dray_call_enter(&s, j->driver, DRAY_CLASS_DATA, j->cancel_fd, &j->err);
+    if (!j->rc)
+        j->rc = ((const struct dray_storage_ops *)s.ops)
+                    ->diff(s.self, &s.call, j->layer, j->parent, (struct dray_fd_borrow){j->out},
+                           &j->err);
+    (void)close(j->out);
+    return NULL;
+}
+
+/* Run the driver's diff on a thread of its own; take reads it. */
+static int with_diff(struct build *b, const char *layer, const char *parent,
+                     int (*take)(void *ctx, int fd, struct dray_err *err), void *ctx,
+                     struct dray_err *err)
+{
+    int fds[2];
+    struct diff_job job = {
+        .driver = b->e->storage, .layer = layer, .parent = parent, .cancel_fd = build_cancel_fd(b)};
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return dray_fail_errno(err, "make a pipe");
+    (void)fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE);
+    job.out = fds[1];
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, diff_thread, &job) != 0) {
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+        return dray_fail(err, DRAY_E_NOMEM, "start a thread");
+    }
+    int rc = take(ctx, fds[0], err);
+    (void)close(fds[0]);
+    (void)pthread_join(thread, NULL);
+    if (!job.rc || rc)
+        return rc;
+    if (err)
+        *err = job.err;
+    return job.rc;
+}
+
+struct squashing {
+    struct build *b;
+    struct img_layer *base;
+    struct dray_build_layer *out;
+};
+
+static int squash_tar(void *ctx, int fd, struct dray_err *err)
+{
+    struct squashing *s = ctx;
+    return take_tar(s->b, s->base, fd, s->out, err);
+}
+
+/* --- a container's layer becomes an image's ----------------------------------------------------*/
+
+/* Only blob and digests of a tar, for a layer whose content is there. */
+struct hashing {
+    struct build *b;
+    struct img_intake_result r;
+    bool empty;
+};
+
+static int to_blob(void *ctx, const void *data, size_t len, struct dray_err *err)
+{
+    return dray_ingest_write(ctx, data, len, err);
+}
+
+static int copy_all(struct dray_deflate *squeeze, struct dray_sha256 *sum, int fd,
+                    uint64_t *len_out, struct dray_err *err)
+{
+    dray_autofree char *buf = malloc(READ_CHUNK);
+    int rc = buf ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    while (!rc) {
+        ssize_t n = read(fd, buf, READ_CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            rc = dray_fail_errno(err, "read the changes of a step");
+        if (n <= 0)
+            break;
+        dray_sha256_add(sum, buf, (size_t)n);
+        *len_out += (uint64_t)n;
+        rc = dray_deflate_feed(squeeze, buf, (size_t)n, err);
+    }
+    return rc ? rc : dray_deflate_end(squeeze, err);
+}
+
+static int hash_tar(void *ctx, int fd, struct dray_err *err)
+{
+    struct hashing *h = ctx;
+    struct dray_images *im = h->b->e->images;
+    dray_autoingest *blob = NULL;
+    uint64_t plain = 0;
+    struct dray_deflate *squeeze = NULL;
+    struct dray_sha256 *sum = dray_sha256_new();
+    int rc = sum ? dray_ingest_open(im->blobs, NULL, &blob, err)
+                 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc)
+        rc = dray_deflate_new(to_blob, blob, &squeeze, err);
+    if (!rc)
+        rc = copy_all(squeeze, sum, fd, &plain, err);
+    if (!rc)
+        dray_sha256_end(sum, h->r.diff);
+    dray_sha256_free(sum);
+    dray_deflate_free(squeeze);
+    h->empty = !rc && strcmp(h->r.diff, IMG_EMPTY_DIFF) == 0;
+    if (rc || h->empty)
+        return rc;
+    h->r.blob_size = dray_ingest_offset(blob);
+    h->r.media_type = MT_DOCKER_LAYER;
+    rc = dray_ingest_commit(blob, UINT64_MAX, h->r.digest, err);
+    if (!rc && !(h->r.blob = img_blob_ref(im, h->r.digest)))
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc)
+        img_blob_done(im, h->r.blob, true, h->r.blob_size);
+    return rc;
+}
+
+static void drop_layer(struct build *b, const char *id)
+{
+    struct dray_err why = {0};
+    if (dray_driver_call(b->e->storage, storage, DRAY_CLASS_MOUNT, &why, remove, id))
+        dray_warn("layer %.12s of a build stays until the next start: %s", id, why.text);
+}
+
+/* The driver makes an image layer of it where it stands. */
+static int seal(struct build *b, struct img_layer *parent, const char *id, struct hashing *h,
+                struct dray_err *err)
+{
+    struct dray_images *im = b->e->images;
+    uint64_t bytes = 0, inodes = 0;
+    int rc = dray_driver_call(b->e->storage, storage, DRAY_CLASS_MOUNT, err, seal, id,
+                              parent ? parent->id : "");
+    if (rc)
+        return rc;
+    struct img_layer *l = calloc(1, sizeof *l);
+    if (!l)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    l->driver = b->e->storage;
+    l->refs = 1;
+    l->state = LAYER_BUILDING;
+    l->parent = parent;
+    (void)snprintf(l->id, sizeof l->id, "%s", id);
+    (void)dray_driver_call(b->e->storage, storage, DRAY_CLASS_DATA, NULL, usage, id, &bytes,
+                           &inodes);
+    if (parent) {
+        pthread_mutex_lock(&im->lock);
+        img_layer_ref_locked(parent);
+        pthread_mutex_unlock(&im->lock);
+    }
+    return img_layer_anon_done(im, l, h->r.diff, bytes, &h->r.layer, err);
+}
+
+static int retake(void *ctx, int fd, struct dray_err *err)
+{
+    struct hashing *h = ctx;
+    return img_intake_fd(h->b->e->images, h->r.layer, fd, build_cancel_fd(h->b), &h->r, err);
+}
+
+int build_layer_commit(struct build *b, struct img_layer *parent, const char *below, const char *id,
+                       struct dray_build_layer *out, struct dray_err *err)
+{
+    struct hashing h = {.b = b};
+    bool sealed = false;
+    int rc = 0;
+    if (dray_driver_has(b->e->storage, "seal")) {
+        rc = with_diff(b, id, below, hash_tar, &h, err);
+        if (!rc && !h.empty) {
+            rc = seal(b, parent, id, &h, err);
+            sealed = rc == 0;
+        }
+    } else {
+        h.r.layer = parent;
+        rc = with_diff(b, id, below, retake, &h, err);
+        h.empty = !rc && strcmp(h.r.diff, IMG_EMPTY_DIFF) == 0;
+    }
+    if (!sealed)
+        drop_layer(b, id);
+    if (!rc && !h.empty)
+        return tell(b, &h.r, out, err);
+    if (h.r.layer && h.r.layer != parent)
+        img_layer_unref(b->e->images, h.r.layer);
+    img_blob_unref(b->e->images, h.r.blob, false);
+    return rc ? rc : tell_empty(b, parent, out, err);
+}
+
+int build_layer_copy(struct build *b, struct img_layer *parent, const char *below, const char *id,
+                     struct dray_build_layer *out, struct dray_err *err)
+{
+    struct squashing s = {.b = b, .base = parent, .out = out};
+    return with_diff(b, id, below, squash_tar, &s, err);
+}
+
+/* --- squash, look ------------------------------------------------------------------------------*/
+
+int32_t build_layer_squash(const struct dray_call *call, const char *top, const char *base,
+                           struct dray_build_layer *out, struct dray_err *err)
+{
+    struct build *b = build_of(call, err);
+    struct img_layer *upper = NULL, *lower = NULL;
+    if (!b)
+        return DRAY_E_INVAL;
+    int rc = build_layer_find(b, top, &upper, err);
+    if (!rc)
+        rc = build_layer_find(b, base, &lower, err);
+    if (rc || upper == lower)
+        return rc ? rc : tell_empty(b, lower, out, err);
+    struct squashing s = {.b = b, .base = lower, .out = out};
+    return with_diff(b, upper->id, lower ? lower->id : "", squash_tar, &s, err);
+}
+
+/* A folder with nothing in it, for the layer below all. */
+static int open_nothing(struct build *b, int *fd_out, struct dray_err *err)
+{
+    int rc = dray_fs_mkdirs(b->set->dir, "empty", 0755, err);
+    if (rc)
+        return rc;
+    *fd_out = openat(b->set->dir, "empty", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *fd_out < 0 ? dray_fail_errno(err, "open an empty folder") : 0;
+}
+
+int32_t build_layer_open(const struct dray_call *call, const char *layer,
+                         struct dray_fd_take *root_out, struct dray_err *err)
+{
+    struct build *b = build_of(call, err);
+    struct img_layer *l = NULL;
+    int fd = -EBADF;
+    if (!b)
+        return DRAY_E_INVAL;
+    int rc = build_layer_find(b, layer, &l, err);
+    if (!rc)
+        rc = l ? dray_layer_view(l->driver, l->id, &fd, err) : open_nothing(b, &fd, err);
+    if (!rc)
+        root_out->fd = fd;
+    return rc;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* build_priv.h - the insides of builds, for the files build_*.c. */
+#ifndef DRAY_ENGINE_BUILD_PRIV_H
+#define DRAY_ENGINE_BUILD_PRIV_H
+
+#include "engine/builds.h"
+#include "engine/image_priv.h"
+
+/** What is known of a layer beside its content: enough to list it in a manifest. */
+struct build_part {
+    char chain[DRAY_DIGEST_LEN], diff[DRAY_DIGEST_LEN];
+    char digest[DRAY_DIGEST_LEN]; /**< of the blob */
+    uint64_t size;                /**< of the blob */
+    char media_type[96];
+};
+
+/** A layer that is kept while a build or a record needs it. */
+struct build_pin {
+    struct img_layer *layer; /**< referred to */
+    struct img_blob *blob;   /**< referred to; NULL for layers of images, which keep theirs */
+    struct build_part part;
+};
+
+/** One remembered result. */
+struct build_record {
+    char *key, *value, *description, *parent;
+    char id[33]; /**< name of its file, and what people see */
+    struct build_pin pin;
+    int64_t created_ns, used_ns;
+    int64_t times;
+    unsigned users; /**< builds that rely on it now */
+};
+
+struct dray_builds {
+    struct dray_engine *engine;
+    int dir;              /**< DATA/build */
+    int cache_dir;        /**< DATA/build/cache */
+    pthread_mutex_t lock; /**< guards all below. order: before the image store's */
+    struct lh_table *records;
+    struct build_mount_dir *mounts; /**< folders of cache mounts */
+    pthread_cond_t mount_free;
+};
+
+/** One build under way. */
+struct build {
+    struct dray_builds *set;
+    struct dray_engine *e;
+    const struct dray_build_req *req;
+    char id[33];
+    pthread_mutex_t lock; /**< guards all below. order: before set->lock */
+    struct build_pin *pins;
+    size_t n_pins, cap_pins;
+    char **texts; /**< strings that were handed out */
+    size_t n_texts, cap_texts;
+    struct build_record **used;
+    size_t n_used;
+    pthread_mutex_t out; /**< orders the lines to the client. order: leaf */
+};
+
+/* --- build_session.c
+ * -----------------------------------------------------------------------------*/
+
+/** The build that a call belongs to, or NULL with an error. */
+struct build *build_of(const struct dray_call *call, struct dray_err *err);
+/** A copy that lives as long as the build; NULL without memory. */
+const char *build_text(struct build *b, const char *text);
+/** Keep a layer until the end of the build. Takes the references of pin in any case; a layer that
+ *  is kept already is not kept twice. */
+int build_pin_add(struct build *b, struct build_pin *pin /* takes */, struct dray_err *err);
+/** Find the layer that a name means; *out NULL for "". Borrowed from the build. */
+int build_layer_find(struct build *b, const char *name, struct img_layer **out,
+                     struct dray_err *err);
+bool build_part_find(struct build *b, const char *chain, struct build_part *out);
+void build_pin_drop(struct dray_images *im, struct build_pin *pin);
+/** Send an object to the client. */
+int build_send(struct build *b, struct json_object *line /* takes */);
+int build_cancel_fd(const struct build *b);
+
+/* --- build_layer.c
+ * -------------------------------------------------------------------------------*/
+
+int32_t build_layer_make(const struct dray_call *call, const char *parent,
+                         struct dray_fd_borrow tar, struct dray_build_layer *out,
+                         struct dray_err *err);
+int32_t build_layer_squash(const struct dray_call *call, const char *top, const char *base,
+                           struct dray_build_layer *out, struct dray_err *err);
+int32_t build_layer_open(const struct dray_call *call, const char *layer,
+                         struct dray_fd_take *root_out, struct dray_err *err);
+/** The changes of a writable layer `id`, which was made on top of `below` (an init layer), become
+ *  a layer on top of parent. `id` is gone afterwards in any case. */
+int build_layer_commit(struct build *b, struct img_layer *parent, const char *below, const char *id,
+                       struct dray_build_layer *out, struct dray_err *err);
+
+/** The same, and the writable layer stays as it is. */
+int build_layer_copy(struct build *b, struct img_layer *parent, const char *below, const char *id,
+                     struct dray_build_layer *out, struct dray_err *err);
+
+/* --- build_mounts.c
+ * ------------------------------------------------------------------------------*/
+
+struct build_mounts;
+/** Make ready what a command mounts: folders of caches, views of layers, files of secrets. */
+int build_mounts_open(struct build *b, const struct dray_build_run *run, struct build_mounts **out,
+                      struct dray_err *err);
+/** Add them to a container's body and HostConfig. */
+int build_mounts_add(struct build_mounts *m, struct json_object *body, struct json_object *host,
+                     struct dray_err *err);
+/** The command has ended: take mount points out of the writable layer that only the mounts needed,
+ *  and set back times later than clamp_s (-1: none). */
+int build_mounts_clean(struct build_mounts *m, const char *layer, int64_t clamp_s,
+                       struct dray_err *err);
+void build_mounts_close(struct build_mounts *m);
+
+/* --- build_run.c
+ * ---------------------------------------------------------------------------------*/
+
+int32_t build_run(const struct dray_call *call, const struct dray_build_run *run,
+                  struct dray_build_ran *out, struct dray_err *err);
+
+/* --- build_image.c
+ * -------------------------------------------------------------------------------*/
+
+int32_t build_image_get(const struct dray_call *call, const char *ref, const char *platform,
+                        uint32_t flags, struct dray_build_image *out, struct dray_err *err);
+int32_t build_image_put(const struct dray_call *call, const char *config, const char *top,
+                        const char *parent, struct dray_strs tags, const char **id_out,
+                        struct dray_err *err);
+
+/* --- build_cache.c
+ * -------------------------------------------------------------------------------*/
+
+int build_cache_load(struct dray_builds *bs, struct dray_err *err);
+void build_cache_free(struct dray_builds *bs);
+int32_t build_cache_get(const struct dray_call *call, const char *key,
+                        struct dray_build_record *out, struct dray_err *err);
+int32_t build_cache_put(const struct dray_call *call, const char *key,
+                        const struct dray_build_record *rec, struct dray_err *err);
+/** All that was remembered before the time has been flushed to the disk. */
+void build_cache_flushed(struct dray_builds *bs, int64_t when_ns);
+/** The build ends: its records may be pruned again. */
+void build_cache_release(struct build *b);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * builds.h - image builds: finds the builder, serves it, remembers the results of steps.
+ *
+ * A build is one call of a builder driver (<dray/builder.h>). What it makes is kept in the build
+ * cache, which refers to layers as images do, until it is pruned.
+ */
+#ifndef DRAY_ENGINE_BUILDS_H
+#define DRAY_ENGINE_BUILDS_H
+
+#include <dray/builder.h>
+#include <dray/registry.h>
+#include <dray/util.h>
+#include <stdbool.h>
+
+struct dray_builds;
+struct dray_engine;
+struct dray_filters;
+struct json_object;
+
+/** The table behind DRAY_BUILD_IFACE, for dray_drivers_open(). */
+extern const struct dray_build_host dray_builds_iface;
+
+/** Read the cache, before unused layers are collected. */
+int dray_builds_open(struct dray_engine *e, struct dray_builds **out, struct dray_err *err);
+void dray_builds_close(struct dray_builds *bs);
+
+/** One line of the answer's stream: an object as text. Any thread of the build; nonzero cancels. */
+typedef int (*dray_build_line_fn)(void *ctx, const char *json, size_t len);
+/** Credentials for a registry, or NULL. */
+typedef const struct dray_auth *(*dray_build_auth_fn)(void *ctx, const char *host);
+
+struct dray_build_req {
+    struct dray_build_spec spec;
+    dray_build_line_fn line;
+    dray_build_auth_fn auth;
+    void *ctx; /* of both */
+    int cancel_fd;
+};
+/** Run a build. image_out: id of the image, "" when only mistakes were looked for. */
+int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, char image_out[72],
+                    struct dray_err *err);
+
+/** Array in the shape of BuildCache in GET /system/df. */
+int dray_builds_usage(struct dray_builds *bs, struct json_object **out, struct dray_err *err);
+/** What POST /build/prune asks for; *out: {"CachesDeleted","SpaceReclaimed"}. keep: bytes that may
+ *  stay; all: also what images use. */
+int dray_builds_prune(struct dray_builds *bs, const struct dray_filters *f, bool all, int64_t keep,
+                      struct json_object **out, struct dray_err *err);
+
+#endif
