@@ -57,6 +57,7 @@ struct dray_http {
     struct dray_upload upload;
 
     enum dray_http_state state;
+    bool denied; /* by an authorization plugin: nobody is asked about the refusal */
     bool raw;  /* answers are written to fd by us, and the connection ends after them */
     bool gone; /* writing failed */
     bool chunked;
@@ -109,6 +110,8 @@ int dray_route_find(struct dray_http *h, struct dray_err *err);
 
 /** Turn a failure into the stored or written answer, unless one has begun. */
 void dray_reply_error(struct dray_http *h, int rc, const struct dray_err *err);
+/** A failure in place of the answer that is stored. */
+void dray_reply_replace(struct dray_http *h, int rc, const struct dray_err *err);
 /** End the answer: last chunk, half-close, wait shortly for the client to read it all. */
 void dray_reply_finish(struct dray_http *h);
 /** Hand the stored answer to MHD. */
@@ -117,6 +120,14 @@ enum MHD_Result dray_reply_queue(struct dray_http *h);
 void dray_reply_write(struct dray_http *h);
 /** Write all to the client, waiting for it as long as it is there. False once it has gone. */
 bool dray_reply_send(struct dray_http *h, struct iovec *iov, int n);
+
+/* authz.c */
+
+/** May the request be handled? DENIED with Docker's words. */
+int dray_api_authz_request(struct dray_http *h, struct dray_err *err);
+/** May this answer go out? Its body is shown when it is stored in h. */
+int dray_api_authz_answer(struct dray_http *h, int status, const char *content_type,
+                          struct dray_err *err);
 
 /* relay.c */
 
@@ -138,8 +149,10 @@ void dray_tls_accept(struct dray_tls *t, struct dray_server *s, int fd /* takes 
 
 /* server.c */
 
-/** Give an accepted connection to MHD. Takes fd. */
-void dray_server_add(struct dray_server *s, int fd /* takes */);
+/** Give an accepted connection to MHD, with the name on the client's certificate or NULL. */
+void dray_server_add(struct dray_server *s, int fd /* takes */, const char *user);
+/** That name; NULL without TLS or without a certificate. */
+const char *dray_http_user(struct dray_http *h);
 
 /* listen.c */
 

@@ -101,6 +101,17 @@ void dray_reply_error(struct dray_http *h, int rc, const struct dray_err *err)
         (void)dray_http_reply_empty(h, 500);
 }
 
+void dray_reply_replace(struct dray_http *h, int rc, const struct dray_err *err)
+{
+    free(h->text);
+    h->text = NULL;
+    h->text_len = 0;
+    dray_kvlist_free(&h->headers);
+    h->headers = (struct dray_kvlist){0};
+    h->state = DRAY_HTTP_OPEN;
+    dray_reply_error(h, rc, err);
+}
+
 /* Headers that every answer has. */
 static size_t common_headers(const struct dray_http *h, struct dray_kv out[4])
 {
@@ -235,6 +246,9 @@ int dray_http_stream(struct dray_http *h, int status, const char *content_type,
 {
     if (h->state != DRAY_HTTP_OPEN)
         return dray_fail(err, DRAY_E_INTERNAL, "the request has been answered already");
+    int rc = dray_api_authz_answer(h, status, content_type, err);
+    if (rc)
+        return rc;
     enter_state(h, DRAY_HTTP_STREAMING);
     h->chunked = !h->http10;
     DRAY_AUTO(dray_buf) b = {0};
@@ -362,6 +376,9 @@ int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_ou
     if (h->state != DRAY_HTTP_OPEN)
         return dray_fail(err, DRAY_E_INTERNAL, "the request has been answered already");
     const char *upgrade = dray_http_header_in(h, "Upgrade");
+    int rc = dray_api_authz_answer(h, upgrade ? 101 : 200, content_type, err);
+    if (rc)
+        return rc;
     DRAY_AUTO(dray_buf) b = {0};
     dray_buf_addf(&b, "HTTP/1.1 %s\r\n", upgrade ? "101 UPGRADED" : "200 OK");
     head_line(&b, "Content-Type", content_type);
@@ -369,7 +386,7 @@ int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_ou
         dray_buf_adds(&b, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
     add_head(h, &b);
     dray_buf_adds(&b, "\r\n");
-    int rc = h->early_len ? interpose_relay(h, err) : 0;
+    rc = h->early_len ? interpose_relay(h, err) : 0;
     if (rc)
         return rc;
     enter_state(h, DRAY_HTTP_HIJACKED);

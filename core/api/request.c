@@ -69,7 +69,10 @@ static void delist(struct dray_http *h)
 static void run_handler(struct dray_http *h)
 {
     struct dray_err err = {0};
-    int rc = h->route->fn(h, h->server->engine, &err);
+    int rc = dray_api_authz_request(h, &err);
+    h->denied = rc != 0;
+    if (!rc)
+        rc = h->route->fn(h, h->server->engine, &err);
     if (rc && h->state != DRAY_HTTP_OPEN)
         dray_debug("%s: after the answer had begun: %s", h->target, err.text);
     if (rc && rc != DRAY_E_CANCELED && dray_http_status(rc) == 500)
@@ -81,6 +84,9 @@ static void run_handler(struct dray_http *h)
         dray_reply_error(h, rc, &err);
     else if (h->state == DRAY_HTTP_OPEN)
         dray_reply_error(h, DRAY_E_INTERNAL, NULL);
+    if (h->state == DRAY_HTTP_REPLIED &&
+        (rc = dray_api_authz_answer(h, h->status, h->content_type, &err)) != 0)
+        dray_reply_replace(h, rc, &err);
 }
 
 /* The end of a request whose bytes we write. */

@@ -30,10 +30,12 @@ struct dray_listener {
     bool started;
 };
 
-void dray_server_add(struct dray_server *s, int fd)
+void dray_server_add(struct dray_server *s, int fd, const char *user)
 {
-    /* The address is of no use to MHD but to know that there is no TCP underneath. */
+    /* MHD keeps the address with the connection, and looks at no more of it than its family. */
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    if (user)
+        (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s", user);
     if (MHD_add_connection(s->mhd, fd, (struct sockaddr *)&sa, sizeof sa) != MHD_YES)
         dray_warn("a connection was refused: too many, or no memory for one more");
 }
@@ -53,7 +55,16 @@ static void accept_one(struct dray_listener *l)
     if (l->tls)
         dray_tls_accept(l->tls, l->server, fd);
     else
-        dray_server_add(l->server, fd);
+        dray_server_add(l->server, fd, NULL);
+}
+
+const char *dray_http_user(struct dray_http *h)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(h->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const void *addr = info ? info->client_addr : NULL;
+    const struct sockaddr_un *sa = addr;
+    return sa && sa->sun_family == AF_UNIX && sa->sun_path[0] ? sa->sun_path : NULL;
 }
 
 static void *accept_main(void *arg)

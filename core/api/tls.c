@@ -12,6 +12,7 @@
 #define DRAY_LOG_AREA "tls"
 #define HANDSHAKE_MS 30000
 #define CHUNK 16384
+#define TLS_USER_MAX 100
 
 struct dray_tls {
     SSL_CTX *ctx;
@@ -197,6 +198,25 @@ static void front_free(struct front *f)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* The common name on the client's certificate. */
+static bool common_name(const SSL *ssl, char out[TLS_USER_MAX])
+{
+    const X509 *cert = SSL_get0_peer_certificate(ssl);
+    const X509_NAME *subject = cert ? X509_get_subject_name(cert) : NULL;
+    int at = subject ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
+    const X509_NAME_ENTRY *entry = at >= 0 ? X509_NAME_get_entry(subject, at) : NULL;
+    unsigned char *text = NULL;
+    int n = entry ? ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry)) : -1;
+    /* A name with a NUL inside would be taken for a shorter one. */
+    bool ok = n > 0 && n < TLS_USER_MAX && !memchr(text, '\0', (size_t)n);
+    if (ok) {
+        memcpy(out, text, (size_t)n);
+        out[n] = '\0';
+    }
+    OPENSSL_free(text);
+    return ok && SSL_get_verify_result(ssl) == X509_V_OK;
+}
+
 static void *front_main(void *arg)
 {
     struct front *f = arg;
@@ -205,7 +225,8 @@ static void *front_main(void *arg)
         dray_debug("a client failed the TLS handshake");
     } else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sv) == 0) {
         f->plain = sv[0];
-        dray_server_add(f->server, sv[1]);
+        char user[TLS_USER_MAX];
+        dray_server_add(f->server, sv[1], common_name(f->ssl, user) ? user : NULL);
         pump(f);
     }
     front_free(f);

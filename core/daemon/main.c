@@ -128,7 +128,7 @@ static int start(struct drayd *d, struct dray_err *err)
     return 0;
 }
 
-/* What can change while running: the log level and the plugins' reloadable options. */
+/* What can change while running: the log level, the plugins' reloadable options, authorization. */
 static void reload(struct drayd *d)
 {
     struct dray_err err = {0};

@@ -51,6 +51,7 @@ struct dray_config {
     int max_concurrent_downloads, max_concurrent_uploads, max_download_attempts;
     char *http_proxy, *https_proxy, *no_proxy;
 
+    struct dray_strlist authorization_plugins; /* asked in this order; reloadable */
     struct dray_strlist labels; /* of the daemon */
     bool experimental, debug;
     struct json_object *plugins; /* "plugins" of daemon.json: {NAME: {path, required, disabled,

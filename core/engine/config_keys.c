@@ -37,7 +37,7 @@ const struct dray_conf_key dray_conf_keys[] = {
     {"tlscacert", "tlscacert", 0, STR, NONE, "Trust certs signed only by this CA"},
     {"tlscert", "tlscert", 0, STR, NONE, "Path to TLS certificate file"},
     {"tlskey", "tlskey", 0, STR, NONE, "Path to TLS key file"},
-    {"authorization-plugins", "authorization-plugin", 0, STRS, NONE,
+    {"authorization-plugins", "authorization-plugin", 0, STRS, AT(authorization_plugins),
      "Authorization plugins to load"},
 
     {"storage-driver", "storage-driver", 's', STR, AT(storage_driver), "Storage driver to use"},

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/logging.h"
+#include "engine/authz.h"
 #include "engine/builds.h"
 #include "engine/containers.h"
 #include "engine/events.h"
@@ -142,6 +143,8 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
     if (!rc)
         rc = open_drivers(e, err);
     if (!rc)
+        rc = dray_authz_open(&e->config->authorization_plugins, &e->authz, err);
+    if (!rc)
         rc = open_storage(e, err);
     if (!rc)
         rc = dray_images_open(e, &e->images, err);
@@ -178,6 +181,8 @@ int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
     int rc = dray_plugin_conf_make(config->plugins, &plugins, err);
     if (!rc)
         rc = dray_drivers_reload(e->drivers, plugins.v, plugins.n, err);
+    if (!rc)
+        rc = dray_authz_set(e->authz, &config->authorization_plugins, err);
     if (rc)
         return rc;
     struct json_object *attrs = json_object_new_object();
@@ -200,6 +205,7 @@ void dray_engine_close(struct dray_engine *e)
     if (e->images)
         dray_images_close(e->images);
     dray_drivers_close(e->drivers);
+    dray_authz_close(e->authz);
     dray_events_close(e->events);
     dray_cleanup_fd(&e->exec_fd);
     dray_cleanup_fd(&e->data_fd);

@@ -10,6 +10,7 @@
 #include <dray/util.h>
 #include <stdint.h>
 
+struct dray_authz;
 struct dray_events;
 struct dray_images;
 struct dray_networks;
@@ -23,6 +24,7 @@ struct dray_engine {
     const struct dray_config *config;
     struct dray_drivers *drivers;
     struct dray_driver *storage; /* driver of new layers */
+    struct dray_authz *authz;    /* who is asked about requests to the API */
     struct dray_events *events;
     struct dray_images *images;
     struct dray_networks *networks;
@@ -43,7 +45,8 @@ struct dray_engine {
  */
 int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
                      struct dray_err *err);
-/** Take over what of a newly read configuration can change while running: options of plugins. */
+/** Take over what of a newly read configuration can change while running: options of plugins, and
+ *  the authorization plugins. */
 int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
                        struct dray_err *err);
 /** End without stopping containers: they outlive the daemon. */

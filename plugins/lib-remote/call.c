@@ -278,6 +278,12 @@ static int ask(struct dray_remote *r, const struct dray_call *call, const char *
     return rc ? rc : judge(r, path, status, text, out, err);
 }
 
+/* What Plugin.Activate calls it. */
+static const char *implements(const struct dray_remote *r)
+{
+    return strcmp(r->subject, "AuthZPlugin") == 0 ? "authz" : r->subject;
+}
+
 /* Ask once what it implements. */
 static int activate(struct dray_remote *r, const struct dray_call *call, struct dray_err *err)
 {
@@ -295,11 +301,11 @@ static int activate(struct dray_remote *r, const struct dray_call *call, struct 
     for (size_t i = 0; i < n && !active; i++) {
         struct json_object *v = json_object_array_get_idx(all, i);
         active = json_object_is_type(v, json_type_string) &&
-                 strcmp(json_object_get_string(v), r->subject) == 0;
+                 strcmp(json_object_get_string(v), implements(r)) == 0;
     }
     if (!active)
         return dray_fail(err, DRAY_E_NOTSUP, "the plugin \"%s\" does not implement %s", r->name,
-                         r->subject);
+                         implements(r));
     pthread_mutex_lock(&r->lock);
     r->active = true;
     pthread_mutex_unlock(&r->lock);
