@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct dray_resolv;
 struct json_object;
 
 enum dray_container_status {
@@ -110,6 +111,8 @@ struct dray_container {
     uint64_t start_serial;      /* counts starts, so that late timers know they are late */
     struct dray_health *health; /* NULL without a health check */
     unsigned execs_running;
+
+    bool has_dns; /* the embedded resolver knows of it; guarded by op */
 };
 
 /* container_table.c */
@@ -206,7 +209,7 @@ void dray_container_mounts_stop(struct dray_container *c);
 int dray_container_files_write(struct dray_container *c, struct json_object *config,
                                struct json_object *host, struct json_object *endpoints,
                                struct dray_err *err);
-/** Rewrite hosts after endpoints changed. */
+/** Rewrite hosts, and resolv.conf if need be, after endpoints changed. */
 void dray_container_files_refresh(struct dray_container *c);
 
 /* container_spec.c */
@@ -233,6 +236,20 @@ int dray_container_net_start(struct dray_container *c, struct json_object *confi
                              struct json_object *host, struct dray_err *err);
 void dray_container_net_stop(struct dray_container *c);
 int dray_container_net_restore(struct dray_container *c, struct dray_err *err);
+
+/* container_dns.c: call with op held */
+
+/** Is it on a network where names are resolved? */
+bool dray_container_has_dns(struct dray_container *c, struct json_object *endpoints);
+/** What its resolv.conf will say. */
+void dray_container_resolv(struct dray_container *c, struct json_object *host,
+                           struct json_object *endpoints, struct dray_resolv *out);
+/** Sockets may be opened in its namespace while it goes on joining networks. */
+void dray_container_dns_prepare(struct dray_container *c, int netns);
+/** Tell the resolver what is true now: endpoints, servers. */
+int dray_container_dns_update(struct dray_container *c, struct dray_err *err);
+void dray_container_dns_drop(struct dray_container *c);
+void dray_container_dns_renamed(struct dray_container *c, const char *old, const char *name);
 
 /* container_start.c, container_exit.c, container_remove.c, container_attach.c */
 

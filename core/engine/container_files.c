@@ -4,10 +4,11 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/logging.h"
+#include "dns/protocol.h"
 #include "engine/container.h"
 #include "engine/networks.h"
+#include "engine/resolv.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -120,74 +121,26 @@ static int write_hosts(struct dray_container *c, struct json_object *config,
 
 /* resolv.conf */
 
-static void add_list(struct dray_buf *b, const char *word, struct json_object *list)
+static int write_resolv(struct dray_container *c, struct json_object *host,
+                        struct json_object *endpoints, struct dray_err *err)
 {
-    if (dray_json_len(list) == 0)
-        return;
-    dray_buf_adds(b, word);
-    for (size_t i = 0; i < dray_json_len(list); i++)
-        dray_buf_addf(b, " %s", json_object_get_string(json_object_array_get_idx(list, i)));
-    dray_buf_addc(b, '\n');
-}
-
-/** What the user asked for, else what the daemon was told, as a new array. */
-static struct json_object *choose(struct json_object *host, const char *key,
-                                  const struct dray_strlist *def)
-{
-    struct json_object *own = dray_json_arr(host, key);
-    return dray_json_len(own) > 0 ? dray_json_copy(own) : dray_json_strs(def);
-}
-
-static bool is_loopback(const char *address)
-{
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
-}
-
-/** Lines of the host's file that are of use inside: no loopback servers unless they are shared. */
-static void add_host_lines(const char *text, bool host_net, bool servers, bool search, bool options,
-                           struct dray_buf *b)
-{
-    bool any = false;
-    while (*text) {
-        size_t n = strcspn(text, "\n");
-        char word[16] = "", value[256] = "";
-        dray_autofree char *line = strndup(text, n);
-        int got = line ? sscanf(line, " %15s %255s", word, value) : 0;
-        bool keep =
-            got == 2 &&
-            ((servers && strcmp(word, "nameserver") == 0 && (host_net || !is_loopback(value))) ||
-             (search && (strcmp(word, "search") == 0 || strcmp(word, "domain") == 0)) ||
-             (options && strcmp(word, "options") == 0));
-        any = any || (keep && strcmp(word, "nameserver") == 0);
-        if (keep)
-            dray_buf_addf(b, "%s\n", line);
-        text += n + (text[n] == '\n');
-    }
-    if (servers && !any && !host_net)
-        dray_buf_adds(b, "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
-}
-
-static int write_resolv(struct dray_container *c, struct json_object *host, struct dray_err *err)
-{
-    const struct dray_config *cfg = c->set->engine->config;
+    DRAY_AUTO(dray_resolv) r = {0};
     DRAY_AUTO(dray_buf) b = {0};
-    DRAY_AUTO(dray_buf) theirs = {0};
-    bool host_net = strcmp(dray_json_str(host, "NetworkMode", ""), "host") == 0;
-    (void)dray_fs_read(AT_FDCWD, "/etc/resolv.conf", FILE_MOST, &theirs, NULL);
-    dray_autojson *dns = choose(host, "Dns", &cfg->dns);
-    dray_autojson *search = choose(host, "DnsSearch", &cfg->dns_search);
-    dray_autojson *options = choose(host, "DnsOptions", &cfg->dns_opts);
-    for (size_t i = 0; i < dray_json_len(dns); i++)
-        dray_buf_addf(&b, "nameserver %s\n",
-                      json_object_get_string(json_object_array_get_idx(dns, i)));
-    bool none = dray_json_len(search) == 1 &&
-                strcmp(json_object_get_string(json_object_array_get_idx(search, 0)), ".") == 0;
-    if (!none)
-        add_list(&b, "search", search);
-    add_list(&b, "options", options);
-    add_host_lines(theirs.data ? theirs.data : "", host_net, dray_json_len(dns) == 0,
-                   dray_json_len(search) == 0, dray_json_len(options) == 0, &b);
+    dray_container_resolv(c, host, endpoints, &r);
+    dray_resolv_print(&r, &b);
     return write_file(c, "resolv.conf", &b, err);
+}
+
+/** Names are resolved by the embedded resolver since a network was connected. */
+static int refresh_resolv(struct dray_container *c, struct json_object *host,
+                          struct json_object *endpoints, struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) now = {0};
+    dray_autofree char *path = dray_strf("%s/resolv.conf", c->id);
+    if (!path || !c->has_dns || dray_fs_read(c->set->dir, path, FILE_MOST, &now, NULL) != 0 ||
+        (now.data && strstr(now.data, DRAY_DNS_ADDRESS)))
+        return 0;
+    return write_resolv(c, host, endpoints, err);
 }
 
 /** "container:X" shares X's names: its files are copied as they are now. */
@@ -221,7 +174,7 @@ int dray_container_files_write(struct dray_container *c, struct json_object *con
     if (rc == 0)
         rc = write_hosts(c, config, host, endpoints, err);
     if (rc == 0)
-        rc = write_resolv(c, host, err);
+        rc = write_resolv(c, host, endpoints, err);
     return rc;
 }
 
@@ -231,6 +184,7 @@ void dray_container_files_refresh(struct dray_container *c)
     dray_autojson *host = dray_container_json(c, &c->host);
     dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
     struct dray_err err = {0};
-    if (write_hosts(c, config, host, endpoints, &err) != 0)
+    if (write_hosts(c, config, host, endpoints, &err) != 0 ||
+        refresh_resolv(c, host, endpoints, &err) != 0)
         dray_warn("%s", err.text);
 }

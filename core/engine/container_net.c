@@ -242,6 +242,8 @@ int dray_container_net_start(struct dray_container *c, struct json_object *confi
     dray_autojson *done = json_object_new_object();
     note_given_mac(endpoints);
     struct joining j = {.c = c, .config = config, .host = host, .done = done, .netns = fd};
+    if (fd >= 0 && dray_container_has_dns(c, endpoints))
+        dray_container_dns_prepare(c, fd);
     rc = fd < 0 ? dray_fail_errno(err, "open %s", path) : join_all(&j, endpoints, err);
     if (rc == 0) {
         /* What marks a given address must outlive the join. */
@@ -253,7 +255,11 @@ int dray_container_net_start(struct dray_container *c, struct json_object *confi
                 dray_json_add_str(ep, "MacAddressGiven", dray_json_str(was, "MacAddressGiven", ""));
         }
         commit(c, &j, dray_steal(path));
+        rc = dray_container_dns_update(c, err);
+        if (rc != 0)
+            dray_container_net_stop(c);
     } else {
+        dray_container_dns_drop(c);
         leave_all(c, done);
         dray_netns_drop(c->set->netns, path);
     }
@@ -266,6 +272,7 @@ void dray_container_net_stop(struct dray_container *c)
 {
     dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
     dray_autojson *asleep = json_object_new_object();
+    dray_container_dns_drop(c);
     leave_all(c, endpoints);
     json_object_object_foreach(endpoints, name, ep)
     {
@@ -315,7 +322,7 @@ int dray_container_net_restore(struct dray_container *c, struct dray_err *err)
         if (rc == 0 && *dray_json_str(ep, "EndpointID", ""))
             rc = restore_one(c, name, ep, strcmp(name, gateway) == 0 ? ports : NULL, fd, err);
     }
-    return rc;
+    return rc ? rc : dray_container_dns_update(c, err);
 }
 
 /* Connecting and disconnecting by hand. */
@@ -351,9 +358,11 @@ static int store_endpoints(struct dray_container *c, struct json_object *endpoin
     dray_container_resummarize(c);
     bool alive = dray_container_alive(c);
     pthread_mutex_unlock(&c->lock);
+    int rc = alive ? dray_container_dns_update(c, err) : 0;
     if (alive)
         dray_container_files_refresh(c);
-    return dray_container_save(c, err);
+    int saved = dray_container_save(c, rc ? NULL : err);
+    return rc ? rc : saved;
 }
 
 int dray_containers_connect(struct dray_containers *cs, const char *container, const char *network,

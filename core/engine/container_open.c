@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/container.h"
+#include "engine/dns.h"
 #include "engine/exec.h"
 #include "engine/images.h"
 #include "engine/netns.h"
@@ -204,7 +205,10 @@ static void collect(struct dray_containers *cs, struct dray_container **v, size_
 {
     DRAY_AUTO(dray_strlist) layers = {0};
     DRAY_AUTO(dray_strlist) namespaces = {0};
+    DRAY_AUTO(dray_strlist) named = {0};
     for (size_t i = 0; i < n; i++) {
+        if (v[i]->has_dns)
+            dray_strlist_add(&named, v[i]->id);
         dray_strlist_add(&layers, v[i]->layer);
         if (v[i]->netns)
             dray_strlist_add(&namespaces, v[i]->netns);
@@ -212,6 +216,7 @@ static void collect(struct dray_containers *cs, struct dray_container **v, size_
     struct dray_err err = {0};
     if (dray_images_collect(cs->engine->images, dray_strlist_view(&layers), &err) != 0)
         dray_warn("collect layers: %s", err.text);
+    dray_dns_keep(cs->engine->dns, dray_strlist_view(&named));
     dray_networks_collect(cs->engine->networks);
     dray_netns_collect(cs->netns, dray_strlist_view(&namespaces));
 }

@@ -249,9 +249,10 @@ int dray_containers_rename(struct dray_containers *cs, const char *name, const c
         c->name = reserved;
         dray_container_resummarize(c);
         pthread_mutex_unlock(&c->lock);
+        dray_networks_renamed(cs->engine->networks, c->id, plain);
+        dray_container_dns_renamed(c, old, plain);
         rc = dray_container_save(c, err);
         dray_container_name_release(cs, old);
-        dray_networks_renamed(cs->engine->networks, c->id, plain);
         dray_autofree char *was = dray_strf("/%s", old);
         dray_container_event(c, "rename", "oldName", was, NULL);
     }

@@ -10,6 +10,7 @@
 #include "engine/authz.h"
 #include "engine/builds.h"
 #include "engine/containers.h"
+#include "engine/dns.h"
 #include "engine/events.h"
 #include "engine/images.h"
 #include "engine/networks.h"
@@ -153,6 +154,8 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
     if (!rc)
         rc = dray_volumes_open(e, &e->volumes, err);
     if (!rc)
+        rc = dray_dns_open(e, &e->dns, err);
+    if (!rc)
         rc = dray_networks_open(e, &e->networks, err);
     return rc ? rc : dray_containers_open(e, &e->containers, err);
 }
@@ -199,6 +202,7 @@ void dray_engine_close(struct dray_engine *e)
         dray_containers_close(e->containers);
     if (e->networks)
         dray_networks_close(e->networks);
+    dray_dns_close(e->dns);
     if (e->volumes)
         dray_volumes_close(e->volumes);
     dray_builds_close(e->builds);

@@ -17,6 +17,7 @@ struct dray_networks;
 struct dray_volumes;
 struct dray_containers;
 struct dray_builds;
+struct dray_dns;
 
 /** Parts find each other here. Set once by dray_engine_open(), constant until dray_engine_close().
  */
@@ -29,6 +30,7 @@ struct dray_engine {
     struct dray_images *images;
     struct dray_networks *networks;
     struct dray_volumes *volumes;
+    struct dray_dns *dns;
     struct dray_containers *containers;
     struct dray_builds *builds;
     int data_fd;          /* folder data_root */

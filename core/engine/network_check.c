@@ -3,6 +3,7 @@
 #include "engine/network_priv.h"
 
 #include "base/logging.h"
+#include "engine/dns.h"
 
 #include <time.h>
 
@@ -38,6 +39,7 @@ static void *watch(void *arg)
         struct dray_driver *d;
         for (size_t i = 0; (d = dray_drivers_at(ns->engine->drivers, DRAY_KIND_NETWORK, i)); i++)
             check_driver(d);
+        dray_dns_check(ns->engine->dns);
         clock_gettime(CLOCK_MONOTONIC, &next);
         pthread_mutex_lock(&ns->check_lock);
     }
