@@ -115,7 +115,7 @@ struct dray_df_mounts {
 struct dray_df_command {
     bool shell;                    /**< argv[0] is one string for the shell; else the exec form */
     struct dray_strs argv;         /**< empty for `CMD []` */
-    struct dray_df_heredocs files; /**< of RUN and CMD; their markers stay in argv */
+    struct dray_df_heredocs files; /**< of RUN; their markers stay in argv */
 };
 
 struct dray_df_from {
@@ -194,9 +194,11 @@ struct dray_df_stage {
 
 /** "# check=skip=A,B;error=true" */
 struct dray_df_check {
+    const char *text; /**< as written, or NULL */
     bool skip_all, error;
     struct dray_strs skip;
-    struct dray_strs experimental;
+    bool experimental_all;
+    struct dray_strs experimental; /**< experimental rules that shall run */
 };
 
 struct dray_df_file {
@@ -256,8 +258,9 @@ struct dray_df_env {
     void (*missing)(void *arg, const char *name);
 };
 
-#define DRAY_DF_KEEP_QUOTES 1u /**< quotes and escapes stay (paths of COPY with wildcards) */
-#define DRAY_DF_KEEP_UNSET 2u  /**< "$x" of an unset x stays as it is */
+#define DRAY_DF_KEEP_QUOTES 1u  /**< quotes and escapes stay (paths of COPY with wildcards) */
+#define DRAY_DF_PLAIN_QUOTES 4u /**< quotes are characters as any other (here-documents) */
+#define DRAY_DF_KEEP_UNSET 2u   /**< "$x" of an unset x stays as it is */
 
 /** Expand one word as `ENV a=word` does: quotes and escapes go, $a ${a} ${a:-w} ${a-w} ${a:+w}
  *  ${a+w} ${a:?w} ${a?w} ${a#p} ${a##p} ${a%p} ${a%%p} ${a/p/r} ${a//p/r} are replaced. */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* excerpt.c - shows the lines of the file around a place. */
+#include "lang_priv.h"
+
+/** Lines shown before and after, and how much of a long one. */
+#define AROUND 2u
+#define WIDTH 400
+
+/* Bytes to show of a line: no half characters. */
+static int shown(const char *line, size_t len)
+{
+    while (len && (line[len - 1] == '\r' || line[len - 1] == '\n'))
+        len--;
+    if (len <= WIDTH)
+        return (int)len;
+    len = WIDTH;
+    while (len && ((unsigned char)line[len] & 0xc0) == 0x80)
+        len--;
+    return (int)len;
+}
+
+char *dray_df_excerpt(const char *text, size_t len, const char *path,
+                      const struct dray_df_where *where)
+{
+    uint32_t first = where->line > AROUND ? where->line - AROUND : 1, n = 1;
+    uint32_t last = where->end_line > where->line ? where->end_line : where->line;
+    uint32_t mark = last < where->line + 20 ? last : where->line + 20;
+    const char *rule = "--------------------\n", *at = text, *end = text + len;
+    DRAY_AUTO(dray_df_buf) b = {0};
+    char head[64];
+    (void)snprintf(head, sizeof head, ":%u\n", where->line);
+    dray_df_buf_adds(&b, path);
+    dray_df_buf_adds(&b, head);
+    dray_df_buf_adds(&b, rule);
+    for (; at < end && n <= mark + AROUND; n++) {
+        const char *nl = memchr(at, '\n', (size_t)(end - at));
+        size_t size = nl ? (size_t)(nl - at) : (size_t)(end - at);
+        char line[WIDTH + 64];
+        bool marked = n >= where->line && n <= mark;
+        (void)snprintf(line, sizeof line, "%4u | %s %.*s\n", n, marked ? ">>>" : "   ",
+                       shown(at, size), at);
+        if (n >= first)
+            dray_df_buf_adds(&b, line);
+        at += size + (nl != NULL);
+    }
+    dray_df_buf_adds(&b, rule);
+    char *out = b.failed ? NULL : b.data;
+    if (out)
+        b.data = NULL;
+    return out;
+}
