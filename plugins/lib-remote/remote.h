@@ -88,6 +88,13 @@ void dray_remote_add(struct json_object *obj, const char *key, const char *text)
 /** An object of the pairs. */
 struct json_object *dray_remote_kvs(struct dray_kvs kvs);
 
+/** A document of the instance's folder; an empty object when there is none. */
+struct json_object *dray_remote_load(const struct dray_remote *r, const char *file);
+/** Replace it; on disk when this returns. Two of one name must not be saved at the same time. */
+int dray_remote_save(const struct dray_remote *r, const char *file, struct json_object *doc,
+                     struct dray_err *err);
+void dray_remote_forget(const struct dray_remote *r, const char *file);
+
 static inline void dray_remote_put(struct json_object **o)
 {
     json_object_put(*o);

@@ -34,7 +34,8 @@ static int32_t create(struct dray_self *self, const struct dray_call *call, cons
     if (!rc && dray_remote_obj(got, "Volume"))
         return 0;
     if (rc && !dray_remote_refused(rc)) {
-        *err = why;
+        if (err)
+            *err = why;
         return rc;
     }
     struct json_object *body = named(name);
