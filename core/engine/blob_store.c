@@ -234,6 +234,8 @@ int dray_ingest_write(struct dray_ingest *in, const void *data, size_t len, stru
 
 int dray_ingest_restart(struct dray_ingest *in, struct dray_err *err)
 {
+    if (in->committed)
+        return dray_fail(err, DRAY_E_CONFLICT, "blob %.19s is complete", in->digest);
     char unused[DRAY_DIGEST_LEN];
     dray_sha256_end(in->hash, unused);
     in->offset = 0;
@@ -245,14 +247,10 @@ int dray_ingest_restart(struct dray_ingest *in, struct dray_err *err)
 static int verify(struct dray_ingest *in, uint64_t length, const char *got, struct dray_err *err)
 {
     if (length != UINT64_MAX && in->offset != length)
-        return dray_fail(
-            err, DRAY_E_CORRUPT,
-            "filesystem layer verification failed for digest %s: got %llu bytes of %llu",
-            in->digest, (unsigned long long)in->offset, (unsigned long long)length);
+        return dray_fail(err, DRAY_E_CORRUPT, "wrong length: got %llu bytes of %llu",
+                         (unsigned long long)in->offset, (unsigned long long)length);
     if (in->digest[0] && strcmp(in->digest, got) != 0)
-        return dray_fail(err, DRAY_E_CORRUPT,
-                         "filesystem layer verification failed for digest %s: got %s", in->digest,
-                         got);
+        return dray_fail(err, DRAY_E_CORRUPT, "wrong digest: got %s, expected %s", got, in->digest);
     return 0;
 }
 

@@ -116,6 +116,13 @@ void img_progress_abort(struct img_progress *p)
     signal_fd(p->abort_fd);
 }
 
+void img_progress_rearm(struct img_progress *p)
+{
+    uint64_t count = 0;
+    ssize_t n = p->gone ? 0 : read(p->abort_fd, &count, sizeof count);
+    (void)n;
+}
+
 void img_progress_end(struct img_progress *p)
 {
     pthread_mutex_lock(&p->lock);
@@ -156,8 +163,10 @@ void img_progress_pump(struct img_progress *p, int cancel_fd, dray_progress_fn f
             tick(arg);
         }
         bool still = drain(p, fn, ctx, alive, &done) && !fds[1].revents;
-        if (alive && !still)
+        if (alive && !still) {
+            p->gone = true;
             img_progress_abort(p);
+        }
         alive = alive && still;
     }
 }

@@ -230,8 +230,8 @@ static int enter(struct pull *p, const struct found *f, const struct pull_layers
     return img_register(p->im, g, err);
 }
 
-static int bring(struct pull *p, const struct img_desc *root, char id_out[DRAY_DIGEST_LEN],
-                 struct dray_err *err)
+static int bring_once(struct pull *p, const struct img_desc *root, char id_out[DRAY_DIGEST_LEN],
+                      bool *again_out, struct dray_err *err)
 {
     struct found f = {0};
     struct pull_layers layers = {.source = &p->source, .progress = &p->progress};
@@ -249,8 +249,26 @@ static int bring(struct pull *p, const struct img_desc *root, char id_out[DRAY_D
         rc = enter(p, &f, &layers, err);
     if (!rc)
         memcpy(id_out, f.config.digest, DRAY_DIGEST_LEN);
+    *again_out = rc && layers.distrusted;
     img_pull_layers_drop(&layers, rc != 0);
     found_free(p, &f, rc != 0);
+    return rc;
+}
+
+/* What an interrupted pull left may be damaged (power loss): then all of it is fetched anew. */
+static int bring(struct pull *p, const struct img_desc *root, char id_out[DRAY_DIGEST_LEN],
+                 struct dray_err *err)
+{
+    bool again = false;
+    struct dray_err why = {0};
+    int rc = bring_once(p, root, id_out, &again, &why);
+    if (rc && again) {
+        img_progress_rearm(&p->progress);
+        why = (struct dray_err){0};
+        rc = bring_once(p, root, id_out, &again, &why);
+    }
+    if (rc && err)
+        *err = why;
     return rc;
 }
 

@@ -49,9 +49,10 @@ int img_source_tags(const struct img_source *s, struct dray_strlist *out, struct
 struct img_progress {
     pthread_mutex_t lock; /**< guards lines. order: leaf */
     struct json_object *lines;
-    int wake_fd;  /**< eventfd: lines are there, or the work has ended */
-    int abort_fd; /**< eventfd: readable once the work shall stop */
-    bool done;    /**< guarded by lock */
+    int wake_fd;       /**< eventfd: lines are there, or the work has ended */
+    int abort_fd;      /**< eventfd: readable once the work shall stop */
+    bool done;         /**< guarded by lock */
+    _Atomic bool gone; /**< the client has gone: there is no other try */
 };
 
 int img_progress_init(struct img_progress *p, struct dray_err *err);
@@ -64,6 +65,8 @@ void img_progress_add(struct img_progress *p, struct json_object *line /* takes 
 struct json_object *img_progress_bar(const char *id, const char *status, uint64_t current,
                                      uint64_t total);
 void img_progress_abort(struct img_progress *p);
+/** The work that was aborted failed by itself and begins anew. */
+void img_progress_rearm(struct img_progress *p);
 void img_progress_end(struct img_progress *p);
 /** Hand lines to fn until img_progress_end(); calls tick every 100 ms. Watches cancel_fd. */
 void img_progress_pump(struct img_progress *p, int cancel_fd, dray_progress_fn fn, void *ctx,
@@ -92,6 +95,7 @@ struct pull_layers {
     struct img_progress *progress;
     struct pull_layer *v;
     size_t n;
+    _Atomic bool distrusted; /**< what an earlier pull had left was wrong: worth another try */
 
     pthread_mutex_t lock; /**< guards what follows. order: leaf */
     pthread_cond_t step;  /**< a layer is complete, or one failed */

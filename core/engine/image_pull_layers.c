@@ -47,6 +47,7 @@ struct intake {
     struct dray_ingest *ingest;
     struct img_unpack *unpack; /* or NULL */
     uint64_t skip;             /* bytes that were there already and come again */
+    bool resumed;              /* some bytes are of an earlier pull */
     char *buf;
 };
 
@@ -60,9 +61,8 @@ static int take(struct intake *in, const char *data, size_t len, struct dray_err
     len -= in->skip;
     in->skip = 0;
     if (in->l->desc.size != UINT64_MAX && dray_ingest_offset(in->ingest) + len > in->l->desc.size)
-        return dray_fail(err, DRAY_E_CORRUPT,
-                         "filesystem layer verification failed for digest %s: more than %llu bytes",
-                         in->l->desc.digest, (unsigned long long)in->l->desc.size);
+        return dray_fail(err, DRAY_E_CORRUPT, "more than %llu bytes",
+                         (unsigned long long)in->l->desc.size);
     int rc = dray_ingest_write(in->ingest, data, len, err);
     if (!rc && in->unpack)
         rc = img_unpack_feed(in->unpack, data, len, err);
@@ -155,6 +155,19 @@ static int fetch_all(struct intake *in, struct dray_err *err)
     }
 }
 
+/* What was received cannot be right, so it must not be gone on with. */
+static int distrust(struct intake *in, int rc, struct dray_err *err)
+{
+    if (rc != DRAY_E_CORRUPT)
+        return rc;
+    (void)dray_ingest_restart(in->ingest, NULL);
+    if (in->resumed)
+        in->p->distrusted = true;
+    (void)dray_err_note(err, "filesystem layer verification failed for digest %s",
+                        in->l->desc.digest);
+    return rc;
+}
+
 static int replay(struct intake *in, struct dray_err *err)
 {
     if (dray_ingest_offset(in->ingest) > in->l->desc.size) {
@@ -163,6 +176,7 @@ static int replay(struct intake *in, struct dray_err *err)
             return rc;
     }
     in->l->progress = dray_ingest_offset(in->ingest);
+    in->resumed = dray_ingest_offset(in->ingest) > 0;
     return dray_ingest_offset(in->ingest) == 0
                ? 0
                : dray_ingest_replay(in->ingest, in->unpack ? img_unpack_feed : NULL, in->unpack,
@@ -206,6 +220,8 @@ static int fetch_blob(struct pull_layers *p, struct pull_layer *l, bool tee, str
         rc = fetch_all(&in, err);
     if (!rc)
         rc = finish_blob(&in, err);
+    if (rc && in.ingest)
+        rc = distrust(&in, rc, err);
     img_unpack_abort(in.unpack);
     dray_ingest_close(in.ingest);
     free(in.buf);

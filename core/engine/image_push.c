@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define WORKERS_MAX 16u
 
@@ -139,14 +140,37 @@ static char *mount_source(struct push *p, const char *digest)
 
 enum push_result { PUSH_UPLOADED, PUSH_EXISTED, PUSH_MOUNTED };
 
-static int upload(struct push *p, const struct img_desc *d, const char *tag, struct dray_err *err)
+/* Whose bar moves while a driver uploads. */
+struct push_bar {
+    struct push *push;
+    const char *id;
+    uint64_t total;
+};
+
+static int32_t move_bar(void *ctx, const struct dray_record *rec)
+{
+    const struct push_bar *b = ctx;
+    if (rec->type == DRAY_REC_PROGRESS && b->id)
+        img_progress_add(
+            &b->push->progress,
+            img_progress_bar(b->id, "Pushing",
+                             strtoull(dray_kvs_get(rec->fields, "current", "0"), NULL, 10),
+                             b->total));
+    return 0;
+}
+
+/* id: what users see, NULL for no bar. */
+static int upload(struct push *p, const struct img_desc *d, const char *id, const char *tag,
+                  struct dray_err *err)
 {
     dray_autofd int fd = -EBADF;
     int rc = dray_blobs_get(p->im->blobs, d->digest, &fd, NULL, err);
     if (rc)
         return rc;
     struct dray_desc view = img_desc_view(d);
+    struct push_bar bar = {p, id, d->size};
     DRAY_AUTO(dray_call_scope) c = {0};
+    dray_call_emit_to(&c, move_bar, &bar);
     rc = dray_call_enter(&c, p->source.driver, DRAY_CLASS_DATA, p->source.abort_fd, err);
     if (!rc)
         rc = ((const struct dray_registry_ops *)c.ops)
@@ -194,7 +218,7 @@ static int push_blob(struct push *p, const struct img_desc *d, const char *id,
         return rc;
     if (id)
         img_progress_add(&p->progress, img_progress_bar(id, "Pushing", 0, d->size));
-    rc = upload(p, d, "", err);
+    rc = upload(p, d, id, "", err);
     img_slot_give(p->im, &p->im->uploads);
     if (!rc && id)
         img_progress_add(&p->progress, img_progress_bar(id, "Pushing", d->size, d->size));
@@ -303,7 +327,7 @@ static int push_tag(struct push *p, const char *tag, struct dray_err *err)
     if (!rc)
         rc = push_config(p, &s, err);
     if (!rc)
-        rc = upload(p, &s.manifest, tag, err);
+        rc = upload(p, &s.manifest, NULL, tag, err);
     if (!rc) {
         struct dray_ref by_digest = {.repo = p->ref.repo, .digest = s.manifest.digest};
         dray_autofree char *digest_key = dray_ref_key(&by_digest);

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 static int login_at(struct dray_self *s, const struct dray_call *call, struct hub_target *t,
-                    const struct dray_auth *auth, struct dray_err *err)
+                    const struct dray_auth *auth, char **identity_out, struct dray_err *err)
 {
     __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
     dray_autofree char *url = NULL;
@@ -16,9 +16,12 @@ static int login_at(struct dray_self *s, const struct dray_call *call, struct hu
     int rc = hub_exchange(s, &rq, &a, err);
     if (rc != 0 || a.status == 200)
         return rc;
+    hub_scheme_note(s, t, true);
     if (a.status == 401 && strncasecmp(a.challenge, "Bearer", 6) == 0) {
-        dray_autofree char *token = NULL;
-        return hub_token(s, &rq, a.challenge, "", auth, true, &token, err);
+        rc = hub_token_login(s, &rq, a.challenge, auth, identity_out, err);
+        if (rc == DRAY_E_UNAUTH)
+            (void)dray_err_note(err, "Get \"%s\"", url);
+        return rc;
     }
     if (a.status == 401) {
         rc = hub_authorized(s, &rq, "", auth, &a, err);
@@ -40,10 +43,11 @@ int32_t hub_login(struct dray_self *s, const struct dray_call *call, const struc
     struct hub_target targets[HUB_TARGETS];
     size_t n = hub_server_targets(s, auth->server, targets);
     int rc = DRAY_E_UNAVAIL;
+    dray_autofree char *identity = NULL;
     for (size_t i = 0; i < n && rc == DRAY_E_UNAVAIL; i++)
-        rc = login_at(s, call, &targets[i], auth, err);
-    *token_out = "";
-    return rc;
+        rc = login_at(s, call, &targets[i], auth, &identity, err);
+    *token_out = identity ? dray_call_strdup(s->host, call, identity) : "";
+    return rc || *token_out ? rc : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
 static const char *field(struct json_object *o, const char *key)

@@ -3,12 +3,13 @@
 #include "hub.h"
 
 #include <json-c/json.h>
+#include <openssl/evp.h>
 #include <strings.h>
 #include <time.h>
 
 #define TOKEN_LIFE_S 60   /* when the service does not say */
 #define TOKEN_MARGIN_S 10 /* not used in its last seconds */
-#define SCOPE_MAX 700
+#define TOKEN_LIFE_MOST_S 86400
 
 struct hub_token {
     struct hub_token *next;
@@ -23,14 +24,21 @@ static time_t mono(void)
     return ts.tv_sec;
 }
 
+static void free_token(struct hub_token *t)
+{
+    if (!t)
+        return;
+    free(t->key);
+    free(t->value);
+    free(t);
+}
+
 void hub_tokens_free(struct dray_self *s)
 {
     while (s->tokens) {
         struct hub_token *t = s->tokens;
         s->tokens = t->next;
-        free(t->key);
-        free(t->value);
-        free(t);
+        free_token(t);
     }
 }
 
@@ -39,27 +47,35 @@ static const char *text(const char *s)
     return s ? s : "";
 }
 
+/** Whose token for what: other credentials never get it, so secrets are part of it, as a digest. */
 static char *token_key(const char *host, const char *scope, const struct dray_auth *auth)
 {
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    dray_autofree char *who = NULL;
     char *key = NULL;
-    if (asprintf(&key, "%s|%s|%s|%s", host, scope, auth ? text(auth->username) : "",
-                 auth ? text(auth->identity_token) : "") < 0)
+    if (asprintf(&who, "%s\n%s\n%s", auth ? text(auth->username) : "",
+                 auth ? text(auth->password) : "", auth ? text(auth->identity_token) : "") < 0 ||
+        EVP_Digest(who, strlen(who), sum, &len, EVP_sha256(), NULL) != 1)
         return NULL;
-    return key;
+    char hex[2 * 16 + 1];
+    for (size_t i = 0; i < 16; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    return asprintf(&key, "%s|%s|%s", host, scope, hex) < 0 ? NULL : key;
 }
 
-static char *cached_token(struct dray_self *s, const char *key)
+/** A token that is good for a while, copied. Forgets what has expired, and `key` itself if asked.
+ */
+static char *cached_token(struct dray_self *s, const char *key, bool forget)
 {
     char *found = NULL;
     time_t now = mono();
     pthread_mutex_lock(&s->lock);
     for (struct hub_token **at = &s->tokens; *at;) {
         struct hub_token *t = *at;
-        if (t->expires <= now) {
+        if (t->expires <= now || (forget && strcmp(t->key, key) == 0)) {
             *at = t->next;
-            free(t->key);
-            free(t->value);
-            free(t);
+            free_token(t);
             continue;
         }
         if (!found && strcmp(t->key, key) == 0)
@@ -73,11 +89,14 @@ static char *cached_token(struct dray_self *s, const char *key)
 static void keep_token(struct dray_self *s, const char *key, const char *value, int64_t life)
 {
     struct hub_token *t = calloc(1, sizeof *t);
-    if (!t)
+    free(cached_token(s, key, true));
+    if (!t || !(t->key = strdup(key)) || !(t->value = strdup(value))) {
+        free_token(t);
         return;
-    t->key = strdup(key);
-    t->value = strdup(value);
-    t->expires = mono() + (time_t)(life > 0 ? life : TOKEN_LIFE_S) - TOKEN_MARGIN_S;
+    }
+    if (life <= 0 || life > TOKEN_LIFE_MOST_S)
+        life = life <= 0 ? TOKEN_LIFE_S : TOKEN_LIFE_MOST_S;
+    t->expires = mono() + (time_t)life - TOKEN_MARGIN_S;
     pthread_mutex_lock(&s->lock);
     t->next = s->tokens;
     s->tokens = t;
@@ -113,50 +132,89 @@ static void append_param(struct hub_buf *b, const char *key, const char *value)
     curl_free(escaped);
 }
 
-static int read_token(const struct hub_answer *a, char **token_out, int64_t *life_out,
-                      struct dray_err *err)
+/** What a token service says. */
+struct token_answer {
+    char *token, *refresh;
+    int64_t life;
+};
+
+static int read_token(const struct hub_answer *a, struct token_answer *out, struct dray_err *err)
 {
     struct json_object *doc = a->body.data ? json_tokener_parse(a->body.data) : NULL;
     struct json_object *v = NULL;
-    const char *token = NULL;
+    const char *token = NULL, *refresh = NULL;
     if (json_object_is_type(doc, json_type_object)) {
         if (json_object_object_get_ex(doc, "token", &v) ||
             json_object_object_get_ex(doc, "access_token", &v))
             token = json_object_get_string(v);
-        *life_out = json_object_object_get_ex(doc, "expires_in", &v) ? json_object_get_int64(v) : 0;
+        if (json_object_object_get_ex(doc, "refresh_token", &v))
+            refresh = json_object_get_string(v);
+        out->life = json_object_object_get_ex(doc, "expires_in", &v) ? json_object_get_int64(v) : 0;
     }
-    *token_out = token && *token ? strdup(token) : NULL;
+    out->token = token && *token ? strdup(token) : NULL;
+    out->refresh = refresh && *refresh ? strdup(refresh) : NULL;
     if (doc)
         json_object_put(doc);
-    return *token_out
+    return out->token
                ? 0
                : dray_fail(err, DRAY_E_UNAUTH, "the authorization server did not give a token");
 }
 
+/** Where tokens are to be had, as a challenge tells. */
+struct service {
+    char realm[1024], name[256], scope[HUB_SCOPE_MAX];
+    bool offline; /* ask for an identity token as well */
+};
+
+/** Each scope is a parameter of its own. */
+static void append_scopes(struct hub_buf *query, const char *scope)
+{
+    char one[HUB_SCOPE_MAX];
+    while (*scope) {
+        size_t n = strcspn(scope, " ");
+        (void)snprintf(one, sizeof one, "%.*s", (int)n, scope);
+        if (n > 0)
+            append_param(query, "scope", one);
+        scope += n + (scope[n] == ' ');
+    }
+}
+
+static void fill_query(const struct service *at, const struct dray_auth *auth, bool oauth,
+                       struct hub_buf *query, struct hub_buf *basic)
+{
+    if (*at->name)
+        append_param(query, "service", at->name);
+    if (oauth && *at->scope)
+        append_param(query, "scope", at->scope);
+    else
+        append_scopes(query, at->scope);
+    if (oauth) {
+        append_param(query, "grant_type", "refresh_token");
+        append_param(query, "refresh_token", auth->identity_token);
+        append_param(query, "client_id", "dray");
+    } else if (auth && *text(auth->username)) {
+        append_param(query, "account", auth->username);
+        if (at->offline) {
+            append_param(query, "offline_token", "true");
+            append_param(query, "client_id", "dray");
+        }
+        (void)hub_buf_add(basic, auth->username, strlen(auth->username));
+        (void)hub_buf_add(basic, ":", 1);
+        (void)hub_buf_add(basic, text(auth->password), strlen(text(auth->password)));
+    }
+}
+
 /** GET with basic credentials, or POST with an identity token (OAuth2). */
-static int ask_service(struct dray_self *s, const struct hub_request *like, const char *realm,
-                       const char *service, const char *scope, const struct dray_auth *auth,
-                       struct hub_answer *a, struct dray_err *err)
+static int ask_service(struct dray_self *s, const struct hub_request *like,
+                       const struct service *at, const struct dray_auth *auth, struct hub_answer *a,
+                       struct dray_err *err)
 {
     bool oauth = auth && *text(auth->identity_token);
     struct hub_buf query = {0}, url = {0}, basic = {0};
-    if (*service)
-        append_param(&query, "service", service);
-    if (*scope)
-        append_param(&query, "scope", scope);
-    if (oauth) {
-        append_param(&query, "grant_type", "refresh_token");
-        append_param(&query, "refresh_token", auth->identity_token);
-        append_param(&query, "client_id", "dray");
-    } else if (auth && *text(auth->username)) {
-        append_param(&query, "account", auth->username);
-        (void)hub_buf_add(&basic, auth->username, strlen(auth->username));
-        (void)hub_buf_add(&basic, ":", 1);
-        (void)hub_buf_add(&basic, text(auth->password), strlen(text(auth->password)));
-    }
-    (void)hub_buf_add(&url, realm, strlen(realm));
+    fill_query(at, auth, oauth, &query, &basic);
+    (void)hub_buf_add(&url, at->realm, strlen(at->realm));
     if (!oauth && query.len > 0) {
-        (void)hub_buf_add(&url, strchr(realm, '?') ? "&" : "?", 1);
+        (void)hub_buf_add(&url, strchr(at->realm, '?') ? "&" : "?", 1);
         (void)hub_buf_add(&url, query.data, query.len);
     }
     struct hub_request rq = {.call = like->call,
@@ -176,32 +234,76 @@ static int ask_service(struct dray_self *s, const struct hub_request *like, cons
     return rc;
 }
 
-int hub_token(struct dray_self *s, const struct hub_request *like, const char *challenge,
-              const char *scope, const struct dray_auth *auth, bool fresh, char **token_out,
-              struct dray_err *err)
+static int read_challenge(const char *challenge, const char *scope, struct service *out,
+                          struct dray_err *err)
 {
-    char realm[1024] = "", service[256] = "", asked[SCOPE_MAX] = "";
-    (void)parameter(challenge, "realm", realm, sizeof realm);
-    (void)parameter(challenge, "service", service, sizeof service);
-    if (!*scope && parameter(challenge, "scope", asked, sizeof asked))
-        scope = asked;
-    if (strncmp(realm, "https://", 8) != 0 && strncmp(realm, "http://", 7) != 0)
-        return dray_fail(err, DRAY_E_UNAUTH, "unauthorized: unusable token realm \"%s\"", realm);
-    dray_autofree char *key = token_key(like->target->host, scope, auth);
-    if (key && !fresh && (*token_out = cached_token(s, key)) != NULL)
-        return 0;
+    *out = (struct service){0};
+    (void)parameter(challenge, "realm", out->realm, sizeof out->realm);
+    (void)parameter(challenge, "service", out->name, sizeof out->name);
+    if (*scope)
+        (void)snprintf(out->scope, sizeof out->scope, "%s", scope);
+    else
+        (void)parameter(challenge, "scope", out->scope, sizeof out->scope);
+    if (strncmp(out->realm, "https://", 8) != 0 && strncmp(out->realm, "http://", 7) != 0)
+        return dray_fail(err, DRAY_E_UNAUTH, "unauthorized: unusable token realm \"%s\"",
+                         out->realm);
+    return 0;
+}
+
+/** A token service that is busy is asked again, as a registry is. */
+static int get_token(struct dray_self *s, const struct hub_request *like, const struct service *at,
+                     const struct dray_auth *auth, struct token_answer *out, struct dray_err *err)
+{
     __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
-    int rc = ask_service(s, like, realm, service, scope, auth, &a, err);
+    int rc = ask_service(s, like, at, auth, &a, err);
+    if (rc == 0 && a.status == 404 && auth && *text(auth->identity_token))
+        return dray_fail(err, DRAY_E_UNAUTH,
+                         "unauthorized: the authorization server takes no identity tokens");
     if (rc != 0)
         return rc;
-    if (a.status == 401 || a.status == 403)
+    if (a.status == 400 || a.status == 401 || a.status == 403)
         return dray_fail(err, DRAY_E_UNAUTH, "unauthorized: incorrect username or password");
-    if (a.status != 200)
-        return dray_fail(err, DRAY_E_UNAVAIL, "the authorization server answered %ld", a.status);
-    int64_t life = 0;
-    rc = read_token(&a, token_out, &life, err);
-    if (rc == 0 && key)
-        keep_token(s, key, *token_out, life);
+    if (a.status != 200) {
+        rc = dray_fail(err, DRAY_E_UNAVAIL,
+                       "the authorization server answered: received unexpected HTTP status: %ld",
+                       a.status);
+        if (err && hub_transient(a.status))
+            err->flags |= DRAY_ERR_TRANSIENT;
+        return rc;
+    }
+    return read_token(&a, out, err);
+}
+
+int hub_token(struct dray_self *s, const struct hub_request *like, const char *challenge,
+              const char *scope, const struct dray_auth *auth, char **token_out,
+              struct dray_err *err)
+{
+    struct service at;
+    struct token_answer got = {0};
+    int rc = read_challenge(challenge, scope, &at, err);
+    if (rc == 0)
+        rc = get_token(s, like, &at, auth, &got, err);
+    free(got.refresh);
+    if (rc != 0)
+        return rc;
+    dray_autofree char *key = token_key(like->target->host, at.scope, auth);
+    if (key)
+        keep_token(s, key, got.token, got.life);
+    *token_out = got.token;
+    return 0;
+}
+
+int hub_token_login(struct dray_self *s, const struct hub_request *like, const char *challenge,
+                    const struct dray_auth *auth, char **identity_out, struct dray_err *err)
+{
+    struct service at;
+    struct token_answer got = {0};
+    int rc = read_challenge(challenge, "", &at, err);
+    at.offline = true;
+    if (rc == 0)
+        rc = get_token(s, like, &at, auth, &got, err);
+    free(got.token);
+    *identity_out = got.refresh;
     return rc;
 }
 
@@ -210,7 +312,7 @@ static char *known_token(struct dray_self *s, const struct hub_request *rq, cons
                          const struct dray_auth *auth)
 {
     dray_autofree char *key = token_key(rq->target->host, scope, auth);
-    return key ? cached_token(s, key) : NULL;
+    return key ? cached_token(s, key, false) : NULL;
 }
 
 static char *bearer(const char *token)
@@ -227,7 +329,7 @@ static int answer_challenge(struct dray_self *s, struct hub_request *rq, const c
     dray_autofree char *basic = NULL;
     if (strncasecmp(challenge, "Bearer", 6) == 0) {
         dray_autofree char *token = NULL;
-        int rc = hub_token(s, rq, challenge, scope, auth, true, &token, err);
+        int rc = hub_token(s, rq, challenge, scope, auth, &token, err);
         if (rc != 0)
             return rc;
         value = bearer(token);
@@ -237,6 +339,9 @@ static int answer_challenge(struct dray_self *s, struct hub_request *rq, const c
             return dray_fail(err, DRAY_E_NOMEM, "out of memory");
         rq->authorization = NULL;
         rq->basic = basic;
+    } else if (strncasecmp(challenge, "Basic", 5) == 0) {
+        return dray_fail(err, DRAY_E_UNAUTH, "%c%s \"%s\": no basic auth credentials",
+                         rq->method[0], strcmp(rq->method, "HEAD") == 0 ? "ead" : "et", rq->url);
     } else {
         return 0; /* nothing to offer: the 401 stands */
     }
@@ -248,6 +353,8 @@ static int answer_challenge(struct dray_self *s, struct hub_request *rq, const c
 int hub_authorized(struct dray_self *s, struct hub_request *rq, const char *scope,
                    const struct dray_auth *auth, struct hub_answer *out, struct dray_err *err)
 {
+    if (!hub_same_origin(rq->url, rq->target->base))
+        return hub_exchange(s, rq, out, err); /* somewhere else, where nobody knows us */
     dray_autofree char *token = auth && *text(auth->registry_token)
                                     ? strdup(auth->registry_token)
                                     : known_token(s, rq, scope, auth);
@@ -255,7 +362,7 @@ int hub_authorized(struct dray_self *s, struct hub_request *rq, const char *scop
     rq->authorization = value;
     int rc = hub_exchange(s, rq, out, err);
     rq->authorization = NULL;
-    if (rc != 0 || out->status != 401 || !out->challenge[0])
+    if (rc != 0 || out->status != 401 || !out->challenge[0] || out->elsewhere)
         return rc;
     char challenge[sizeof out->challenge];
     memcpy(challenge, out->challenge, sizeof challenge);

@@ -16,6 +16,10 @@ static const struct dray_option options[] = {
     {"https-proxy", DRAY_OPT_STRING, 0, "", 0, 0, NULL,
      "Proxy for https:// (else the environment's)"},
     {"no-proxy", DRAY_OPT_STRING, 0, "", 0, 0, NULL, "Hosts that need no proxy"},
+    {"stall-timeout", DRAY_OPT_INT, DRAY_OPT_F_RELOADABLE, "30", 1, 3600, NULL,
+     "Seconds after which a server that sends nearly nothing is given up"},
+    {"upload-chunk-size", DRAY_OPT_SIZE, DRAY_OPT_F_RELOADABLE, "0", 0, INT64_MAX, NULL,
+     "Upload blobs in pieces of so many bytes; 0: each in one request"},
 };
 
 static int32_t open_(const struct dray_host *host, const char *instance, struct dray_self **out,
@@ -39,6 +43,7 @@ static void close_(struct dray_self *s)
 {
     hub_workers_free(s);
     hub_tokens_free(s);
+    hub_schemes_free(s);
     pthread_mutex_destroy(&s->lock);
     curl_global_cleanup();
     free(s);

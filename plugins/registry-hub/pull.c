@@ -6,10 +6,6 @@
 #include <openssl/evp.h>
 #include <strings.h>
 
-#define ATTEMPTS 5
-#define PAUSE_FIRST_MS 200
-#define PAUSE_MOST_S 60
-
 static const char *const manifest_types[] = {
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.oci.image.manifest.v1+json",
@@ -36,68 +32,6 @@ int32_t hub_match(struct dray_self *s, const struct dray_call *call, const char 
 {
     (void)s, (void)call;
     return strchr(repo, '/') ? 50 : 0;
-}
-
-/** One server, as often as may help. */
-static int try_target(struct dray_self *s, struct hub_request *rq, const char *scope,
-                      const struct dray_auth *auth, struct hub_answer *out, struct dray_err *err)
-{
-    long pause = PAUSE_FIRST_MS;
-    for (int attempt = 0;; attempt++) {
-        struct dray_err why = {0};
-        int rc = hub_authorized(s, rq, scope, auth, out, &why);
-        bool again = rc == DRAY_E_UNAVAIL ? (why.flags & DRAY_ERR_TRANSIENT) != 0
-                                          : rc == 0 && hub_transient(out->status);
-        /* A body that went on its way cannot be taken back: the caller resumes. */
-        if (!again || attempt + 1 >= ATTEMPTS || (rc != 0 && rq->sink)) {
-            if (rc != 0 && err)
-                *err = why;
-            return rc;
-        }
-        long ms = rc == 0 && out->retry_after >= 0 ? out->retry_after * 1000 : pause;
-        if (ms > PAUSE_MOST_S * 1000)
-            return rc;
-        rc = hub_pause(rq->call, ms, err);
-        if (rc != 0)
-            return rc;
-        pause *= 2;
-    }
-}
-
-int hub_call(struct dray_self *s, const struct dray_call *call, const char *repo,
-             const char *actions, const char *path, struct hub_request *rq,
-             const struct dray_auth *auth, struct hub_answer *out, struct dray_err *err)
-{
-    struct hub_target targets[HUB_TARGETS];
-    bool reading = strcmp(actions, "pull") == 0;
-    size_t n = hub_targets(s, repo, reading, targets);
-    char scope[700];
-    (void)snprintf(scope, sizeof scope, "repository:%s:%s", hub_path(repo), actions);
-    int rc = DRAY_E_UNAVAIL;
-    struct dray_err first = {0};
-    for (size_t i = 0; i < n; i++) {
-        dray_autofree char *url = NULL;
-        if (asprintf(&url, "%s/v2/%s/%s", targets[i].base, hub_path(repo), path) < 0)
-            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-        rq->call = call;
-        /* cppcheck-suppress autoVariables ; cleared below */
-        rq->url = url;
-        /* cppcheck-suppress autoVariables ; the same */
-        rq->target = &targets[i];
-        struct dray_err why = {0};
-        rc = try_target(s, rq, scope, targets[i].mirror ? NULL : auth, out, &why);
-        rq->url = NULL;
-        bool next =
-            i + 1 < n && (rc == DRAY_E_UNAVAIL || (targets[i].mirror && out->status >= 400));
-        if (rc != 0 && (first.code == 0 || !next))
-            first = why;
-        if (!next)
-            break;
-    }
-    rq->target = NULL;
-    if (rc != 0 && err)
-        *err = first;
-    return rc;
 }
 
 /* Resolve. */
@@ -133,16 +67,19 @@ int32_t hub_resolve(struct dray_self *s, const struct dray_call *call, const cha
                     struct dray_err *err)
 {
     __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
-    struct hub_request rq = {.method = "HEAD", .accept = hub_manifest_types(), .body_fd = -1};
-    char path[400];
+    struct hub_request rq = {
+        .call = call, .method = "HEAD", .accept = hub_manifest_types(), .body_fd = -1};
+    char path[400], scope[HUB_SCOPE_MAX];
+    hub_scope(scope, repo, "pull");
+    const struct hub_route route = {repo, scope, true, auth};
     (void)snprintf(path, sizeof path, "manifests/%s", tag_or_digest);
-    int rc = hub_call(s, call, repo, "pull", path, &rq, auth, &a, err);
+    int rc = hub_call(s, &route, path, &rq, NULL, &a, err);
     if (rc != 0)
         return rc;
     bool whole = a.status == 200 && a.digest[0] && a.length >= 0 && hub_is_manifest(a.type);
     if (!whole) { /* its words, or what HEAD did not tell, are in the body */
         rq.method = "GET";
-        rc = hub_call(s, call, repo, "pull", path, &rq, auth, &a, err);
+        rc = hub_call(s, &route, path, &rq, NULL, &a, err);
         if (rc == 0 && a.status != 200)
             rc = hub_refused(&a, repo, tag_or_digest, err);
         if (rc == 0)
@@ -181,53 +118,113 @@ static int write_out(void *ctx, const void *data, size_t len, struct dray_err *e
     return 0;
 }
 
-static int fetch_once(struct dray_self *s, const struct dray_call *call, const char *repo,
-                      const struct dray_desc *d, uint64_t offset, const struct dray_auth *auth,
-                      struct sink *k, struct hub_answer *a, struct dray_err *err)
+/** What is fetched, and how far it is. */
+struct fetch {
+    struct hub_route route;
+    const struct dray_call *call;
+    const struct dray_desc *desc;
+    uint64_t offset;
+    struct sink sink;
+    bool stuck; /* the server cannot go on where it broke off */
+};
+
+/** A layer that the registry does not hold may be elsewhere. Anybody's server: no credentials. */
+static int fetch_foreign(struct dray_self *s, struct fetch *f, struct hub_request *rq,
+                         struct hub_answer *a, struct dray_err *err)
+{
+    struct hub_target t = {.verify = true};
+    const struct hub_route nobody = {f->route.repo, "", true, NULL};
+    int rc = 0;
+    for (uint64_t i = 0; i < f->desc->urls.n; i++) {
+        if (strncmp(f->desc->urls.v[i], "https://", 8) != 0 &&
+            strncmp(f->desc->urls.v[i], "http://", 7) != 0)
+            continue;
+        rq->url = f->desc->urls.v[i];
+        /* cppcheck-suppress autoVariables ; cleared below */
+        rq->target = &t;
+        rc = hub_try(s, &nobody, rq, a, err);
+        if (a->sunk > 0 || (rc == 0 && (a->status == 200 || a->status == 206)))
+            break;
+    }
+    rq->url = NULL;
+    rq->target = NULL;
+    return rc;
+}
+
+static int fetch_once(struct dray_self *s, struct fetch *f, struct hub_answer *a,
+                      struct dray_err *err)
 {
     char path[300];
-    bool manifest = hub_is_manifest(d->media_type);
-    (void)snprintf(path, sizeof path, "%s/%s", manifest ? "manifests" : "blobs", d->digest);
-    struct hub_request rq = {.method = "GET",
+    uint64_t from = f->offset + f->sink.written;
+    bool manifest = hub_is_manifest(f->desc->media_type);
+    (void)snprintf(path, sizeof path, "%s/%s", manifest ? "manifests" : "blobs", f->desc->digest);
+    struct hub_request rq = {.call = f->call,
+                             .method = "GET",
                              .accept = manifest ? hub_manifest_types() : NULL,
                              .body_fd = -1,
-                             .offset = offset,
+                             .offset = from,
                              .sink = write_out,
-                             .sink_ctx = k};
-    int rc = hub_call(s, call, repo, "pull", path, &rq, auth, a, err);
+                             .sink_ctx = &f->sink};
+    int rc = hub_call(s, &f->route, path, &rq, NULL, a, err);
+    if (rc == 0 && a->status == 404 && f->desc->urls.n > 0)
+        rc = fetch_foreign(s, f, &rq, a, err);
     if (rc != 0)
         return rc;
-    if (offset > 0 && a->status == 200)
+    if (from > 0 && a->status == 200 && f->sink.written > 0) { /* the host asks again from there */
+        int gone = dray_fail(err, DRAY_E_UNAVAIL, "the server broke off at byte %llu",
+                             (unsigned long long)from);
+        err->flags |= DRAY_ERR_TRANSIENT;
+        f->stuck = true;
+        return gone;
+    }
+    if (from > 0 && a->status == 200)
         return dray_fail(err, DRAY_E_CONFLICT, "the server cannot continue at byte %llu",
-                         (unsigned long long)offset);
+                         (unsigned long long)from);
     if (a->status != 200 && a->status != 206)
-        return hub_refused(a, repo, d->digest, err);
+        return hub_refused(a, f->route.repo, f->desc->digest, err);
     return 0;
+}
+
+/** Did it end too early, although it said nothing? */
+static int check_end(const struct fetch *f, struct dray_err *err)
+{
+    uint64_t length = f->desc->length;
+    if (length == UINT64_MAX || f->sink.written == f->sink.most)
+        return 0;
+    int rc = dray_fail(err, DRAY_E_UNAVAIL, "unexpected EOF: %llu of %llu bytes of %s",
+                       (unsigned long long)(f->offset + f->sink.written),
+                       (unsigned long long)length, f->desc->digest);
+    err->flags |= DRAY_ERR_TRANSIENT;
+    return rc;
 }
 
 int32_t hub_fetch(struct dray_self *s, const struct dray_call *call, const char *repo,
                   const struct dray_desc *d, uint64_t offset, const struct dray_auth *auth,
                   struct dray_fd_borrow out, struct dray_err *err)
 {
-    uint64_t most = d->length == UINT64_MAX ? UINT64_MAX : d->length - offset;
-    struct sink k = {.fd = out.fd, .most = most};
-    long pause = PAUSE_FIRST_MS;
-    for (int attempt = 0;; attempt++) {
+    char scope[HUB_SCOPE_MAX];
+    hub_scope(scope, repo, "pull");
+    struct fetch f = {
+        .route = {repo, scope, true, auth},
+        .call = call,
+        .desc = d,
+        .offset = offset,
+        .sink = {.fd = out.fd, .most = d->length == UINT64_MAX ? UINT64_MAX : d->length - offset}};
+    long pause = HUB_PAUSE_FIRST_MS;
+    for (int attempt = 1;; attempt++) {
         __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
         struct dray_err why = {0};
-        uint64_t before = k.written;
-        int rc = fetch_once(s, call, repo, d, offset + k.written, auth, &k, &a, &why);
-        if (rc == 0 && (d->length == UINT64_MAX || k.written == most))
+        uint64_t before = f.sink.written;
+        int rc = fetch_once(s, &f, &a, &why);
+        if (rc == 0)
+            rc = check_end(&f, &why);
+        if (rc == 0)
             return 0;
-        if (rc == 0) { /* it ended early and said nothing */
-            rc = dray_fail(&why, DRAY_E_UNAVAIL, "unexpected EOF: %llu of %llu bytes of %s",
-                           (unsigned long long)(offset + k.written), (unsigned long long)d->length,
-                           d->digest);
-            why.flags |= DRAY_ERR_TRANSIENT;
-        }
-        if (k.written > before)
-            attempt = 0, pause = PAUSE_FIRST_MS;
-        bool again = (why.flags & DRAY_ERR_TRANSIENT) && attempt + 1 < ATTEMPTS;
+        if (f.sink.written > before)
+            attempt = 1, pause = HUB_PAUSE_FIRST_MS;
+        /* A server that never sent a byte was asked often enough by hub_call(). */
+        bool again =
+            (why.flags & DRAY_ERR_TRANSIENT) && f.sink.written > 0 && attempt < HUB_ATTEMPTS;
         if (!again) {
             if (err)
                 *err = why;
@@ -247,9 +244,14 @@ int32_t hub_stat(struct dray_self *s, const struct dray_call *call, const char *
     bool manifest = hub_is_manifest(d->media_type);
     char path[300];
     (void)snprintf(path, sizeof path, "%s/%s", manifest ? "manifests" : "blobs", d->digest);
-    struct hub_request rq = {
-        .method = "HEAD", .accept = manifest ? hub_manifest_types() : NULL, .body_fd = -1};
-    int rc = hub_call(s, call, repo, "pull,push", path, &rq, auth, &a, err);
+    char scope[HUB_SCOPE_MAX];
+    hub_scope(scope, repo, "pull,push");
+    const struct hub_route route = {repo, scope, false, auth};
+    struct hub_request rq = {.call = call,
+                             .method = "HEAD",
+                             .accept = manifest ? hub_manifest_types() : NULL,
+                             .body_fd = -1};
+    int rc = hub_call(s, &route, path, &rq, NULL, &a, err);
     if (rc == 0 && a.status != 200)
         rc = hub_refused(&a, repo, d->digest, err);
     return rc;
@@ -292,11 +294,14 @@ static bool next_page(const struct hub_answer *a, char *path, size_t size)
 int32_t hub_tags(struct dray_self *s, const struct dray_call *call, const char *repo,
                  const struct dray_auth *auth, struct dray_err *err)
 {
-    char path[1200] = "tags/list?n=1000";
+    char path[1200] = "tags/list?n=1000", scope[HUB_SCOPE_MAX];
+    hub_scope(scope, repo, "pull");
+    const struct hub_route route = {repo, scope, true, auth};
     for (int page = 0; page < 1000; page++) {
         __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
-        struct hub_request rq = {.method = "GET", .accept = "application/json", .body_fd = -1};
-        int rc = hub_call(s, call, repo, "pull", path, &rq, auth, &a, err);
+        struct hub_request rq = {
+            .call = call, .method = "GET", .accept = "application/json", .body_fd = -1};
+        int rc = hub_call(s, &route, path, &rq, NULL, &a, err);
         if (rc == 0 && a.status != 200)
             rc = hub_refused(&a, repo, "tags", err);
         if (rc == 0)

@@ -8,10 +8,12 @@
 #include <time.h>
 
 #define CONNECT_TIMEOUT_MS 15000L
-#define STALL_BYTES 16L /* fewer a second for STALL_SECONDS: the server has died */
-#define STALL_SECONDS 30L
+#define STALL_BYTES 16L /* fewer a second for the stall-timeout: the server has died */
 #define REDIRECTS 10L
 #define HEADERS_MAX (256u << 10)
+#define PROGRESS_STEP (512u << 10)
+#define CERTS_MAX (4u << 20)
+#define SYSTEM_CERTS "/etc/ssl/certs/ca-certificates.crt"
 
 /** A multi handle keeps its connections: reused by whoever asks next. */
 struct hub_worker {
@@ -27,14 +29,14 @@ struct transfer {
     struct curl_slist *headers;
     struct dray_err *err;
     int rc; /* of the sink or of a limit */
-    uint64_t sent;
+    uint64_t sent, told;
     size_t header_bytes;
     char why[CURL_ERROR_SIZE];
 };
 
 int hub_buf_add(struct hub_buf *b, const void *data, size_t len)
 {
-    if (b->len + len + 1 > b->cap) {
+    if (!b->data || b->len + len + 1 > b->cap) {
         size_t cap = (b->len + len + 1) * 2;
         char *p = realloc(b->data, cap);
         if (!p)
@@ -114,7 +116,8 @@ static size_t on_header(char *line, size_t one, size_t len, void *ctx)
     }
     if (len > 5 && strncasecmp(line, "HTTP/", 5) == 0) { /* a redirect's are dropped */
         a->type[0] = a->digest[0] = a->location[0] = a->challenge[0] = a->link[0] = '\0';
-        a->retry_after = a->length = -1;
+        a->retry_after = -1;
+        a->length = a->range_end = -1;
         return len;
     }
     const struct {
@@ -124,7 +127,6 @@ static size_t on_header(char *line, size_t one, size_t len, void *ctx)
     } texts[] = {{"Content-Type:", a->type, sizeof a->type},
                  {"Docker-Content-Digest:", a->digest, sizeof a->digest},
                  {"Location:", a->location, sizeof a->location},
-                 {"WWW-Authenticate:", a->challenge, sizeof a->challenge},
                  {"Link:", a->link, sizeof a->link}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         size_t n = strlen(texts[i].name);
@@ -132,9 +134,13 @@ static size_t on_header(char *line, size_t one, size_t len, void *ctx)
             copy_value(texts[i].to, texts[i].size, line + n, len - n);
     }
     char number[32] = "";
-    if (len > 12 && strncasecmp(line, "Retry-After:", 12) == 0) {
-        copy_value(number, sizeof number, line + 12, len - 12);
-        a->retry_after = atol(number);
+    if (len > 17 && strncasecmp(line, "WWW-Authenticate:", 17) == 0) {
+        if (strncasecmp(a->challenge, "Bearer", 6) != 0) /* of several, this is the best */
+            copy_value(a->challenge, sizeof a->challenge, line + 17, len - 17);
+    } else if (len > 6 && strncasecmp(line, "Range:", 6) == 0) {
+        copy_value(number, sizeof number, line + 6, len - 6);
+        const char *dash = strchr(number, '-');
+        a->range_end = dash ? atoll(dash + 1) : -1;
     } else if (len > 15 && strncasecmp(line, "Content-Length:", 15) == 0) {
         copy_value(number, sizeof number, line + 15, len - 15);
         a->length = atoll(number);
@@ -150,13 +156,27 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
     (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     bool good = status == 200 || status == 206;
     if (good && t->rq->sink && !(t->rq->offset > 0 && status == 200))
-        t->rc = t->rq->sink(t->rq->sink_ctx, data, len, t->err);
+        t->rc = t->rq->sink(t->rq->sink_ctx, data, len, t->err), t->out->sunk += len;
     else if (t->out->body.len + len > ANSWER_MAX)
         t->rc = dray_fail(t->err, DRAY_E_LIMIT, "the server's answer is larger than %u bytes",
                           ANSWER_MAX);
     else
         t->rc = hub_buf_add(&t->out->body, data, len);
     return t->rc == 0 ? len : CURL_WRITEFUNC_ERROR;
+}
+
+/** Tell the caller now and then how much of a body has gone out. */
+static void tell_progress(struct transfer *t)
+{
+    const struct hub_request *rq = t->rq;
+    char current[24];
+    if (!rq->progress || t->sent < t->told + PROGRESS_STEP)
+        return;
+    t->told = t->sent;
+    (void)snprintf(current, sizeof current, "%llu", (unsigned long long)(rq->body_from + t->sent));
+    struct dray_kv kv = {"current", current};
+    struct dray_record rec = {sizeof rec, DRAY_REC_PROGRESS, {&kv, 1}};
+    (void)rq->progress->emit(rq->call, &rec);
 }
 
 static size_t on_read(char *to, size_t one, size_t len, void *ctx)
@@ -166,10 +186,11 @@ static size_t on_read(char *to, size_t one, size_t len, void *ctx)
     size_t want = one * len;
     if (want > left)
         want = (size_t)left;
-    ssize_t n = want > 0 ? pread(t->rq->body_fd, to, want, (off_t)t->sent) : 0;
+    ssize_t n = want > 0 ? pread(t->rq->body_fd, to, want, (off_t)(t->rq->body_from + t->sent)) : 0;
     if (n < 0)
         return CURL_READFUNC_ABORT;
     t->sent += (uint64_t)n;
+    tell_progress(t);
     return (size_t)n;
 }
 
@@ -195,21 +216,40 @@ static void add_header(struct transfer *t, const char *name, const char *value)
     }
 }
 
-/** certs.d/HOST: *.crt are authorities, NAME.cert with NAME.key is ours. */
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    return n > m && strcmp(name + n - m, end) == 0;
+}
+
+static void append_file(struct hub_buf *b, const char *path)
+{
+    char chunk[4096];
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return;
+    for (size_t n; b->len < CERTS_MAX && (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
+        (void)hub_buf_add(b, chunk, n);
+    (void)hub_buf_add(b, "\n", 1);
+    (void)fclose(f);
+}
+
+/** certs.d/HOST: every *.crt is an authority beside the system's, NAME.cert with NAME.key is ours.
+ */
 static void set_certificates(struct dray_self *s, struct transfer *t)
 {
     char dir[512], path[800];
+    struct hub_buf authorities = {0};
     (void)snprintf(dir, sizeof dir, "%s/%s", s->host->opt_str(s->host, "certs-dir"),
                    t->rq->target->host);
-    DIR *d = strchr(t->rq->target->host, '/') ? NULL : opendir(dir);
+    DIR *d = *t->rq->target->host && !strchr(t->rq->target->host, '/') ? opendir(dir) : NULL;
     if (!d)
         return;
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        size_t n = strlen(e->d_name);
         (void)snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-        if (n > 4 && strcmp(e->d_name + n - 4, ".crt") == 0) {
-            (void)curl_easy_setopt(t->easy, CURLOPT_CAINFO, path);
-        } else if (n > 5 && strcmp(e->d_name + n - 5, ".cert") == 0) {
+        if (ends_with(e->d_name, ".crt")) {
+            append_file(&authorities, path);
+        } else if (ends_with(e->d_name, ".cert")) {
             (void)curl_easy_setopt(t->easy, CURLOPT_SSLCERT, path);
             size_t len = strlen(path);
             memcpy(path + len - 5, ".key", sizeof ".key");
@@ -217,17 +257,38 @@ static void set_certificates(struct dray_self *s, struct transfer *t)
         }
     }
     closedir(d);
+    if (authorities.len > 0) {
+        append_file(&authorities, SYSTEM_CERTS);
+        struct curl_blob blob = {authorities.data, authorities.len, CURL_BLOB_COPY};
+        (void)curl_easy_setopt(t->easy, CURLOPT_CAINFO_BLOB, &blob);
+    }
+    free(authorities.data);
+}
+
+/** An option, or else the environment as Go reads it: upper case first. */
+static const char *proxy_setting(struct dray_self *s, const char *option, const char *upper,
+                                 const char *lower)
+{
+    const char *v = s->host->opt_str(s->host, option);
+    if (!v || !*v)
+        v = getenv(upper);
+    if (!v || !*v)
+        v = getenv(lower);
+    return v ? v : "";
 }
 
 static void set_proxy(struct dray_self *s, CURL *easy, const char *url)
 {
+    char bare[256];
+    const char *host = strstr(url, "://");
     bool tls = strncmp(url, "https", 5) == 0;
-    const char *proxy = s->host->opt_str(s->host, tls ? "https-proxy" : "http-proxy");
-    const char *none = s->host->opt_str(s->host, "no-proxy");
-    if (proxy && *proxy)
-        (void)curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
-    if (none && *none)
-        (void)curl_easy_setopt(easy, CURLOPT_NOPROXY, none);
+    const char *proxy = tls ? proxy_setting(s, "https-proxy", "HTTPS_PROXY", "https_proxy")
+                            : proxy_setting(s, "http-proxy", "HTTP_PROXY", "http_proxy");
+    hub_bare_host(host ? host + 3 : url, bare, sizeof bare);
+    /* "" is not "unset" to libcurl: it then does not look at the environment by itself. */
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY, hub_is_loopback(bare) ? "" : proxy);
+    (void)curl_easy_setopt(easy, CURLOPT_NOPROXY,
+                           proxy_setting(s, "no-proxy", "NO_PROXY", "no_proxy"));
 }
 
 static void set_method(struct transfer *t)
@@ -265,7 +326,9 @@ static void prepare(struct dray_self *s, struct transfer *t)
     (void)curl_easy_setopt(c, CURLOPT_MAXREDIRS, REDIRECTS);
     (void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
-    (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
+    (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME,
+                           (long)s->host->opt_int(s->host, "stall-timeout"));
+    (void)curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     (void)curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
     (void)curl_easy_setopt(c, CURLOPT_USERAGENT, "dray/0.1.0");
     (void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
@@ -282,6 +345,7 @@ static void prepare(struct dray_self *s, struct transfer *t)
     set_method(t);
     add_header(t, "Accept", rq->accept);
     add_header(t, "Content-Type", rq->content_type);
+    add_header(t, "Content-Range", rq->content_range);
     add_header(t, "Authorization", rq->authorization);
     add_header(t, "Expect", "");
     if (rq->basic)
@@ -374,7 +438,8 @@ int hub_exchange(struct dray_self *s, const struct hub_request *rq, struct hub_a
     struct hub_worker *w = take_worker(s);
     struct transfer t = {.rq = rq, .out = out, .err = err, .easy = curl_easy_init()};
     hub_answer_free(out);
-    out->retry_after = out->length = -1;
+    out->retry_after = -1;
+    out->length = out->range_end = -1;
     if (!w || !t.easy) {
         if (w)
             give_worker(s, w);
@@ -385,7 +450,12 @@ int hub_exchange(struct dray_self *s, const struct hub_request *rq, struct hub_a
     (void)curl_multi_add_handle(w->multi, t.easy);
     int rc = drive(w->multi, &t, err);
     (void)curl_easy_getinfo(t.easy, CURLINFO_RESPONSE_CODE, &out->status);
-    out->ranged = out->status == 206;
+    curl_off_t wait = 0;
+    if (curl_easy_getinfo(t.easy, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
+        out->retry_after = (long)wait;
+    const char *at = NULL;
+    if (curl_easy_getinfo(t.easy, CURLINFO_EFFECTIVE_URL, &at) == CURLE_OK && at)
+        out->elsewhere = !hub_same_origin(at, rq->url);
     (void)curl_multi_remove_handle(w->multi, t.easy);
     curl_easy_cleanup(t.easy);
     curl_slist_free_all(t.headers);

@@ -21,14 +21,13 @@ const char *hub_familiar(const char *repo)
     return strncmp(repo, library, sizeof library - 1) == 0 ? repo + sizeof library - 1 : repo;
 }
 
-/** Host without its port, "[::1]" without brackets. */
-static void bare_host(const char *host, char *out, size_t size)
+void hub_bare_host(const char *host, char *out, size_t size)
 {
     if (host[0] == '[') {
         (void)snprintf(out, size, "%.*s", (int)strcspn(host + 1, "]"), host + 1);
         return;
     }
-    (void)snprintf(out, size, "%.*s", (int)strcspn(host, ":"), host);
+    (void)snprintf(out, size, "%.*s", (int)strcspn(host, ":/"), host);
 }
 
 static bool in_cidr(const char *address, const char *cidr)
@@ -49,13 +48,18 @@ static bool in_cidr(const char *address, const char *cidr)
     return true;
 }
 
+bool hub_is_loopback(const char *bare)
+{
+    return strcasecmp(bare, "localhost") == 0 || in_cidr(bare, "127.0.0.0/8") ||
+           strcmp(bare, "::1") == 0;
+}
+
 /** Loopback is, and what the configuration names. */
 static bool insecure(struct dray_self *s, const char *host)
 {
     char bare[256];
-    bare_host(host, bare, sizeof bare);
-    if (strcasecmp(bare, "localhost") == 0 || in_cidr(bare, "127.0.0.0/8") ||
-        strcmp(bare, "::1") == 0)
+    hub_bare_host(host, bare, sizeof bare);
+    if (hub_is_loopback(bare))
         return true;
     struct dray_strs list = s->host->opt_list(s->host, "insecure-registries");
     for (uint64_t i = 0; i < list.n; i++) {
@@ -75,14 +79,23 @@ static size_t add(struct hub_target *out, size_t n, const char *scheme, const ch
     (void)snprintf(out[n].host, sizeof out[n].host, "%s", host);
     out[n].verify = verify;
     out[n].mirror = mirror;
+    out[n].probe = false;
     return n + 1;
 }
 
 static size_t add_host(struct dray_self *s, struct hub_target *out, size_t n, const char *host)
 {
-    bool free_ = insecure(s, host);
-    n = add(out, n, "https", host, !free_, false);
-    return free_ ? add(out, n, "http", host, false, false) : n;
+    if (!insecure(s, host))
+        return add(out, n, "https", host, true, false);
+    int tls = hub_scheme_of(s, host);
+    size_t before = n;
+    if (tls != 0)
+        n = add(out, n, "https", host, false, false);
+    if (tls == 1)
+        return n;
+    if (n > before)
+        out[n - 1].probe = true; /* HTTP comes next */
+    return add(out, n, "http", host, false, false);
 }
 
 static size_t add_mirrors(struct dray_self *s, struct hub_target *out)
@@ -97,6 +110,7 @@ static size_t add_mirrors(struct dray_self *s, struct hub_target *out)
         (void)snprintf(host, sizeof host, "%.*s", (int)strcspn(sep + 3, "/"), sep + 3);
         bool tls = strncmp(list.v[i], "https", 5) == 0;
         n = add(out, n, tls ? "https" : "http", host, tls && !insecure(s, host), true);
+        out[n - 1].probe = true;
     }
     return n;
 }

@@ -64,3 +64,28 @@ python_oci() {
     fi
     echo "$DRAY_CACHE/python-oci"
 }
+
+# --- a proxy that misbehaves ------------------------------------------------------------------
+
+# faults_start [ARGUMENTS]: registry_faults.py before $REGISTRY; sets FAULTS. rules JSON tells it what to do.
+faults_start() {
+    FAULTS=127.0.0.1:$(free_port)
+    [ -e "$T/rules.json" ] || echo '[]' >"$T/rules.json"
+    "$BATS_TEST_DIRNAME/registry_faults.py" --listen "$FAULTS" --upstream "$REGISTRY" --rules "$T/rules.json" \
+        --log "$T/faults.log" "$@" </dev/null >"$T/faults.out" 2>&1 3>&- &
+    echo $! >"$T/faults.pid"
+    export FAULTS
+    wait_until 10 curl -s -o /dev/null "http://$FAULTS/v2/"
+}
+
+faults_stop() {
+    [ -r "$T/faults.pid" ] || return 0
+    kill "$(cat "$T/faults.pid")" 2>/dev/null
+    wait_until 5 gone "$(cat "$T/faults.pid")"
+    rm -f "$T/faults.pid"
+}
+
+rules() {
+    echo "$1" >"$T/rules.json.new"
+    mv "$T/rules.json.new" "$T/rules.json"
+}
