@@ -7,13 +7,13 @@ set -eu
 build="cmake ninja-build pkg-config gcc g++ libc6-dev git ca-certificates
  libjson-c-dev libssl-dev libmicrohttpd-dev libcurl4-openssl-dev libarchive-dev libzstd-dev
  zlib1g-dev liblzma-dev libbz2-dev libisal-dev libnl-3-dev libnl-route-3-dev libnftables-dev libnftnl-dev libmnl-dev
- libldns-dev libseccomp-dev
+ libldns-dev libseccomp-dev libmsgpack-dev
  busybox-static iproute2 nftables curl"
 
 test="libcunit1-dev bats clang clang-tidy cppcheck clang-format llvm skopeo docker-registry
  docker.io debootstrap python3 python3-docker xz-utils zstd gzip tar jq socat netcat-openbsd tmux
  procps util-linux e2fsprogs file binutils psmisc openssl apache2-utils runc fuse3 rclone
- docker-compose bind9-dnsutils"
+ docker-compose bind9-dnsutils python3-msgpack crun"
 
 case "${1:-}" in
 build) wanted=$build ;;

@@ -257,13 +257,18 @@ static void default_log(struct json_object *host, const struct dray_config *cfg)
     if (!dray_json_obj(log, "Config"))
         dray_json_add(log, "Config", json_object_new_object());
     const char *type = dray_json_str(log, "Type", "");
-    if (*type && strcmp(type, cfg->log_driver) != 0)
+    if (strcmp(type, "none") == 0)
         return;
-    dray_json_add_str(log, "Type", cfg->log_driver);
+    bool other = *type && strcmp(type, cfg->log_driver) != 0;
+    if (!other)
+        dray_json_add_str(log, "Type", cfg->log_driver);
     struct json_object *opts = dray_json_obj(log, "Config");
-    for (size_t i = 0; i < cfg->log_opts.n; i++)
-        if (!dray_json_get(opts, cfg->log_opts.v[i].key))
-            dray_json_add_str(opts, cfg->log_opts.v[i].key, cfg->log_opts.v[i].value);
+    for (size_t i = 0; i < cfg->log_opts.n; i++) {
+        const char *key = cfg->log_opts.v[i].key;
+        /* Those for the copy that logs are read from hold for every driver. */
+        if (!dray_json_get(opts, key) && (!other || strncmp(key, "cache-", 6) == 0))
+            dray_json_add_str(opts, key, cfg->log_opts.v[i].value);
+    }
 }
 
 static void default_str(struct json_object *obj, const char *key, const char *value)

@@ -7,6 +7,7 @@
 #include "engine/container.h"
 #include "engine/container_config.h"
 #include "engine/images.h"
+#include "engine/log_opts.h"
 
 #include <dray/storage.h>
 #include <fcntl.h>
@@ -193,10 +194,8 @@ static int check_runtime(struct creation *k, struct dray_err *err)
     struct dray_driver *d = dray_drivers_get(k->cs->engine->drivers, DRAY_KIND_RUNTIME, name, &why);
     if (!d)
         return dray_fail(err, DRAY_E_INVAL, "unknown or invalid runtime name: %s", name);
-    const char *log = dray_json_str(k->host, "LogConfig.Type", "");
-    if (!dray_drivers_find(k->cs->engine->drivers, DRAY_KIND_LOG, log))
-        return dray_fail(err, DRAY_E_INVAL, "logger: no log driver named '%s' is registered", log);
-    return 0;
+    return dray_log_opts_check(k->cs->engine->drivers, dray_json_str(k->host, "LogConfig.Type", ""),
+                               dray_json_obj(k->host, "LogConfig.Config"), err);
 }
 
 static int build(struct creation *k, const struct dray_create_req *req, struct dray_err *err)

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "engine/container.h"
+#include "engine/log_opts.h"
 #include "shim/protocol.h"
 
 #include <arpa/inet.h>
@@ -150,20 +151,6 @@ static int pump(struct logs *l, int from)
     }
 }
 
-int dray_containers_logs_prepare(struct dray_containers *cs, const char *name, bool *tty_out,
-                                 struct dray_err *err)
-{
-    dray_autocontainer *c = NULL;
-    int rc = dray_container_find(cs, name, &c, err);
-    if (rc != 0)
-        return rc;
-    dray_autojson *host = dray_container_json(c, &c->host);
-    if (strcmp(dray_json_str(host, "LogConfig.Type", ""), "none") == 0)
-        return dray_fail(err, DRAY_E_NOTSUP, "configured logging driver does not support reading");
-    *tty_out = c->tty;
-    return 0;
-}
-
 /** The driver to read with: the container's own, else that of the second copy. */
 static struct dray_driver *reading_driver(struct dray_containers *cs, struct json_object *host,
                                           bool *own, struct dray_err *err)
@@ -173,7 +160,26 @@ static struct dray_driver *reading_driver(struct dray_containers *cs, struct jso
     *own = d && (dray_driver_features(d) & DRAY_LOG_F_READ);
     if (*own)
         return d;
-    return dray_drivers_get(cs->engine->drivers, DRAY_KIND_LOG, "local", err);
+    bool cached = dray_log_opts_cached(dray_json_obj(host, "LogConfig.Config"));
+    if (cached && strcmp(name, "none") != 0)
+        return dray_drivers_get(cs->engine->drivers, DRAY_KIND_LOG, DRAY_LOG_CACHE_DRIVER, err);
+    dray_fail(err, DRAY_E_NOTSUP, "configured logging driver does not support reading");
+    return NULL;
+}
+
+int dray_containers_logs_prepare(struct dray_containers *cs, const char *name, bool *tty_out,
+                                 struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    int rc = dray_container_find(cs, name, &c, err);
+    if (rc != 0)
+        return rc;
+    dray_autojson *host = dray_container_json(c, &c->host);
+    bool own = false;
+    if (!reading_driver(cs, host, &own, err))
+        return err ? err->code : DRAY_E_NOTSUP;
+    *tty_out = c->tty;
+    return 0;
 }
 
 /** A waiter on the container's end, so that following stops; fd -1 when it does not run. */
@@ -227,8 +233,8 @@ int dray_containers_logs(struct dray_containers *cs, const char *name,
     if (!d)
         return DRAY_E_NOTFOUND;
     DRAY_AUTO(dray_kvlist) opts = {0};
-    struct json_object *given = dray_json_obj(host, "LogConfig.Config");
-    if (own && given && (rc = dray_json_to_kvlist(given, &opts, err)) != 0)
+    dray_autojson *given = dray_log_opts_own(dray_json_obj(host, "LogConfig.Config"));
+    if (own && (rc = dray_json_to_kvlist(given, &opts, err)) != 0)
         return rc;
     dray_autofree char *dir = dray_strf("%s/containers/%s", cs->engine->config->data_root, c->id);
     struct dray_waiter *end = end_of(c, req->follow);

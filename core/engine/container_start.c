@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/container.h"
+#include "engine/log_opts.h"
 #include "engine/netns.h"
 #include "engine/shims.h"
 
@@ -122,20 +123,6 @@ static int root_mounts(struct dray_container *c, struct json_object **out, struc
 
 /* Logging. */
 
-static int64_t parse_size(const char *text, int64_t def)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text)
-        return def;
-    static const char units[] = "bkmgt";
-    int64_t scale = 1;
-    for (const char *u = units; *u && *end; u++, scale *= 1024)
-        if ((*end | 0x20) == *u)
-            return (int64_t)(v * (double)scale);
-    return (int64_t)v;
-}
-
 static struct json_object *env_object(struct json_object *config)
 {
     struct json_object *out = json_object_new_object();
@@ -150,6 +137,24 @@ static struct json_object *env_object(struct json_object *config)
     return out;
 }
 
+/** The words of entrypoint and command with spaces in between; NULL without memory. */
+static char *command_line(struct json_object *config)
+{
+    DRAY_AUTO(dray_buf) line = {0};
+    struct json_object *parts[] = {dray_json_arr(config, "Entrypoint"),
+                                   dray_json_arr(config, "Cmd")};
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; k < dray_json_len(parts[i]); k++) {
+            if (line.len > 0)
+                dray_buf_addc(&line, ' ');
+            const char *word = json_object_get_string(json_object_array_get_idx(parts[i], k));
+            dray_buf_add(&line, word, strlen(word));
+        }
+    }
+    dray_buf_addc(&line, '\0');
+    return dray_buf_steal(&line);
+}
+
 static struct json_object *log_info(struct dray_container *c, struct json_object *config,
                                     struct json_object *options)
 {
@@ -160,18 +165,14 @@ static struct json_object *log_info(struct dray_container *c, struct json_object
     pthread_mutex_unlock(&c->lock);
     dray_json_add_str(info, "image_id", c->image_id);
     dray_json_add_str(info, "image_name", c->image);
-    struct json_object *entry = dray_json_arr(config, "Entrypoint");
-    struct json_object *cmd = dray_json_arr(config, "Cmd");
-    struct json_object *first = dray_json_len(entry) ? entry : cmd;
-    dray_json_add_str(
-        info, "command",
-        dray_json_len(first) ? json_object_get_string(json_object_array_get_idx(first, 0)) : "");
+    dray_autofree char *command = command_line(config);
+    dray_json_add_str(info, "command", command);
     dray_json_add_str(info, "daemon_name", "docker");
     dray_json_addf(info, "dir", "%s/containers/%s", cfg->data_root, c->id);
     dray_json_add_int(info, "created_ns", c->created_ns);
     dray_json_add(info, "labels", dray_json_copy(c->labels));
     dray_json_add(info, "env", env_object(config));
-    dray_json_add(info, "options", options ? dray_json_copy(options) : json_object_new_object());
+    dray_json_add(info, "options", dray_log_opts_own(options));
     return info;
 }
 
@@ -185,11 +186,13 @@ static struct json_object *log_json(struct dray_container *c, struct json_object
     struct json_object *log = json_object_new_object();
     dray_json_add_str(log, "driver", driver);
     dray_json_add_str(log, "mode", dray_json_str(options, "mode", "blocking"));
-    dray_json_add_int(log, "max_buffer",
-                      parse_size(dray_json_str(options, "max-buffer-size", ""), 1 << 20));
+    dray_json_add_int(log, "max_buffer", dray_log_opts_buffer(options));
     struct dray_driver *d = dray_drivers_find(c->set->engine->drivers, DRAY_KIND_LOG, driver);
     bool reads = d && (dray_driver_features(d) & DRAY_LOG_F_READ);
-    dray_json_add_str(log, "cache_driver", reads ? NULL : "local");
+    if (!reads && dray_log_opts_cached(options)) {
+        dray_json_add_str(log, "cache_driver", DRAY_LOG_CACHE_DRIVER);
+        dray_json_add(log, "cache_options", dray_log_opts_cache(options));
+    }
     dray_json_add(log, "info", log_info(c, config, options));
     return log;
 }

@@ -8,6 +8,7 @@
 #include "shim/logring.h"
 #include "shim/protocol.h"
 
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 
 #define DRAY_LOG_AREA "log"
@@ -16,11 +17,9 @@
 #define PIECE ((size_t)16 << 10)
 #define BATCH 256
 #define RING_DEFAULT (1 << 20)
-#define DRIVERS 2
-/* How long the last lines may take to be written before the container's end is told: by a driver
- * that may lose lines, and by one that should not. */
+/* How long a driver of this machine may take for the last lines before the container's end is told.
+ * Others are not waited for: their peers may be gone. */
 #define END_MS 2000
-#define END_BLOCKING_MS 10000
 
 /* The beginning of a line that has not ended yet. */
 struct line {
@@ -32,37 +31,45 @@ struct line {
 
 struct shim_logpipe {
     struct shim *shim;
-    struct dray_driver *drivers[DRIVERS]; /* the container's, and the one that logs are read from */
-    size_t n_drivers;
-    struct shim_logring *ring; /* NULL: written at once */
-    struct shim_watch room;    /* the ring has room again; -EBADF when lines may be dropped */
+    struct dray_driver *driver; /* the container's own */
+    struct dray_driver *cache;  /* the one that logs are read from; NULL: the container's own, or
+                                   none */
+    bool local;                 /* the container's own waits for nothing but files */
+    struct shim_logring *ring;  /* to the container's own; NULL: written at once */
+    struct shim_watch room;     /* the ring has room again; -EBADF when lines may be dropped */
     struct line lines[2];
-    uint64_t failures;
+    _Atomic uint64_t failures;
 };
 
 /* Writing. */
 
-static void write_all(void *ctx, const struct dray_log_record *records, size_t n)
+static void write_to(struct shim_logpipe *l, struct dray_driver *d,
+                     const struct dray_log_record *records, size_t n)
+{
+    struct dray_err err = {0};
+    int rc = dray_driver_call(d, log, DRAY_CLASS_DATA, &err, write, l->shim->id, records, n);
+    if (rc && atomic_fetch_add(&l->failures, 1) == 0)
+        dray_warn("container %.12s: driver %s loses output: %s", l->shim->id, dray_driver_name(d),
+                  err.text);
+}
+
+/* Runs on the ring's thread. */
+static void write_late(void *ctx, const struct dray_log_record *records, size_t n)
 {
     struct shim_logpipe *l = ctx;
-    for (size_t i = 0; i < l->n_drivers; i++) {
-        struct dray_err err = {0};
-        int rc = dray_driver_call(l->drivers[i], log, DRAY_CLASS_DATA, &err, write, l->shim->id,
-                                  records, n);
-        if (rc && l->failures++ == 0)
-            dray_warn("container %.12s: driver %s loses output: %s", l->shim->id,
-                      dray_driver_name(l->drivers[i]), err.text);
-    }
+    write_to(l, l->driver, records, n);
 }
 
 static void put(struct shim_logpipe *l, const struct dray_log_record *records, size_t n)
 {
     if (n == 0)
         return;
+    if (l->cache)
+        write_to(l, l->cache, records, n);
     if (l->ring)
         shim_logring_add(l->ring, records, n);
     else
-        write_all(l, records, n);
+        write_to(l, l->driver, records, n);
 }
 
 /* Splitting. */
@@ -166,8 +173,8 @@ void shim_logpipe_finish(struct shim_logpipe *l)
         put(l, &r, 1);
         release(line);
     }
-    if (l->ring)
-        (void)shim_logring_drain(l->ring, l->room.fd >= 0 ? END_BLOCKING_MS : END_MS);
+    if (l->ring && l->local)
+        (void)shim_logring_drain(l->ring, END_MS);
 }
 
 bool shim_logpipe_full(struct shim_logpipe *l)
@@ -215,28 +222,16 @@ static int read_facts(struct shim *s, struct json_object *info, struct facts *f,
     return rc;
 }
 
-/* The driver that only keeps lines for reading gets the options that begin with "cache-". */
-static void cache_options(struct facts *f)
-{
-    struct dray_kvlist own = {0};
-    for (size_t i = 0; i < f->options.n; i++)
-        if (strncmp(f->options.v[i].key, "cache-", 6) == 0)
-            (void)dray_kvlist_add(&own, f->options.v[i].key + 6, f->options.v[i].value);
-    dray_kvlist_free(&f->options);
-    f->options = own;
-    f->info.options = dray_kvlist_view(&f->options);
-}
-
 static int open_driver(struct shim_logpipe *l, const char *name, const struct dray_log_info *info,
-                       struct dray_err *err)
+                       struct dray_driver **out, struct dray_err *err)
 {
     struct dray_driver *d = dray_drivers_get(l->shim->drivers, DRAY_KIND_LOG, name, err);
     if (!d)
         return err->code;
     int rc = dray_driver_call(d, log, DRAY_CLASS_QUICK, err, open, info);
     if (rc)
-        return dray_err_note(err, "logger %s", name);
-    l->drivers[l->n_drivers++] = d;
+        return dray_err_note(err, "failed to initialize logging driver");
+    *out = d;
     return 0;
 }
 
@@ -245,12 +240,17 @@ static int open_all(struct shim_logpipe *l, struct json_object *log, struct dray
     __attribute__((cleanup(facts_cleanup))) struct facts f = {0};
     int rc = read_facts(l->shim, dray_json_obj(log, "info"), &f, err);
     if (!rc)
-        rc = open_driver(l, dray_json_str(log, "driver", ""), &f.info, err);
+        rc = open_driver(l, dray_json_str(log, "driver", ""), &f.info, &l->driver, err);
     const char *cache = dray_json_str(log, "cache_driver", NULL);
-    if (rc || !cache)
+    if (rc)
         return rc;
-    cache_options(&f);
-    return open_driver(l, cache, &f.info, err);
+    l->local = (dray_driver_features(l->driver) & DRAY_LOG_F_LOCAL) != 0;
+    if (!cache)
+        return 0;
+    dray_kvlist_free(&f.options);
+    rc = dray_json_to_kvlist(dray_json_obj(log, "cache_options"), &f.options, err);
+    f.info.options = dray_kvlist_view(&f.options);
+    return rc ? rc : open_driver(l, cache, &f.info, &l->cache, err);
 }
 
 static void on_room(struct shim_watch *w, uint32_t events)
@@ -266,10 +266,7 @@ static void on_room(struct shim_watch *w, uint32_t events)
 static int make_ring(struct shim_logpipe *l, struct json_object *log, struct dray_err *err)
 {
     bool drops = strcmp(dray_json_str(log, "mode", ""), "non-blocking") == 0;
-    bool local = true;
-    for (size_t i = 0; i < l->n_drivers; i++)
-        local = local && (dray_driver_features(l->drivers[i]) & DRAY_LOG_F_LOCAL);
-    if (local && !drops)
+    if (l->local && !drops)
         return 0;
     int64_t max = drops ? dray_json_int(log, "max_buffer", RING_DEFAULT) : RING_DEFAULT;
     if (!drops) {
@@ -279,7 +276,7 @@ static int make_ring(struct shim_logpipe *l, struct json_object *log, struct dra
             return dray_fail_errno(err, "eventfd");
         shim_loop_set(&l->shim->loop, &l->room, EPOLLIN);
     }
-    return shim_logring_new(max > 0 ? (size_t)max : RING_DEFAULT, l->room.fd, write_all, l,
+    return shim_logring_new(max > 0 ? (size_t)max : RING_DEFAULT, l->room.fd, write_late, l,
                             &l->ring, err);
 }
 
@@ -304,32 +301,58 @@ int shim_logpipe_open(struct shim *s, struct json_object *log, struct shim_logpi
     return rc;
 }
 
-static void report(struct shim_logpipe *l)
+static void report(struct shim_logpipe *l, bool hangs)
 {
     uint64_t dropped = l->ring ? shim_logring_dropped(l->ring) : 0;
-    if (l->failures > 1)
+    uint64_t failures = atomic_load(&l->failures);
+    if (failures > 1)
         dray_warn("container %.12s: %llu batches of output were not logged", l->shim->id,
-                  (unsigned long long)l->failures);
+                  (unsigned long long)failures);
     if (dropped)
         dray_warn("container %.12s: %llu lines were dropped, the log buffer was full", l->shim->id,
                   (unsigned long long)dropped);
+    if (hangs)
+        dray_warn("container %.12s: driver %s does not take the last lines", l->shim->id,
+                  dray_driver_name(l->driver));
+}
+
+static void close_driver(struct shim_logpipe *l, struct dray_driver *d)
+{
+    struct dray_err err = {0};
+    if (d && dray_driver_call(d, log, DRAY_CLASS_QUICK, &err, close, l->shim->id))
+        dray_warn("container %.12s: %s", l->shim->id, err.text);
+}
+
+/* A ring that hangs keeps all that its thread uses; the shim ends soon. Returns false then. */
+static bool close_own(struct shim_logpipe *l)
+{
+    bool hangs = l->ring && !shim_logring_drain(l->ring, l->local ? END_MS : 0);
+    report(l, hangs);
+    if (hangs)
+        return false;
+    shim_logring_free(dray_steal(l->ring));
+    close_driver(l, dray_steal(l->driver));
+    return true;
+}
+
+bool shim_logpipe_settle(struct shim_logpipe *l)
+{
+    if (!l)
+        return true;
+    close_driver(l, dray_steal(l->cache));
+    if (l->driver && l->local)
+        (void)close_own(l);
+    return !l->ring || shim_logring_drain(l->ring, 0);
 }
 
 void shim_logpipe_close(struct shim_logpipe *l)
 {
     if (!l)
         return;
-    report(l);
-    bool hangs = l->ring && !shim_logring_drain(l->ring, END_MS);
-    if (hangs)
-        return; /* its thread still uses all this; the shim ends soon */
+    (void)shim_logpipe_settle(l);
+    if (l->driver && !close_own(l))
+        return;
     shim_loop_close(&l->shim->loop, &l->room);
-    shim_logring_free(l->ring);
-    for (size_t i = 0; i < l->n_drivers; i++) {
-        struct dray_err err = {0};
-        if (dray_driver_call(l->drivers[i], log, DRAY_CLASS_QUICK, &err, close, l->shim->id))
-            dray_warn("container %.12s: %s", l->shim->id, err.text);
-    }
     for (size_t i = 0; i < 2; i++)
         release(&l->lines[i]);
     free(l);

@@ -20,8 +20,9 @@
  *   {"op":"run", "bundle":DIR, "runtime":NAME, "rootfs":[{"type","source","target","options":[]}],
  *    "terminal":bool, "stdin":bool, "stdin_once":bool, "rows","cols", "exit_file":PATH,
  *    "log":null | {"driver":NAME, "mode":"blocking|non-blocking", "max_buffer":BYTES,
- *                  "cache_driver":NAME|null, "info":{"name","image_id","image_name","command",
- *                  "daemon_name","dir","created_ns","labels":{},"env":{},"options":{}}}}
+ *                  "cache_driver":NAME|null, "cache_options":{},
+ *                  "info":{"name","image_id","image_name","command","daemon_name","dir",
+ *                          "created_ns","labels":{},"env":{},"options":{}}}}
  *       -> {"pid", "started_ns"}. Creates and starts; on failure the shim answers and ends.
  *   {"op":"attach", "exec":ID|absent, "stdin":bool,"stdout":bool,"stderr":bool, "framed":bool,
  *    "detach_keys":[byte,..]}  fds: [stream, done]
@@ -42,8 +43,9 @@
  * Events go to every connection: "exec-exit" and
  *   {"event":"exit", "code":N, "oom":bool, "at_ns":NS}
  * Before it is sent, the same object (without "event") is in exit_file, and all output of the
- * container is in its log; after it the shim finishes attach sessions, drops the container (runtime
- * remove, log close), flushes exit_file to the disk and ends. Codes are as Docker shows them: 128+n
+ * container is in its log, if that is kept in files; after it the shim finishes attach sessions,
+ * drops the container (runtime remove, log close), flushes exit_file to the disk, sends what a log
+ * driver's peer has not taken yet (10 s at most) and ends. Codes are as Docker shows them: 128+n
  * after signal n.
  *
  * The folder of exit_file is locked (flock) from "run" until the container has been dropped: the

@@ -176,7 +176,7 @@ static void drop_container(struct shim *s)
     if (s->runtime && RUNTIME_CALL(s, DRAY_CLASS_MOUNT, &err, remove))
         dray_warn("container %.12s: remove: %s", s->id, err.text);
     s->runtime = NULL;
-    shim_logpipe_close(dray_steal(s->log));
+    (void)shim_logpipe_settle(s->log);
     int lock = dray_steal_fd(&s->lock);
     if (s->ran && lock >= 0)
         sync_exit_file(s, lock);

@@ -194,6 +194,7 @@ static void leave(struct shim *s)
     shim_session_end_all(s);
     remove_socket(s);
     shim_execs_sweep(s, INT64_MAX);
+    shim_logpipe_close(dray_steal(s->log));
     shim_proc_fini(&s->init);
     shim_conn_close_all(s);
     shim_loop_close(&s->loop, &s->listener);
@@ -225,6 +226,8 @@ static bool may_leave(struct shim *s, int64_t now)
     if (!s->ending)
         return s->quit ? mail_is_out(s) : !s->ran && LIST_EMPTY(&s->conns);
     if (!LIST_EMPTY(&s->sessions))
+        return false;
+    if (!shim_logpipe_settle(s->log) && now - s->end_mono < SHIM_LOG_NS)
         return false;
     return (LIST_EMPTY(&s->execs) && mail_is_out(s)) || now - s->end_mono > LEAVE_NS;
 }

@@ -117,6 +117,8 @@ struct shim {
 #define SHIM_BUFFER ((size_t)128 << 10)
 /** How long a client may take nothing of the output that is left after its process has ended. */
 #define SHIM_DRAIN_NS (INT64_C(10) * 1000000000)
+/** How long an ended shim goes on sending to a log's peer. */
+#define SHIM_LOG_NS (INT64_C(10) * 1000000000)
 /** How long an ended exec's output may still come from processes it left behind. */
 #define SHIM_LINGER_NS (INT64_C(2) * 1000000000)
 
@@ -217,8 +219,12 @@ int shim_logpipe_open(struct shim *s, struct json_object *log, struct shim_logpi
 void shim_logpipe_feed(struct shim_logpipe *l, uint8_t stream, const char *data, size_t n);
 /** Must the container wait until earlier lines are written? */
 bool shim_logpipe_full(struct shim_logpipe *l);
-/** Write what is left of unfinished lines, and wait for it. */
+/** Write what is left of unfinished lines; files of this machine are waited for. */
 void shim_logpipe_finish(struct shim_logpipe *l);
+/** No more output: close the drivers that keep files. False while another driver still sends. NULL
+ *  is allowed. */
+bool shim_logpipe_settle(struct shim_logpipe *l);
+/** Free it; what has not been sent is lost. NULL is allowed. */
 void shim_logpipe_close(struct shim_logpipe *l);
 
 #endif

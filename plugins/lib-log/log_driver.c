@@ -34,7 +34,7 @@ static int read_keep(struct dray_self *self, struct dray_kvs opts, struct dray_l
     };
     if (!size || !dray_log_size_parse(size, &keep->max_size) || keep->max_size == 0)
         return dray_fail(err, DRAY_E_INVAL, "invalid max-size '%s'", size ? size : "");
-    return dray_log_options_read(self->driver->name, opts, keep, err);
+    return dray_log_options_read(self->driver->title, self->driver->attrs, opts, keep, err);
 }
 
 static void stream_free(struct stream *s)
@@ -63,9 +63,15 @@ static int read_prefix(struct dray_self *self, const struct dray_log_info *info,
     int rc = dray_log_attrs_read(info, &attrs, err);
     if (rc)
         return rc;
-    rc = self->driver->prefix(&attrs, out);
+    const char *template = dray_kvs_get(info->options, "tag", "");
+    if (*template) {
+        dray_autofree char *tag = dray_log_tag(template, info, err);
+        rc = tag ? dray_log_attrs_add(&attrs, "tag", tag, err) : DRAY_E_INVAL;
+    }
+    if (!rc && self->driver->prefix(&attrs, out) != 0)
+        rc = dray_fail(err, DRAY_E_LIMIT, "the attributes of the log cannot be kept");
     dray_log_attrs_free(&attrs);
-    return rc ? dray_fail(err, rc, "the attributes of the log cannot be kept") : 0;
+    return rc;
 }
 
 static int stream_open(struct dray_self *self, const struct dray_log_info *info, struct stream *s,
@@ -174,13 +180,7 @@ int32_t dray_log_driver_validate(struct dray_self *self, const struct dray_call 
 {
     (void)call;
     struct dray_log_keep keep;
-    int rc = read_keep(self, opts, &keep, err);
-    const char *tag = dray_kvs_get(opts, "tag", "");
-    if (rc || !*tag)
-        return rc;
-    struct dray_log_info nobody = {.container_id = "", .image_id = ""};
-    dray_autofree char *text = dray_log_tag(tag, &nobody, err);
-    return text ? 0 : DRAY_E_INVAL;
+    return read_keep(self, opts, &keep, err);
 }
 
 int32_t dray_log_driver_new(const struct dray_log_driver *driver, const struct dray_host *host,

@@ -24,7 +24,8 @@ struct dray_log_prefix {
 
 /** How a driver writes and reads. */
 struct dray_log_driver {
-    const char *name;
+    const char *title; /* "NAME log driver": in the refusal of a key of --log-opt */
+    bool attrs;        /* labels, env, tag and their like are kept with each record */
     /** The folder (made if missing) and file of a container's log; owned by the caller. */
     int (*place)(const struct dray_log_info *info, char **dir_out, char **file_out);
     int (*prefix)(const struct dray_log_attrs *attrs, struct dray_log_prefix *out);

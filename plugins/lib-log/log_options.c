@@ -4,9 +4,8 @@
 
 #include <regex.h>
 
-static const char *const KEYS[] = {
-    "max-size", "max-file",  "compress", "labels", "labels-regex",
-    "env",      "env-regex", "tag",      "mode",   "max-buffer-size"};
+static const char *const FILE_KEYS[] = {"max-size", "max-file", "compress"};
+static const char *const ATTR_KEYS[] = {"labels", "labels-regex", "env", "env-regex", "tag"};
 
 bool dray_log_size_parse(const char *text, int64_t *out)
 {
@@ -39,74 +38,71 @@ bool dray_log_size_parse(const char *text, int64_t *out)
     return true;
 }
 
-static bool known(const char *key)
+static bool among(const char *const *keys, size_t n, const char *key)
 {
-    for (size_t i = 0; i < sizeof KEYS / sizeof KEYS[0]; i++)
-        if (strcmp(KEYS[i], key) == 0)
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(keys[i], key) == 0)
             return true;
     return false;
 }
+#define AMONG(keys, key) among(keys, sizeof(keys) / sizeof(keys)[0], key)
 
-static bool parse_bool(const char *text, bool *out)
+int dray_log_bool_parse(const char *text, bool *out, struct dray_err *err)
 {
     static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
     static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
-    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
-        if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
-            *out = strcmp(text, yes[i]) == 0;
-            return true;
-        }
-    }
-    return false;
+    if (!AMONG(yes, text) && !AMONG(no, text))
+        return dray_fail(err, DRAY_E_INVAL, "strconv.ParseBool: parsing \"%s\": invalid syntax",
+                         text);
+    *out = AMONG(yes, text);
+    return 0;
 }
 
-static int check_regex(const char *key, const char *value, struct dray_err *err)
+int dray_log_int_parse(const char *text, int64_t *out, struct dray_err *err)
 {
-    regex_t re;
-    if (regcomp(&re, value, REG_EXTENDED | REG_NOSUB) != 0)
-        return dray_fail(err, DRAY_E_INVAL, "invalid value \"%s\" for %s", value, key);
-    regfree(&re);
+    char *end = NULL;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    if (end == text || *end || errno || *text == ' ')
+        return dray_fail(err, DRAY_E_INVAL, "strconv.Atoi: parsing \"%s\": invalid syntax", text);
+    *out = n;
+    return 0;
+}
+
+static int read_size(const char *value, int64_t *out, struct dray_err *err)
+{
+    int64_t n = 0;
+    if (!dray_log_size_parse(value, &n))
+        return dray_fail(err, DRAY_E_INVAL, "invalid size: '%s'", value);
+    if (n == 0)
+        return dray_fail(err, DRAY_E_INVAL, "max-size must be a positive number");
+    *out = n;
     return 0;
 }
 
 static int read_one(const char *key, const char *value, struct dray_log_keep *keep,
                     struct dray_err *err)
 {
-    int64_t n = 0;
-    if (strcmp(key, "max-size") == 0) {
-        if (!dray_log_size_parse(value, &n) || n == 0)
-            return dray_fail(err, DRAY_E_INVAL, "invalid size: '%s'", value);
-        keep->max_size = n;
-    } else if (strcmp(key, "max-file") == 0) {
-        char *end = NULL;
-        keep->max_files = strtoll(value, &end, 10);
-        if (end == value || *end || keep->max_files < 1)
-            return dray_fail(err, DRAY_E_INVAL, "max-file cannot be less than 1");
-    } else if (strcmp(key, "compress") == 0) {
-        if (!parse_bool(value, &keep->compress))
-            return dray_fail(err, DRAY_E_INVAL, "invalid value \"%s\" for compress", value);
-    } else if (strcmp(key, "mode") == 0) {
-        if (*value && strcmp(value, "blocking") != 0 && strcmp(value, "non-blocking") != 0)
-            return dray_fail(err, DRAY_E_INVAL, "logger: logging mode not supported: %s", value);
-    } else if (strcmp(key, "max-buffer-size") == 0) {
-        if (!dray_log_size_parse(value, &n) || n < 0)
-            return dray_fail(err, DRAY_E_INVAL,
-                             "error parsing option max-buffer-size: invalid size: '%s'", value);
-    } else if (strstr(key, "-regex")) {
-        return check_regex(key, value, err);
-    }
-    return 0;
+    if (strcmp(key, "max-size") == 0)
+        return read_size(value, &keep->max_size, err);
+    if (strcmp(key, "compress") == 0)
+        return dray_log_bool_parse(value, &keep->compress, err);
+    if (strcmp(key, "max-file") != 0)
+        return 0;
+    int rc = dray_log_int_parse(value, &keep->max_files, err);
+    if (!rc && keep->max_files < 1)
+        rc = dray_fail(err, DRAY_E_INVAL, "max-file cannot be less than 1");
+    return rc;
 }
 
-int dray_log_options_read(const char *driver, struct dray_kvs options, struct dray_log_keep *keep,
-                          struct dray_err *err)
+int dray_log_options_read(const char *title, bool attrs, struct dray_kvs options,
+                          struct dray_log_keep *keep, struct dray_err *err)
 {
     bool packs = false;
     for (uint64_t i = 0; i < options.n; i++) {
         const char *key = options.v[i].key;
-        if (!known(key))
-            return dray_fail(err, DRAY_E_INVAL, "unknown log opt '%s' for %s log driver", key,
-                             driver);
+        if (!AMONG(FILE_KEYS, key) && !(attrs && dray_log_attrs_key(key)))
+            return dray_fail(err, DRAY_E_INVAL, "unknown log opt '%s' for %s", key, title);
         int rc = read_one(key, options.v[i].value, keep, err);
         if (rc)
             return rc;
@@ -117,29 +113,73 @@ int dray_log_options_read(const char *driver, struct dray_kvs options, struct dr
                          "compress cannot be true when max-file is less than 2 or max-size is not "
                          "set");
     keep->compress = keep->compress && keep->max_files > 1;
-    return 0;
+    return attrs ? dray_log_attrs_check(options, err) : 0;
 }
 
 /* Attributes. */
 
-static int add(struct dray_log_attrs *a, const char *key, const char *value, struct dray_err *err)
+bool dray_log_attrs_key(const char *key)
+{
+    return AMONG(ATTR_KEYS, key);
+}
+
+/* Go's words for what the C library says. */
+static int compile(regex_t *re, const char *pattern, struct dray_err *err)
+{
+    int code = regcomp(re, pattern, REG_EXTENDED | REG_NOSUB);
+    if (code == 0)
+        return 0;
+    char text[128];
+    const char *why = text;
+    if (code == REG_EPAREN)
+        why = "missing closing )";
+    else if (code == REG_EBRACK)
+        why = "missing closing ]";
+    else if (code == REG_BADRPT)
+        why = "missing argument to repetition operator";
+    else
+        (void)regerror(code, re, text, sizeof text);
+    return dray_fail(err, DRAY_E_INVAL, "error parsing regexp: %s: `%s`", why, pattern);
+}
+
+int dray_log_attrs_check(struct dray_kvs options, struct dray_err *err)
+{
+    static const char *const keys[] = {"labels-regex", "env-regex"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const char *pattern = dray_kvs_get(options, keys[i], "");
+        regex_t re;
+        if (!*pattern)
+            continue;
+        int rc = compile(&re, pattern, err);
+        if (rc)
+            return rc;
+        regfree(&re);
+    }
+    const struct dray_log_info nobody = {.container_id = "", .image_id = ""};
+    dray_autofree char *tag = dray_log_tag(dray_kvs_get(options, "tag", ""), &nobody, err);
+    return tag ? 0 : DRAY_E_INVAL;
+}
+
+int dray_log_attrs_add(struct dray_log_attrs *a, const char *key, const char *value,
+                       struct dray_err *err)
 {
     size_t i = 0;
     while (i < a->n && strcmp(a->v[i].key, key) < 0)
         i++;
-    if (i < a->n && strcmp(a->v[i].key, key) == 0)
+    dray_autofree char *v = strdup(value);
+    if (i < a->n && strcmp(a->v[i].key, key) == 0 && v) {
+        free((void *)(uintptr_t)a->v[i].value);
+        a->v[i].value = dray_steal(v);
         return 0;
+    }
     struct dray_kv *grown = realloc(a->v, (a->n + 1) * sizeof *grown);
-    char *k = strdup(key), *v = strdup(value);
+    dray_autofree char *k = strdup(key);
     if (grown)
         a->v = grown;
-    if (!grown || !k || !v) {
-        free(k);
-        free(v);
+    if (!grown || !k || !v)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    }
     memmove(&a->v[i + 1], &a->v[i], (a->n - i) * sizeof *a->v);
-    a->v[i] = (struct dray_kv){k, v};
+    a->v[i] = (struct dray_kv){dray_steal(k), dray_steal(v)};
     a->n++;
     return 0;
 }
@@ -154,7 +194,7 @@ static int add_named(struct dray_log_attrs *a, const char *keys, struct dray_kvs
     int rc = 0;
     for (char *rest = copy, *key; !rc && (key = strsep(&rest, ","));) {
         const char *value = dray_kvs_get(from, key, NULL);
-        rc = *key && value ? add(a, key, value, err) : 0;
+        rc = *key && value ? dray_log_attrs_add(a, key, value, err) : 0;
     }
     return rc;
 }
@@ -165,12 +205,12 @@ static int add_matching(struct dray_log_attrs *a, const char *pattern, struct dr
     regex_t re;
     if (!*pattern)
         return 0;
-    if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-        return dray_fail(err, DRAY_E_INVAL, "invalid pattern \"%s\"", pattern);
-    int rc = 0;
+    int rc = compile(&re, pattern, err);
+    if (rc)
+        return rc;
     for (uint64_t i = 0; i < from.n && !rc; i++)
         if (regexec(&re, from.v[i].key, 0, NULL, 0) == 0)
-            rc = add(a, from.v[i].key, from.v[i].value, err);
+            rc = dray_log_attrs_add(a, from.v[i].key, from.v[i].value, err);
     regfree(&re);
     return rc;
 }
@@ -187,11 +227,6 @@ int dray_log_attrs_read(const struct dray_log_info *info, struct dray_log_attrs 
         rc = add_named(out, dray_kvs_get(o, "env", ""), info->env, err);
     if (!rc)
         rc = add_matching(out, dray_kvs_get(o, "env-regex", ""), info->env, err);
-    const char *template = dray_kvs_get(o, "tag", "");
-    if (!rc && *template) {
-        dray_autofree char *tag = dray_log_tag(template, info, err);
-        rc = tag ? add(out, "tag", tag, err) : DRAY_E_INVAL;
-    }
     if (rc)
         dray_log_attrs_free(out);
     return rc;
@@ -205,83 +240,4 @@ void dray_log_attrs_free(struct dray_log_attrs *a)
     }
     free(a->v);
     *a = (struct dray_log_attrs){0};
-}
-
-/* Tags. */
-
-static const char *image_hex(const char *id)
-{
-    return strncmp(id, "sha256:", 7) == 0 ? id + 7 : id;
-}
-
-/* The text of a field, at most *max bytes of it; NULL for an unknown one. */
-static const char *field(const char *name, size_t len, const struct dray_log_info *i, size_t *max)
-{
-    const struct {
-        const char *name, *value;
-        size_t max;
-    } fields[] = {
-        {"ID", i->container_id, 12},
-        {"FullID", i->container_id, SIZE_MAX},
-        {"Name", i->container_name, SIZE_MAX},
-        {"ImageID", image_hex(i->image_id), 12},
-        {"ImageFullID", i->image_id, SIZE_MAX},
-        {"ImageName", i->image_name, SIZE_MAX},
-        {"Command", i->command, SIZE_MAX},
-        {"DaemonName", i->daemon_name, SIZE_MAX},
-    };
-    for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
-        if (strlen(fields[k].name) == len && memcmp(fields[k].name, name, len) == 0) {
-            *max = fields[k].max;
-            return fields[k].value ? fields[k].value : "";
-        }
-    }
-    return NULL;
-}
-
-/* "{{.Name}}" at p: writes its value, returns its end; NULL if it is no field we know. */
-static const char *expand(const char *p, const struct dray_log_info *info, FILE *out)
-{
-    const char *end = strstr(p, "}}");
-    if (!end)
-        return NULL;
-    const char *name = p + 2;
-    while (name < end && (*name == ' ' || *name == '-'))
-        name++;
-    const char *stop = end;
-    while (stop > name && (stop[-1] == ' ' || stop[-1] == '-'))
-        stop--;
-    size_t max = 0;
-    const char *value =
-        name < stop && *name == '.' ? field(name + 1, (size_t)(stop - name - 1), info, &max) : NULL;
-    if (!value)
-        return NULL;
-    size_t len = strlen(value);
-    (void)fwrite(value, 1, len < max ? len : max, out);
-    return end + 2;
-}
-
-char *dray_log_tag(const char *template, const struct dray_log_info *info, struct dray_err *err)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (!out) {
-        dray_fail(err, DRAY_E_NOMEM, "out of memory");
-        return NULL;
-    }
-    const char *p = template;
-    while (p && *p) {
-        if (p[0] == '{' && p[1] == '{')
-            p = expand(p, info, out);
-        else
-            (void)fputc(*p++, out);
-    }
-    (void)fclose(out);
-    if (!p) {
-        free(text);
-        dray_fail(err, DRAY_E_INVAL, "log tag: \"%s\" has a field that is not known", template);
-        return NULL;
-    }
-    return text;
 }

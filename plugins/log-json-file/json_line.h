@@ -3,6 +3,7 @@
 #ifndef DRAY_LOG_JSON_LINE_H
 #define DRAY_LOG_JSON_LINE_H
 
+#include "log_json.h"
 #include "log_read.h"
 #include "log_time.h"
 
@@ -10,14 +11,8 @@
 
 #include <stddef.h>
 
-/** Most bytes that n bytes of text take when escaped. */
-#define JSON_ESCAPED_MAX(n) ((n)*6)
 /** Most bytes of a line besides its text and attributes. */
 #define JSON_LINE_ROOM (size_t)128
-
-/** Write text escaped for a JSON string as Go's encoder with HTML escaping does; bytes that are no
- *  UTF-8 become \ufffd. Returns the end. */
-char *json_escape(char *out, const unsigned char *text, size_t len);
 
 /** Parts of a line that are the same for many: prepared once. */
 struct json_tail {

@@ -20,7 +20,7 @@ static int place(const struct dray_log_info *info, char **dir_out, char **file_o
 static char *put_string(char *p, const char *text)
 {
     *p++ = '"';
-    p = json_escape(p, (const unsigned char *)text, strlen(text));
+    p = dray_log_json_escape(p, (const unsigned char *)text, strlen(text));
     *p++ = '"';
     return p;
 }
@@ -30,7 +30,7 @@ static int prefix(const struct dray_log_attrs *a, struct dray_log_prefix *out)
 {
     size_t room = 16;
     for (size_t i = 0; i < a->n; i++)
-        room += JSON_ESCAPED_MAX(strlen(a->v[i].key) + strlen(a->v[i].value)) + 8;
+        room += DRAY_LOG_JSON_MAX(strlen(a->v[i].key) + strlen(a->v[i].value)) + 8;
     char *p = out->data = malloc(room);
     if (!p)
         return DRAY_E_NOMEM;
@@ -51,7 +51,7 @@ static int prefix(const struct dray_log_attrs *a, struct dray_log_prefix *out)
 
 static size_t room(const struct dray_log_prefix *attrs, size_t len)
 {
-    return JSON_ESCAPED_MAX(len) + attrs->len + JSON_LINE_ROOM;
+    return DRAY_LOG_JSON_MAX(len) + attrs->len + JSON_LINE_ROOM;
 }
 
 static char *encode(char *out, const struct dray_log_record *r, const struct dray_log_prefix *attrs,
@@ -75,7 +75,8 @@ static void state_fini(void *state)
 }
 
 static const struct dray_log_driver driver = {
-    .name = "json-file",
+    .title = "json-file log driver",
+    .attrs = true,
     .place = place,
     .prefix = prefix,
     .room = room,

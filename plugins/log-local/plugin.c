@@ -71,7 +71,7 @@ static char *encode(char *out, const struct dray_log_record *r, const struct dra
 }
 
 static const struct dray_log_driver driver = {
-    .name = "local",
+    .title = "log driver local",
     .place = place,
     .prefix = prefix,
     .room = room,

@@ -186,7 +186,8 @@ static void test_random_damage(void)
     BENCH(b);
     struct dray_kv labels[] = {{"k", "v"}};
     b.info.labels = (struct dray_kvs){labels, 1};
-    option(&b, "labels", "k");
+    if (strcmp(DRIVER, "json-file") == 0)
+        option(&b, "labels", "k");
     CU_ASSERT_EQUAL(log_open(&b), 0);
     for (int i = 0; i < 200; i++)
         put_at(&b, T0 + i, (uint8_t)(1 + i % 2), i % 7 ? "plain \"text\" \x01" : "\xe2\x82\xac \\");
@@ -214,7 +215,8 @@ static void test_random_damage(void)
         struct reading last = {.q.ended = {-1}, .cancel = -1};
         reading_start(&last, &b, 0, 1);
         reading_end(&last);
-        CU_ASSERT_STRING_EQUAL(last.got.data ? last.got.data : "", "{k=v}o:more|");
+        CU_ASSERT_STRING_EQUAL(last.got.data ? last.got.data : "",
+                               strcmp(DRIVER, "json-file") == 0 ? "{k=v}o:more|" : "o:more|");
         dray_buf_free(&last.got);
     }
 }
