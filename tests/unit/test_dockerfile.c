@@ -173,6 +173,7 @@ static void bounds(void)
     expect_bound("FROM scratch\nRUN ", "<<A ", 100, "\n", "more than 64 heredocs");
     expect_bound("FROM scratch\nRUN ", "[", 100000, "", "RUN shell '[[");
     expect_bound("", "FROM scratch\n", 1000, "", "FROM 'scratch'");
+    expect_bound("", "FROM scratch\n", 1001, "", "more than 1000 stages");
     CU_ASSERT_STRING_EQUAL(said("FROM a\0b", 8),
                            "!0:0 the Dockerfile (Dockerfile) is not a text: it holds NUL bytes");
 }

@@ -273,6 +273,15 @@ static void dockerignore(void)
     }
 }
 
+/* Docker's two ways differ here, and builds go by the walk. */
+static void walk_differs(void)
+{
+    DRAY_AUTO(dray_ignore) ig = {0};
+    add_all(&ig, "a/b,!a");
+    CU_ASSERT_EQUAL(dray_ignore_match(&ig, "a/b"), 0);
+    CU_ASSERT_EQUAL(walk(&ig, "a/b"), 1);
+}
+
 static void reading(void)
 {
     static const char text[] = "\xef\xbb\xbf"
@@ -357,6 +366,7 @@ static const struct check_case cases[] = {
     {"Go's Match", go_match},
     {"Go's Clean", go_clean},
     {".dockerignore", dockerignore},
+    {"a walk that differs", walk_differs},
     {"reading a file", reading},
     {"refusals", refusals},
     {"folders to enter", folders_to_enter},

@@ -17,6 +17,7 @@
 /** Bounds of what is read: a larger file is refused before any of it is looked at. */
 #define DRAY_DF_MAX_FILE (4u << 20)
 #define DRAY_DF_MAX_INSTRS 20000u
+#define DRAY_DF_MAX_STAGES 1000u
 #define DRAY_DF_MAX_HEREDOCS 64u
 #define DRAY_DF_MAX_DEPTH 32u
 #define DRAY_DF_MAX_WORD (1u << 20)

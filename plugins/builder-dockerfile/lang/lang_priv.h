@@ -52,6 +52,9 @@ char *dray_df_printf(struct dray_df_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /** A copy without blanks around it. */
 char *dray_df_trim(struct dray_df_arena *a, const char *text, size_t n);
+/** Is a name nearer to the word than *best, the fewest edits so far? *best begins at 3; a word that
+ *  is the name itself makes it 0. */
+bool dray_df_nearer(const char *word, const char *name, bool any_case, unsigned *best);
 /** The nearest of the names (NULL-terminated), at most two edits away, or NULL. */
 const char *dray_df_nearest(const char *word, const char *const *names, bool any_case);
 /** " (did you mean X?)" in the case of the word, or "". */

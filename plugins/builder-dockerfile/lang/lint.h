@@ -16,14 +16,20 @@ struct dray_df_finding {
 typedef void (*dray_df_finding_fn)(void *arg, const struct dray_df_finding *finding);
 
 struct dray_df_lint {
-    struct dray_kvs build_args; /**< --build-arg: "" for one that the environment did not have */
-    const char *target;         /**< stage name or index; NULL or "" is the last */
+    struct dray_kvs build_args; /**< --build-arg; BUILDKIT_DOCKERFILE_CHECK replaces "# check=" */
+    const char *platform;       /**< of the target, "linux/amd64", or NULL for that */
     const char *ignore_file;    /**< text of the .dockerignore for CopyIgnoredFile, or NULL */
-    const char *check;          /**< "skip=...;error=true" in place of the file's, or NULL */
+    /** The environment of a base image ("NAME=value"): 0, or negative when it is not known, where
+     *  UndefinedVar tells of probable typing errors only. NULL: never known. */
+    int32_t (*base_env)(void *arg, const char *image, struct dray_strs *out);
+    void *base_arg;
 };
 
-/** Call found for each finding in the order of the rules' places in the file; *error_out: the file
- *  (or the option) wants findings to fail the build. Returns their number or a negative code. */
+/**
+ * Call found for each finding, by line. *error_out (may be NULL): the file wants findings to fail
+ * the build, and *err says "lint violation found for rules: ...". Returns how many there were, or a
+ * negative code.
+ */
 int dray_df_lint(const struct dray_df_file *f, const struct dray_df_lint *options,
                  dray_df_finding_fn found, void *arg, bool *error_out, struct dray_err *err);
 

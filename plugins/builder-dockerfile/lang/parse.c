@@ -238,6 +238,8 @@ static int read_instr(struct parser *p, struct dray_df_buf *b, struct dray_df_wh
 static int begin_stage(struct parser *p, struct dray_df_instr *from)
 {
     uint32_t n = p->f->n_stages;
+    if (n == DRAY_DF_MAX_STAGES)
+        return dray_df_bad(&p->c, NULL, "more than %u stages", DRAY_DF_MAX_STAGES);
     if (n == p->cap_stages) {
         size_t cap = n ? 2 * (size_t)n : 8;
         struct dray_df_stage *more = dray_df_alloc(p->c.a, cap * sizeof *more);

@@ -165,20 +165,23 @@ static unsigned distance(const char *x, const char *y, bool any_case)
     return row[ny];
 }
 
+bool dray_df_nearer(const char *word, const char *name, bool any_case, unsigned *best)
+{
+    unsigned d = *best ? distance(word, name, any_case) : 0;
+    if (d >= *best)
+        return false;
+    *best = d;
+    return true;
+}
+
 const char *dray_df_nearest(const char *word, const char *const *names, bool any_case)
 {
     unsigned best = 3;
     const char *found = NULL;
-    for (; *names; names++) {
-        unsigned d = distance(word, *names, any_case);
-        if (d == 0)
-            return NULL;
-        if (d < best) {
-            best = d;
+    for (; *names; names++)
+        if (dray_df_nearer(word, *names, any_case, &best))
             found = *names;
-        }
-    }
-    return found;
+    return best ? found : NULL;
 }
 
 const char *dray_df_suggest(struct dray_df_arena *a, const char *word, const char *const *names,

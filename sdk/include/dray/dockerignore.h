@@ -229,7 +229,9 @@ static inline int dray_ignore_match(const struct dray_ignore *ig, const char *pa
 
 /**
  * The same while walking down a tree: `above` holds what the folder above left in its `mine` (NULL
- * at the top), one byte for each pattern; `mine` is filled for what lies below.
+ * at the top), one byte for each pattern; `mine` is filled for what lies below. As in Docker, a "!"
+ * pattern that only matches a folder above counts if something was ignored there already: with
+ * "a/b" and "!a" the walk ignores a/b, dray_ignore_match() does not.
  */
 static inline int dray_ignore_walk(const struct dray_ignore *ig, const char *path,
                                    const unsigned char *above, unsigned char *mine)
