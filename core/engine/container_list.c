@@ -147,6 +147,8 @@ static void add_port(struct dray_buf *b, bool *first, const char *spec, struct j
 {
     dray_buf_adds(b, *first ? "{" : ",{");
     *first = false;
+    if (!*dray_json_str(binding, "HostPort", ""))
+        binding = NULL; /* of a routed network: reached at the container's own address */
     if (binding)
         dray_buf_addf(b, "\"IP\":\"%s\",", dray_json_str(binding, "HostIp", ""));
     size_t n = strcspn(spec, "/");

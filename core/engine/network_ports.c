@@ -119,7 +119,10 @@ static struct json_object *describe(const struct bindings *l, const struct dray_
         }
         struct json_object *o = json_object_new_object();
         dray_json_add_str(o, "HostIp", ports[i].host_ip);
-        dray_json_addf(o, "HostPort", "%u", ports[i].host_port);
+        if (ports[i].host_port)
+            dray_json_addf(o, "HostPort", "%u", ports[i].host_port);
+        else
+            dray_json_add_str(o, "HostPort", ""); /* reached at the container's own address */
         json_object_array_add(list, o);
     }
     return out;

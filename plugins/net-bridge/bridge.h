@@ -35,6 +35,7 @@ struct network {
     uint32_t refs; /* guarded by store.lock */
     uint32_t mtu;
     bool internal, icc, masquerade, ipv6;
+    bool no_ip4; /* the bridge gets no IPv4 address */
     bool foreign; /* the bridge was there before us: it is never removed */
     enum gateway_mode mode4, mode6;
     struct dray_cidr gateway4, gateway6; /* with the subnet's prefix */

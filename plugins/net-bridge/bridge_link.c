@@ -111,6 +111,28 @@ static void tune(const struct dray_self *self, const struct network *n)
     }
 }
 
+/*
+ * Who asks ::1 for a published port gets the answer through the bridge: there the kernel must take
+ * ::1 for its own address. From the wire nobody can use it, packets with ::1 end before routing.
+ */
+static void loopback_route(struct dray_nl_batch *b, unsigned index)
+{
+    static const uint8_t loopback[16] = {[15] = 1};
+    struct nl_msg *m = dray_nl_add(b, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, 128,
+                                   "route ::1 by the bridge");
+    struct rtmsg rt = {.rtm_family = AF_INET6,
+                       .rtm_dst_len = 128,
+                       .rtm_table = RT_TABLE_LOCAL,
+                       .rtm_protocol = RTPROT_STATIC,
+                       .rtm_type = RTN_LOCAL};
+    if (!m)
+        return;
+    dray_nl_ignore(b, EEXIST);
+    nlmsg_append(m, &rt, sizeof rt, NLMSG_ALIGNTO);
+    nla_put(m, RTA_DST, sizeof loopback, loopback);
+    nla_put_u32(m, RTA_OIF, index);
+}
+
 static int configure(int fd, const struct network *n, struct dray_err *err)
 {
     unsigned index = dray_netdev_index(fd, n->bridge);
@@ -118,13 +140,14 @@ static int configure(int fd, const struct network *n, struct dray_err *err)
         return dray_fail(err, DRAY_E_NOTFOUND, "bridge %s has gone", n->bridge);
     DRAY_AUTO(dray_nl_batch) b = {0};
     dray_netdev_up(&b, index, "bring up the bridge");
-    if (n->gateway4.family && n->mode4 != GATEWAY_ISOLATED)
+    if (n->gateway4.family && !n->no_ip4)
         dray_netdev_addr(&b, index, &n->gateway4);
     if (n->gateway6.family && n->mode6 != GATEWAY_ISOLATED) {
         /* Neighbours are solicited from the link-local address: Docker's, and usable at once. */
         static const struct dray_cidr local = {AF_INET6, 64, {0xfe, 0x80, [15] = 1}};
         dray_netdev_addr(&b, index, &local);
         dray_netdev_addr(&b, index, &n->gateway6);
+        loopback_route(&b, index);
     }
     return dray_nl_send(fd, &b, err);
 }

@@ -113,11 +113,13 @@ static int read_spec(const struct dray_self *self, const struct dray_net_spec *s
     rc = rc ? rc : read_mtu(spec->options, &n->mtu, err);
     rc = rc ? rc : read_bool(spec->options, OPT_BRIDGE "enable_icc", &n->icc, err);
     rc = rc ? rc : read_bool(spec->options, OPT_BRIDGE "enable_ip_masquerade", &n->masquerade, err);
+    rc = rc ? rc : read_bool(spec->options, OPT_BRIDGE "inhibit_ipv4", &n->no_ip4, err);
     rc = rc ? rc : read_mode(spec->options, OPT_BRIDGE "gateway_mode_ipv4", &n->mode4, err);
     rc = rc ? rc : read_mode(spec->options, OPT_BRIDGE "gateway_mode_ipv6", &n->mode6, err);
     rc = rc ? rc : read_binding(spec->options, n, err);
     for (uint64_t i = 0; !rc && i < spec->n_pools; i++)
         rc = read_gateway(&spec->pools[i], n, err);
+    n->no_ip4 = n->no_ip4 || n->mode4 == GATEWAY_ISOLATED;
     if (!rc && !n->internal && (n->mode4 == GATEWAY_ISOLATED || n->mode6 == GATEWAY_ISOLATED))
         return dray_fail(err, DRAY_E_INVAL,
                          "gateway mode 'isolated' can only be used for an internal network");

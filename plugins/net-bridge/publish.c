@@ -66,6 +66,7 @@ void endpoint_elems(const struct endpoint *e, struct elems *out)
 
 /* A request for one port after its text was read. */
 struct plan {
+    bool routed;           /* no port of the machine is taken */
     struct port_want want; /* port: the first that will do */
     uint16_t last;         /* the last that will do */
     uint16_t container_port;
@@ -89,6 +90,10 @@ static int read_port(const struct endpoint *e, const struct dray_port *p, struct
                          "host address %s needs a container address of the same family",
                          p->host_ip);
     out->container_port = p->container_port;
+    if (mode_of(e, &out->want) == GATEWAY_ROUTED) {
+        out->routed = true;
+        return 0;
+    }
     out->want.port = p->host_port;
     out->last = p->host_port_end > p->host_port ? p->host_port_end : p->host_port;
     out->ephemeral = !p->host_port;
@@ -133,11 +138,11 @@ static size_t group_end(const struct plan *plans, size_t n, size_t first)
 {
     size_t end = first + 1;
     const struct plan *a = &plans[first];
-    if (a->want.port == a->last)
+    if (a->routed || a->want.port == a->last)
         return end;
     for (; end < n; end++) {
         const struct plan *b = &plans[end];
-        if (b->container_port != a->container_port || b->want.proto != a->want.proto ||
+        if (b->routed || b->container_port != a->container_port || b->want.proto != a->want.proto ||
             b->want.port != a->want.port || b->last != a->last ||
             b->want.host.family == a->want.host.family)
             break;
@@ -167,6 +172,10 @@ static int settle_group(struct dray_self *self, const struct endpoint *e, const 
                         size_t n, bool adopt, struct port *out, struct dray_err *err)
 {
     const struct plan *p = &plans[0];
+    if (p->routed) {
+        out[0] = (struct port){.want = p->want, .container_port = p->container_port};
+        return 0;
+    }
     if (p->want.port == p->last)
         return hold_group(self, e, plans, n, p->last, adopt, out, err);
     uint32_t count = (uint32_t)p->last - p->want.port + 1;

@@ -37,6 +37,7 @@ static const char hook_chains[] =
     "  fib daddr type local jump publish\n"
     "}\n"
     "chain output { type nat hook output priority -100; policy accept;\n"
+    "%s"
     "  fib daddr type local jump publish\n"
     "}\n"
     "chain postrouting { type nat hook postrouting priority srcnat; policy accept;\n"
@@ -45,8 +46,13 @@ static const char hook_chains[] =
     "  ct status dnat ip saddr . ip daddr @self4 masquerade\n"
     "  meta nfproto ipv4 iifname @masq4 iifname . oifname != @same masquerade\n";
 static const char postrouting6[] =
+    "  ip6 saddr ::1 oifname @bridges masquerade\n"
     "  ct status dnat ip6 saddr . ip6 daddr @self6 masquerade\n"
     "  meta nfproto ipv6 iifname @masq6 iifname . oifname != @same masquerade\n";
+
+/* Where bridges hand IPv6 to netfilter (net.bridge.bridge-nf-call-ip6tables) an answer gets its
+ * address ::1 back too early, and the kernel drops it: better refuse ::1 at once. */
+static const char no_loopback6[] = "  ip6 daddr ::1 accept\n";
 
 static const char forward_chain[] =
     "chain forward { type filter hook forward priority filter; policy accept;\n"
@@ -55,7 +61,7 @@ static const char forward_chain[] =
     "  iifname @internal drop\n"
     "  oifname @internal drop\n"
     "  oifname != @bridges accept\n"
-    "  ct status dnat iifname . oifname != @same accept\n"
+    "  ct status dnat accept\n"
     "  oifname @unprotected iifname . oifname != @same accept\n"
     "  ip daddr . meta l4proto . th dport @open4 accept\n";
 static const char forward6[] = "  ip6 daddr . meta l4proto . th dport @open6 accept\n";
@@ -81,7 +87,14 @@ static int netfilter(struct rules *r)
     return r->fd;
 }
 
-static void write_table(FILE *out, const char *table, bool ipv6)
+static bool bridged6(void)
+{
+    char value[8];
+    return dray_netdev_sysctl_read("bridge/bridge-nf-call-ip6tables", value, sizeof value) &&
+           strcmp(value, "0") != 0;
+}
+
+static void write_table(FILE *out, const char *table, bool ipv6, bool no_loopback)
 {
     /* "add" before "delete": the table may be absent. All is one transaction. */
     (void)fprintf(out, "add table inet %s\ndelete table inet %s\ntable inet %s {\n", table, table,
@@ -90,7 +103,8 @@ static void write_table(FILE *out, const char *table, bool ipv6)
     elems_declare(out, ipv6);
     (void)fprintf(out, "%schain publish {\n%s%s}\n", raw_chain, nat_chains4,
                   ipv6 ? nat_chains6 : "");
-    (void)fprintf(out, "%s%s}\n", hook_chains, ipv6 ? postrouting6 : "");
+    (void)fprintf(out, hook_chains, no_loopback ? no_loopback6 : "");
+    (void)fprintf(out, "%s}\n", ipv6 ? postrouting6 : "");
     (void)fprintf(out, "%s%s  drop\n}\n}\n", forward_chain, ipv6 ? forward6 : "");
 }
 
@@ -133,7 +147,8 @@ static int rebuild(struct dray_self *self, struct dray_err *err)
     FILE *out = open_memstream(&text, &size);
     if (!out)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    write_table(out, self->table, self->ipv6);
+    self->rules.bridged6 = self->ipv6 && bridged6();
+    write_table(out, self->table, self->ipv6, self->rules.bridged6);
     elems_print(out, self->table, &all);
     if (fclose(out))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
@@ -238,6 +253,8 @@ static bool complete(struct dray_self *self)
     int fd = netfilter(&self->rules);
     unsigned n = 0;
     uint32_t generation = fd < 0 ? 0 : rules_generation(fd);
+    if (self->ipv6 && self->rules.bridged6 != bridged6())
+        return false;
     if (generation && generation == self->rules.generation)
         return true; /* nobody has changed anything */
     if (fd < 0 || !rules_present(fd, self->table) || !rules_count(fd, self->table, &n))

@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 /** Name of a set that only says which version of the rules a table holds. */
-#define RULES_MARKER "rules_v1"
+#define RULES_MARKER "rules_v2"
 
 struct dray_self;
 
@@ -19,6 +19,7 @@ struct rules {
     bool warned;          /* of somebody else's FORWARD policy */
     bool adopted;         /* it was there before this process: it may hold stale elements */
     unsigned n_rules;     /* of the table as we wrote it; 0: not counted yet */
+    bool bridged6;        /* when it was written, IPv6 of bridges went through netfilter */
     uint32_t generation;  /* of the machine's ruleset when the table was last found complete */
     int fd;               /* stays open: closing waits for the kernel to free what was deleted */
 };

@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # net.bash - what the network tests share: servers in containers, other hosts in namespaces.
 
+# shellcheck disable=SC2016
+PEER_CGI='#!/bin/sh
+echo; echo "$REMOTE_ADDR" | sed "s/^\[//; s/\]$//; s/^::ffff://"'
+
 # web NAME [docker run arguments]: a server in a container that answers with its name, and at
 # /cgi-bin/peer with the address of who asks.
 web() {
     local name=$1
     shift
     docker run -d --name "$name" "$@" busybox sh -c "mkdir -p /www/cgi-bin; echo $name >/www/index.html
-printf '#!/bin/sh\necho; echo \$REMOTE_ADDR\n' >/www/cgi-bin/peer; chmod +x /www/cgi-bin/peer
+echo '$PEER_CGI' >/www/cgi-bin/peer; chmod +x /www/cgi-bin/peer
 exec httpd -f -p 80 -h /www" >/dev/null
     wait_until 5 docker exec "$name" wget -q -O /dev/null http://127.0.0.1/
 }
 
 get() { curl -gsf --max-time "${2:-3}" "http://$1/"; }
+# peer_at ADDRESS: the address that the server there sees us with.
+peer_at() { curl -gsf --max-time 3 "http://$1/cgi-bin/peer"; }
+peer_from() { docker exec "$1" timeout 2 wget -q -O - "http://$2/cgi-bin/peer"; }
+# from HOST ADDRESS
+from() { on "$1" curl -gsf --max-time "${3:-3}" "http://$2"; }
 refused() { ! get "$1" 1; }
 # get_from CONTAINER ADDRESS
 get_from() { docker exec "$1" timeout 2 wget -q -O - "http://$2/"; }
@@ -33,25 +42,29 @@ host_add() { # NAME NUMBER
         ip addr add 198.51.100.1/24 dev $bridge
         ip addr add 2001:db8:51::1/64 dev $bridge nodad
     }
-    ip netns add "$1"
-    ip link add "up-$1" mtu 1500 master $bridge up type veth peer name up0 netns "$1"
-    ip -n "$1" link set lo up
-    ip -n "$1" addr add "198.51.100.$2/24" dev up0
-    ip -n "$1" addr add "2001:db8:51::$2/64" dev up0 nodad
-    ip -n "$1" link set up0 up
+    mkdir -p "$T/ns"
+    touch "$T/ns/$1"
+    unshare --net="$T/ns/$1" ip link set lo up
+    ip link add "up-$1" mtu 1500 master $bridge up type veth peer name up0 netns "$T/ns/$1"
+    on "$1" ip addr add "198.51.100.$2/24" dev up0
+    on "$1" ip addr add "2001:db8:51::$2/64" dev up0 nodad
+    on "$1" ip link set up0 up
 }
 
-host_del() { ip netns del "$1" 2>/dev/null; }
 hosts_done() {
     local n
-    for n in $(ip netns list | awk '{print $1}'); do host_del "$n"; done
+    for n in "$T"/ns/*; do
+        umount "$n" 2>/dev/null
+        rm -f "$n"
+    done
+    rmdir "$T/ns" 2>/dev/null
     ip link del up0 2>/dev/null
     return 0
 }
 
-# on HOST COMMAND...: in its network namespace alone ("ip netns exec" would hide the cgroups).
+# on HOST COMMAND...
 on() {
     local h=$1
     shift
-    nsenter --net="/run/netns/$h" "$@"
+    nsenter --net="$T/ns/$h" "$@"
 }

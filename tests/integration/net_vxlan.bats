@@ -12,7 +12,7 @@ use() {
 }
 
 start_on() { # HOST
-    nsenter --net="/run/netns/$1" setsid "$DRAY_STAGE/bin/drayd" --data-root "$T/$1" \
+    nsenter --net="$T/ns/$1" setsid "$DRAY_STAGE/bin/drayd" --data-root "$T/$1" \
         --exec-root "$T/$1.exec" -H "unix://$T/$1.sock" --pidfile "$T/$1.pid" \
         --config-file "$T/daemon.json" </dev/null >>"$T/drayd.log" 2>&1 3>&- &
     use "$1"
@@ -96,7 +96,7 @@ make_both() { # OPTIONS OF A -- OPTIONS OF B
     [ "$(get_from three "$one")" = one ]
     docker rm -f three >/dev/null
     docker network rm wide >/dev/null
-    wait_until 5 bash -c "! nsenter --net=/run/netns/b ip -o link | grep -q 'vx-\|vn-'"
+    wait_until 5 bash -c "! nsenter --net=$T/ns/b ip -o link | grep -q 'vx-\|vn-'"
 }
 
 @test "a multicast group finds the machines by itself" {

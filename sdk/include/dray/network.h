@@ -69,7 +69,7 @@ struct dray_ep_join {
 struct dray_port {
     uint32_t size;
     uint16_t container_port;
-    uint16_t host_port;     /**< in: wanted (first of range); out: chosen */
+    uint16_t host_port;     /**< in: wanted (first of range); out: chosen, 0 if none is needed */
     uint16_t host_port_end; /**< in: last of range, 0 when no range */
     uint16_t reserved;
     const char *proto;      /**< "tcp", "udp", "sctp" */
