@@ -108,7 +108,8 @@ struct dray_container {
     bool accepts_attach; /* the shim takes attaches itself */
     bool removed;        /* off the table; only references keep it */
     bool restart_canceled;
-    uint64_t start_serial;      /* counts starts, so that late timers know they are late */
+    int starting;          /* connection to the shim while it starts the container, else -EBADF */
+    uint64_t start_serial; /* counts starts, so that late timers know they are late */
     struct dray_health *health; /* NULL without a health check */
     unsigned execs_running;
 
@@ -184,6 +185,10 @@ void dray_container_event(struct dray_container *c, const char *action, ...)
 
 /* container_wait.c */
 
+/** Kill what a shim that died or was killed left behind. */
+void dray_container_end_orphans(struct dray_container *c);
+/** Give up a start that waits for its shim; it fails soon after. */
+void dray_container_start_cancel(struct dray_container *c);
 /** The container stopped, was removed: answer those who wait. Call with lock held. */
 void dray_waiters_stopped(struct dray_container *c);
 void dray_waiters_removed(struct dray_container *c);

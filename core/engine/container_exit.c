@@ -66,8 +66,7 @@ struct ending {
     int64_t at_ns;
 };
 
-/** The shim has gone without a word: end what it left behind. */
-static void end_orphans(struct dray_container *c)
+void dray_container_end_orphans(struct dray_container *c)
 {
     struct dray_err err = {0};
     struct dray_driver *d = dray_container_runtime(c, &err);
@@ -86,7 +85,7 @@ static struct ending read_ending(struct dray_container *c)
                                .oom = dray_json_bool(doc, "oom", false),
                                .at_ns = dray_json_int(doc, "at_ns", dray_clock_now())};
     dray_warn("container %.12s: its shim has died", c->id);
-    end_orphans(c);
+    dray_container_end_orphans(c);
     return (struct ending){.code = 137, .at_ns = dray_clock_now()};
 }
 

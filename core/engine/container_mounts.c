@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* container_mounts.c - what is mounted into a container: resolving binds, mounts and volumes. */
+#include "base/bounded.h"
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -230,11 +231,14 @@ static int mount_bind(struct json_object *m, struct json_object *p, struct dray_
         return mount_error("bind", "field VolumeOptions must not be specified", err);
     bool create = dray_json_bool(m, "BindOptions.CreateMountpoint", false);
     struct stat st;
-    if (!create && stat(source, &st) != 0)
+    int rc = create ? 0 : dray_bounded_stat(source, DRAY_BOUNDED_MS, &st, err);
+    if (rc == DRAY_E_IO)
         return dray_fail(err, DRAY_E_INVAL,
                          "invalid mount config for type \"bind\": bind source path does not exist: "
                          "%s",
                          source);
+    if (rc != 0)
+        return rc;
     const char *prop = dray_json_str(m, "BindOptions.Propagation", "");
     if (*prop && !is_propagation(prop))
         return dray_fail(err, DRAY_E_INVAL,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* container_mounts_start.c - mount points become OCI mounts when a container starts. */
+#include "base/bounded.h"
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -30,8 +31,9 @@ static void add_option(struct json_object *mount, const char *option)
 static int ensure_source(struct json_object *p, const char *source, struct dray_err *err)
 {
     struct stat st;
-    if (stat(source, &st) == 0)
-        return 0;
+    int rc = dray_bounded_stat(source, DRAY_BOUNDED_MS, &st, err);
+    if (rc != DRAY_E_IO)
+        return rc;
     if (errno == ENOENT && dray_json_bool(p, "CreateSource", false))
         return dray_fs_mkdirs(AT_FDCWD, source, 0755, err);
     if (errno == ENOENT)

@@ -95,6 +95,8 @@ static int remove_one(struct dray_container *c, bool force, bool volumes, struct
     int rc = stop_for_removal(c, force, err);
     if (rc != 0)
         return rc;
+    if (force)
+        dray_container_start_cancel(c);
     rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc == DRAY_E_NOTFOUND && force ? 0 : rc;

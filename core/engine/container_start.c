@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define DRAY_LOG_AREA "start"
@@ -23,6 +24,7 @@ struct start {
     char *dir; /* EXEC_ROOT/containers/ID */
     int shim;  /* connection */
     bool net, mounts, shm, run_dir;
+    bool stuck; /* the shim did not answer: it is killed with what it made */
 };
 
 static int parse(struct start *s, struct dray_err *err)
@@ -220,6 +222,30 @@ static void hand_over_attaches(struct start *s)
     }
 }
 
+/** Ask the shim, in a way that dray_container_start_cancel() can end. */
+static int ask(struct start *s, struct json_object *m /* takes */, struct json_object **reply,
+               struct dray_err *err)
+{
+    struct dray_container *c = s->c;
+    pthread_mutex_lock(&c->lock);
+    c->starting = s->shim;
+    pthread_mutex_unlock(&c->lock);
+    int rc = dray_shim_call(s->shim, m, NULL, 0, RUN_TIMEOUT_MS, reply, err);
+    pthread_mutex_lock(&c->lock);
+    c->starting = -EBADF;
+    pthread_mutex_unlock(&c->lock);
+    s->stuck = rc == DRAY_E_TIMEOUT || rc == DRAY_E_UNAVAIL;
+    return rc;
+}
+
+void dray_container_start_cancel(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->lock);
+    if (c->starting >= 0)
+        (void)shutdown(c->starting, SHUT_RDWR);
+    pthread_mutex_unlock(&c->lock);
+}
+
 static int run(struct start *s, struct json_object **reply, struct dray_err *err)
 {
     struct dray_container *c = s->c;
@@ -244,7 +270,7 @@ static int run(struct start *s, struct json_object **reply, struct dray_err *err
                    c->id);
     dray_json_add(m, "log", log_json(c, s->config, s->host));
     hand_over_attaches(s);
-    return dray_shim_call(s->shim, m, NULL, 0, RUN_TIMEOUT_MS, reply, err);
+    return ask(s, m, reply, err);
 }
 
 static void undo(struct start *s)
@@ -258,6 +284,10 @@ static void undo(struct start *s)
         struct dray_pending_attach *next = p->next;
         (void)close(p->done);
         p = next;
+    }
+    if (s->stuck) {
+        dray_shims_kill(c->set->shims, c->id);
+        dray_container_end_orphans(c);
     }
     if (s->net)
         dray_container_net_stop(c);

@@ -40,6 +40,7 @@ struct dray_container *dray_container_new(struct dray_containers *cs)
     if (!c)
         return NULL;
     atomic_init(&c->refs, 1);
+    c->starting = -EBADF;
     c->set = cs;
     pthread_mutex_init(&c->op, NULL);
     pthread_mutex_init(&c->lock, NULL);

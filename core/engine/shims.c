@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/logging.h"
 #include "base/sockmsg.h"
@@ -18,10 +19,12 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define DRAY_LOG_AREA "shims"
 #define EVENTS_AT_ONCE 32
+#define KILL_WAIT_MS 5000
 
 /** A shim that is listened to. Owned by the listening thread. */
 struct watch {
@@ -145,6 +148,20 @@ int dray_shims_connect(struct dray_shims *s, const char *id, int *sock_out, stru
         return dray_fail(err, DRAY_E_UNAVAIL, "no shim of container %.12s", id);
     int rc = dray_sock_connect_at(dir, DRAY_SHIM_SOCKET, SOCK_SEQPACKET, sock_out, err);
     return rc == 0 ? 0 : dray_fail(err, DRAY_E_UNAVAIL, "no shim of container %.12s", id);
+}
+
+void dray_shims_kill(struct dray_shims *s, const char *id)
+{
+    DRAY_AUTO(dray_buf) text = {0};
+    dray_autofree char *path = dray_strf("%s/" DRAY_SHIM_PIDFILE, id);
+    if (!path || dray_fs_read(s->run_dir, path, 32, &text, NULL) != 0)
+        return;
+    long pid = strtol(text.data, NULL, 10);
+    dray_autofd int fd = pid > 1 ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -EBADF;
+    if (fd < 0 || syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) != 0)
+        return;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    (void)poll(&p, 1, KILL_WAIT_MS);
 }
 
 /* Requests. */

@@ -22,6 +22,8 @@ void dray_shims_close(struct dray_shims *s);
 int dray_shims_spawn(struct dray_shims *s, const char *id, int *sock_out, struct dray_err *err);
 /** Connect to a shim that lives. None: DRAY_E_UNAVAIL. */
 int dray_shims_connect(struct dray_shims *s, const char *id, int *sock_out, struct dray_err *err);
+/** SIGKILL to a shim that does not answer, and wait until it has gone (5 s at most). */
+void dray_shims_kill(struct dray_shims *s, const char *id);
 /** Listen to events on sock from now on (takes it, and a reference to c): calls
  *  dray_container_ended() and dray_container_exec_ended() from a worker. */
 int dray_shims_watch(struct dray_shims *s, struct dray_container *c, uint64_t serial,

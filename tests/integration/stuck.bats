@@ -1,0 +1,90 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# stuck.bats - what hangs, hangs alone: dead file servers, deaf containers, readers that never read.
+
+load lib
+
+setup_file() {
+    daemon_init
+    daemon_start
+    busybox_import
+    others_are_quick
+}
+
+teardown_file() { daemon_done; }
+
+# Mount a file server that is dead at $T/dead. It goes when descriptor 9 is closed.
+dead_mount() {
+    mkdir -p "$T/dead"
+    mkfifo "$T/dead.fifo"
+    python3 "$BATS_TEST_DIRNAME/dead_fuse.py" "$T/dead" <"$T/dead.fifo" >"$T/dead.out" 3>&- &
+    exec 9>"$T/dead.fifo"
+    wait_until 5 grep -q mounted "$T/dead.out"
+}
+
+dead_unmount() {
+    exec 9>&-
+    wait
+    rm -f "$T/dead.fifo" "$T/dead.out"
+}
+
+others_are_quick() { python3 "$BATS_TEST_DIRNAME/quick_others.py" "$T/dray.sock" "$T/baseline"; }
+
+@test "a bind mount of a dead file server fails in time, and nobody else waits" {
+    [ -c /dev/fuse ] || skip "no FUSE on this machine"
+    dead_mount
+    docker create --name waits -v "$T/dead:/x" busybox true
+    docker start waits >"$T/out" 2>&1 3>&- 9>&- &
+    starting=$!
+    sleep 0.3
+    others_are_quick
+    docker inspect waits >/dev/null
+    if wait $starting; then false; fi
+    grep -q "does not answer" "$T/out"
+    docker rm waits
+    dead_unmount
+}
+
+@test "a container that sits in a dead file server can be listed, stopped and removed" {
+    [ -c /dev/fuse ] || skip "no FUSE on this machine"
+    dead_mount
+    docker run -d --name sits -v "$T:/x" busybox ls -l /x/dead/
+    sleep 0.3
+    others_are_quick
+    docker stop -t 1 sits
+    [ "$(docker inspect -f '{{.State.ExitCode}}' sits)" = 137 ]
+    docker rm sits
+    dead_unmount
+}
+
+@test "a container that ignores signals delays nobody, and is killed after its time" {
+    docker run -d --name deaf busybox sh -c 'trap "" TERM; while :; do sleep 1; done'
+    docker stop -t 3 deaf >/dev/null 3>&- &
+    stopping=$!
+    sleep 0.2
+    others_are_quick
+    wait $stopping
+    [ "$(docker inspect -f '{{.State.ExitCode}}' deaf)" = 137 ]
+    docker rm deaf
+}
+
+@test "an attach that never reads delays nobody else, and the container goes on when it has gone" {
+    docker run -d --name talks busybox sh -c 'while :; do echo "$(date +%s) line"; usleep 1000; done'
+    sleep 6 | docker attach talks 3>&- | sleep 6 &
+    python3 - "$T/dray.sock" <<'EOP' 3>&- &
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"POST /containers/talks/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n\r\n")
+time.sleep(4)
+EOP
+    sleep 2
+    others_are_quick
+    docker exec talks true
+    timeout 5 docker logs --tail 5 talks | grep -q line
+    wait
+    before=$(docker logs talks | wc -l)
+    sleep 0.5
+    [ "$(docker logs talks | wc -l)" -gt "$before" ]
+    docker rm -f talks
+}
