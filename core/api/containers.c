@@ -100,6 +100,14 @@ static int changes(struct dray_http *h, struct dray_engine *e, struct dray_err *
 
 static int start(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
+    const char *checkpoint = dray_http_query(h, "checkpoint");
+    /* "{}" and "null" have always been sent; a HostConfig here is of long ago. */
+    if (dray_http_body_size(h) > 7)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "starting container with non-empty request body was deprecated since API "
+                         "v1.22 and removed in v1.24");
+    if (checkpoint && *checkpoint)
+        return dray_fail(err, DRAY_E_INVAL, "checkpoint is only supported in experimental mode");
     return done(h, dray_containers_start(e->containers, name_of(h), err));
 }
 
@@ -278,6 +286,7 @@ const struct dray_route dray_routes_containers[] = {
     {DRAY_POST, "/containers/{name}/update", update, 0, 0, 0},
     {DRAY_POST, "/containers/{name}/resize", resize, 0, 0, 0},
     {DRAY_POST, "/containers/{name}/attach", dray_api_attach, DRAY_ROUTE_HIJACK, 0, 0},
+    {DRAY_GET, "/containers/{name}/attach/ws", dray_api_attach_ws, DRAY_ROUTE_HIJACK, 0, 0},
     {DRAY_DELETE, "/containers/{name}", remove_it, 0, 0, 0},
     {DRAY_POST, "/commit", commit, 0, 0, 0},
     {0},

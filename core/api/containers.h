@@ -8,6 +8,7 @@
 /* containers_io.c */
 int dray_api_logs(struct dray_http *h, struct dray_engine *e, struct dray_err *err);
 int dray_api_attach(struct dray_http *h, struct dray_engine *e, struct dray_err *err);
+int dray_api_attach_ws(struct dray_http *h, struct dray_engine *e, struct dray_err *err);
 int dray_api_wait(struct dray_http *h, struct dray_engine *e, struct dray_err *err);
 int dray_api_stats(struct dray_http *h, struct dray_engine *e, struct dray_err *err);
 

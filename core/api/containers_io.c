@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* containers_io.c - logs, attach, wait and stats: answers that go on for a while. */
 #include "api/containers.h"
+#include "api/websocket.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/logging.h"
@@ -95,26 +96,48 @@ int dray_api_logs(struct dray_http *h, struct dray_engine *e, struct dray_err *e
 
 /* ---- Attach ---- */
 
-int dray_api_attach(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+static struct dray_attach_req attach_request(struct dray_http *h)
 {
-    const char *name = dray_http_param(h, "name");
-    struct dray_attach_req req = {
+    const char *keys = dray_http_query(h, "detachKeys");
+    return (struct dray_attach_req){
         .stream = dray_http_query_bool(h, "stream", false),
         .stdin_ = dray_http_query_bool(h, "stdin", false),
         .stdout_ = dray_http_query_bool(h, "stdout", false),
         .stderr_ = dray_http_query_bool(h, "stderr", false),
         .logs = dray_http_query_bool(h, "logs", false),
-        .detach_keys = dray_http_query(h, "detachKeys"),
+        .detach_keys = keys && *keys ? keys : NULL,
         .api_version = dray_http_version(h),
     };
-    if (req.detach_keys && !*req.detach_keys)
-        req.detach_keys = NULL;
+}
+
+int dray_api_attach(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    const char *name = dray_http_param(h, "name");
+    struct dray_attach_req req = attach_request(h);
     bool tty = false;
     int sock = -1;
     int rc = dray_containers_attach_prepare(e->containers, name, &req, &tty, err);
     if (!rc)
         rc = dray_http_hijack(h, dray_api_stream_type(h, tty), &sock, err);
     return rc ? rc : dray_containers_attach(e->containers, name, &req, sock, err);
+}
+
+/* A WebSocket carries both outputs as they come, without frames of Docker's. */
+int dray_api_attach_ws(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    const char *name = dray_http_param(h, "name");
+    struct dray_attach_req req = attach_request(h);
+    struct dray_websocket w;
+    bool tty = false;
+    req.plain = true;
+    int rc = dray_containers_attach_prepare(e->containers, name, &req, &tty, err);
+    if (!rc)
+        rc = dray_websocket_open(h, &w, err);
+    if (rc)
+        return rc;
+    rc = dray_containers_attach(e->containers, name, &req, w.inner, err);
+    dray_websocket_close(&w);
+    return rc;
 }
 
 /* ---- Wait ---- */
@@ -196,14 +219,29 @@ static struct json_object *no_cpu(void)
     return cpu;
 }
 
+static struct json_object *no_blkio(void)
+{
+    static const char *const lists[] = {"service_bytes", "serviced", "queue", "service_time",
+                                        "wait_time",     "merged",   "time"};
+    struct json_object *o = json_object_new_object();
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        char key[40];
+        (void)snprintf(key, sizeof key, "io_%s_recursive", lists[i]);
+        dray_json_add(o, key, NULL);
+    }
+    dray_json_add(o, "sectors_recursive", NULL);
+    return o;
+}
+
 /* Fill what compares a sample with the one before; a container that is down has neither. */
 static void add_previous(struct json_object *sample, struct json_object *before)
 {
     struct json_object *cpu = dray_json_obj(before, "cpu_stats");
     dray_json_add_str(sample, "preread", dray_json_str(before, "read", DRAY_TIME_ZERO));
     dray_json_add(sample, "precpu_stats", cpu ? dray_json_copy(cpu) : no_cpu());
-    static const char *const objects[] = {"pids_stats", "blkio_stats", "memory_stats",
-                                          "storage_stats"};
+    static const char *const objects[] = {"pids_stats", "memory_stats", "storage_stats"};
+    if (!dray_json_obj(sample, "blkio_stats"))
+        dray_json_add(sample, "blkio_stats", no_blkio());
     for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++)
         if (!dray_json_obj(sample, objects[i]))
             dray_json_add(sample, objects[i], json_object_new_object());

@@ -48,6 +48,7 @@ extern const struct dray_route dray_routes_images[];
 extern const struct dray_route dray_routes_networks[];
 extern const struct dray_route dray_routes_volumes[];
 extern const struct dray_route dray_routes_builds[];
+extern const struct dray_route dray_routes_absent[];
 
 /** Value of {name} of the route, decoded. Never NULL for a segment that the route has. */
 const char *dray_http_param(struct dray_http *h, const char *name);
@@ -68,6 +69,8 @@ bool dray_http_is_head(struct dray_http *h);
 /** The body as one JSON value (at most 32 MiB); *out is the caller's. An empty body gives NULL.
  *  Not JSON by its content type: DRAY_E_INVAL. */
 int dray_http_json(struct dray_http *h, struct json_object **out, struct dray_err *err);
+/** Bytes of a body that is not streamed. */
+size_t dray_http_body_size(struct dray_http *h);
 /** The streamed body of a DRAY_ROUTE_BODY route: read until its end; owned by the request. */
 int dray_http_body_fd(struct dray_http *h);
 
@@ -96,7 +99,7 @@ int dray_http_cancel_fd(struct dray_http *h);
 
 /**
  * Answer 101 UPGRADED (the client sent Upgrade) or 200, and hand over the raw socket; content_type
- * as Docker sends it. *sock_out is owned by the request and closed with it.
+ * as Docker sends it, NULL for a WebSocket. *sock_out is owned by the request and closed with it.
  */
 int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_out,
                      struct dray_err *err);

@@ -3,6 +3,7 @@
 #include "api/system.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/json.h"
 #include "engine/containers.h"
 #include "engine/engine.h"
@@ -10,6 +11,7 @@
 #include "engine/images.h"
 
 #include <dray/storage.h>
+#include <fcntl.h>
 
 #ifndef DRAY_VERSION
 #define DRAY_VERSION "0.0.0"
@@ -198,6 +200,20 @@ static void add_host_warnings(struct json_object *warnings, const struct dray_co
     }
 }
 
+/* Gone with API 1.50; older clients warn of what they do not find. */
+static void add_bridge_netfilter(struct json_object *o)
+{
+    static const struct {
+        const char *key, *path;
+    } rows[] = {{"BridgeNfIptables", "/proc/sys/net/bridge/bridge-nf-call-iptables"},
+                {"BridgeNfIp6tables", "/proc/sys/net/bridge/bridge-nf-call-ip6tables"}};
+    for (size_t i = 0; i < 2; i++) {
+        DRAY_AUTO(dray_buf) b = {0};
+        (void)dray_fs_read(AT_FDCWD, rows[i].path, 16, &b, NULL);
+        dray_json_add_bool(o, rows[i].key, b.data && b.data[0] == '1');
+    }
+}
+
 int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct json_object *o = json_object_new_object();
@@ -214,6 +230,8 @@ int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     dray_json_add(o, "Plugins", plugins(e));
     dray_machine_cgroup_info(o, warnings);
     add_host_warnings(warnings, e->config);
+    if (dray_http_version(h) < 150)
+        add_bridge_netfilter(o);
     dray_json_add_str(o, "SystemTime", now);
     dray_machine_info(o);
     add_config(o, e->config);

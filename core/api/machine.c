@@ -4,14 +4,12 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "engine/sysinfo.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/statfs.h>
 #include <sys/utsname.h>
-
-#define CGROUP2_MAGIC 0x63677270
 
 static const struct {
     const char *uname, *go;
@@ -96,57 +94,6 @@ static bool exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
-struct caps {
-    bool v2, memory, swap, cfs, shares, cpuset, pids, oom_kill_disable, blkio;
-};
-
-static bool has_word(const char *text, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *p = text; p && (p = strstr(p, word)) != NULL; p += n)
-        if ((p == text || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\n' || !p[n]))
-            return true;
-    return false;
-}
-
-static void probe_v2(struct caps *c)
-{
-    DRAY_AUTO(dray_buf) b = {0};
-    read_text("/sys/fs/cgroup/cgroup.controllers", &b);
-    c->memory = has_word(b.data, "memory");
-    c->swap = c->memory && exists("/proc/swaps");
-    c->cfs = c->shares = has_word(b.data, "cpu");
-    c->cpuset = has_word(b.data, "cpuset");
-    c->pids = has_word(b.data, "pids");
-    c->blkio = has_word(b.data, "io");
-}
-
-static void probe_v1(struct caps *c)
-{
-    c->memory = exists("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-    c->swap = exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes");
-    c->oom_kill_disable = exists("/sys/fs/cgroup/memory/memory.oom_control");
-    c->shares = exists("/sys/fs/cgroup/cpu/cpu.shares");
-    /* The root group has no quota file with some kernels; the scheduler's own switch tells then. */
-    c->cfs = exists("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") ||
-             (c->shares && exists("/proc/sys/kernel/sched_cfs_bandwidth_slice_us"));
-    c->cpuset = exists("/sys/fs/cgroup/cpuset/cpuset.cpus");
-    c->pids = exists("/sys/fs/cgroup/pids/cgroup.procs");
-    c->blkio = exists("/sys/fs/cgroup/blkio/cgroup.procs");
-}
-
-static struct caps probe(void)
-{
-    struct caps c = {0};
-    struct statfs fs;
-    c.v2 = statfs("/sys/fs/cgroup", &fs) == 0 && (unsigned long)fs.f_type == CGROUP2_MAGIC;
-    if (c.v2)
-        probe_v2(&c);
-    else
-        probe_v1(&c);
-    return c;
-}
-
 static void warn(struct json_object *warnings, const char *text)
 {
     json_object_array_add(warnings, json_object_new_string(text));
@@ -161,7 +108,8 @@ static bool sysctl_on(const char *path)
 
 void dray_machine_cgroup_info(struct json_object *info, struct json_object *warnings)
 {
-    struct caps c = probe();
+    struct dray_sysinfo c;
+    dray_sysinfo_probe(&c);
     const struct {
         const char *key, *warning;
         bool on;
@@ -182,8 +130,10 @@ void dray_machine_cgroup_info(struct json_object *info, struct json_object *warn
         if (!rows[i].on && rows[i].warning)
             warn(warnings, rows[i].warning);
     }
-    if (!c.blkio)
+    if (!c.blkio_weight)
         warn(warnings, "WARNING: No blkio weight support");
+    if (!c.blkio_weight_device)
+        warn(warnings, "WARNING: No blkio weight_device support");
     dray_json_add_str(info, "CgroupDriver", "cgroupfs");
     dray_json_add_str(info, "CgroupVersion", c.v2 ? "2" : "1");
 }
@@ -199,7 +149,10 @@ struct json_object *dray_machine_security(void)
         warn(list, "name=seccomp,profile=builtin");
     if (exists("/sys/fs/selinux/enforce"))
         warn(list, "name=selinux");
-    if (exists("/proc/self/ns/cgroup"))
+    /* The default for containers, which it is on cgroup v2 alone. */
+    struct dray_sysinfo si;
+    dray_sysinfo_probe(&si);
+    if (si.v2 && exists("/proc/self/ns/cgroup"))
         warn(list, "name=cgroupns");
     return list;
 }

@@ -381,9 +381,11 @@ int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_ou
         return rc;
     DRAY_AUTO(dray_buf) b = {0};
     dray_buf_addf(&b, "HTTP/1.1 %s\r\n", upgrade ? "101 UPGRADED" : "200 OK");
-    head_line(&b, "Content-Type", content_type);
+    if (content_type)
+        head_line(&b, "Content-Type", content_type);
     if (upgrade)
-        dray_buf_adds(&b, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
+        dray_buf_addf(&b, "Connection: Upgrade\r\nUpgrade: %s\r\n",
+                      content_type ? "tcp" : "websocket");
     add_head(h, &b);
     dray_buf_adds(&b, "\r\n");
     rc = h->early_len ? interpose_relay(h, err) : 0;

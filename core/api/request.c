@@ -371,6 +371,11 @@ const char *dray_http_header_in(struct dray_http *h, const char *name)
     return MHD_lookup_connection_value(h->conn, MHD_HEADER_KIND, name);
 }
 
+size_t dray_http_body_size(struct dray_http *h)
+{
+    return h->body.len;
+}
+
 /* As moby's httputils.CheckForJSON: a body must say that it is JSON. */
 static int check_json_type(struct dray_http *h, struct dray_err *err)
 {

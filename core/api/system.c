@@ -248,14 +248,6 @@ static int df(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 
 /* ---- /plugins ---- */
 
-/* Docker's managed plugins are images of another kind; there are none here. */
-static int no_plugins(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
-{
-    (void)e;
-    (void)err;
-    return dray_http_reply_json(h, 200, json_object_new_array());
-}
-
 static int loaded_plugins(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     (void)err;
@@ -269,7 +261,6 @@ const struct dray_route dray_routes_system[] = {
     {DRAY_GET, "/events", dray_api_events, 0, 0, 0},
     {DRAY_GET, "/system/df", df, 0, 125, 0},
     {DRAY_POST, "/auth", auth, 0, 0, 0},
-    {DRAY_GET, "/plugins", no_plugins, 0, 0, 0},
     {DRAY_GET, "/plugins/loaded", loaded_plugins, 0, 0, 0},
     {0},
 };

@@ -231,7 +231,8 @@ static void count_inode(struct tally *t, const struct stat *st)
     if (!S_ISDIR(st->st_mode) && st->st_nlink > 1 &&
         !first_sight(t, (struct seen_inode){st->st_dev, st->st_ino}))
         return;
-    t->bytes += (uint64_t)st->st_blocks * 512;
+    /* As Docker counts: what files hold, whatever blocks they take. */
+    t->bytes += S_ISDIR(st->st_mode) ? 0 : (uint64_t)st->st_size;
     t->inodes++;
 }
 

@@ -98,7 +98,8 @@ struct dray_container {
     char *config;    /* Docker's Config */
     char *host;      /* Docker's HostConfig */
     char *mounts;    /* array of mount points, container_mounts.c */
-    char *endpoints; /* NetworkSettings.Networks */
+    char *endpoints; /* NetworkSettings.Networks, with what is noted for us alone */
+    char *networks;  /* the same as clients see it */
     char *ports;     /* NetworkSettings.Ports, "{}" while stopped */
     char *summary;   /* the fixed part of its row in the list */
     char *netns;     /* path of the sandbox, or NULL */
@@ -170,6 +171,8 @@ int dray_container_load(struct dray_containers *cs, const char *id, struct dray_
                         struct dray_err *err);
 /** Replace one of the JSON texts; call with lock held. */
 void dray_container_set_text(char **slot, struct json_object *value);
+/** Replace the endpoints, and what the list shows of them. Call with lock held. */
+void dray_container_set_endpoints(struct dray_container *c, struct json_object *endpoints);
 /** Parse one of the texts; a new object, never NULL ("{}" on failure). Takes lock itself. */
 struct json_object *dray_container_json(struct dray_container *c, char *const *slot);
 /** Rebuild `summary`; call with lock held after config, host, mounts or name changed. */

@@ -42,7 +42,7 @@ static char *absolute(const char *path)
     if (out.len > 0)
         out.data[out.len] = '\0';
     if (out.len == 0)
-        dray_buf_addc(&out, '/');
+        dray_buf_adds(&out, strcmp(tail, "/.") == 0 ? tail : "/");
     else
         dray_buf_adds(&out, tail);
     return dray_buf_steal(&out);
@@ -52,6 +52,16 @@ static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash && slash[1] ? slash + 1 : slash && slash != path ? "." : "/";
+}
+
+/** The name that a client sees: without a trailing slash, but with a trailing dot. */
+static char *shown_name(const char *path)
+{
+    size_t n = strlen(path);
+    if (n > 1 && path[n - 1] == '/')
+        n--;
+    dray_autofree char *plain = strndup(path, n);
+    return plain ? strdup(base_name(plain)) : NULL;
 }
 
 /* Stat. */
@@ -92,6 +102,11 @@ static int missing(const char *path, const char *container, struct dray_err *err
 static void link_target(const char *path, struct json_object *out)
 {
     char target[4097] = "", real[4097] = "";
+    if (realpath(path, real)) { /* through all links, as Docker */
+        dray_json_add_str(out, "linkTarget", real);
+        return;
+    }
+    real[0] = '\0';
     ssize_t n = readlink(path, target, sizeof target - 1);
     if (n > 0 && target[0] != '/') { /* shown as an absolute path of the container */
         dray_autofree char *dir = strdup(path);
@@ -116,7 +131,8 @@ static int stat_inside(void *arg, struct dray_err *err)
     char mtime[DRAY_TIME_LEN];
     dray_time_format((int64_t)st.st_mtim.tv_sec * DRAY_NS_PER_S + st.st_mtim.tv_nsec, mtime);
     struct json_object *o = json_object_new_object();
-    dray_json_add_str(o, "name", base_name(job->path));
+    dray_autofree char *shown = shown_name(job->path);
+    dray_json_add_str(o, "name", shown);
     dray_json_add_int(o, "size", (int64_t)st.st_size);
     dray_json_add_int(o, "mode", go_mode(st.st_mode));
     dray_json_add_str(o, "mtime", mtime);

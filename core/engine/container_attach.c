@@ -228,8 +228,11 @@ int dray_containers_attach(struct dray_containers *cs, const char *name,
         return rc;
     if (req->logs) {
         struct logs_to to = {.sock = sock};
-        struct dray_logs_req logs = {
-            .stdout_ = req->stdout_, .stderr_ = req->stderr_, .tail = -1, .client = -1};
+        struct dray_logs_req logs = {.stdout_ = req->stdout_,
+                                     .stderr_ = req->stderr_,
+                                     .raw = req->plain,
+                                     .tail = -1,
+                                     .client = -1};
         rc = dray_containers_logs(cs, name, &logs, write_sock, &to, err);
         if (rc != 0)
             return rc;
@@ -260,6 +263,5 @@ int dray_containers_attach_wait(struct dray_containers *cs, const char *name, st
     while (!c->pending && !c->accepts_attach && timed_out == 0)
         timed_out = pthread_cond_timedwait(&c->changed, &c->lock, &ts);
     pthread_mutex_unlock(&c->lock);
-    return timed_out == 0 ? 0
-                          : dray_fail(err, DRAY_E_TIMEOUT, "attach to container %.12s", c->id);
+    return timed_out == 0 ? 0 : dray_fail(err, DRAY_E_TIMEOUT, "attach to container %.12s", c->id);
 }

@@ -109,6 +109,27 @@ static int check_cpu(struct json_object *h, struct json_object *config, struct d
     return 0;
 }
 
+/* GPUs and the like: no driver for them is here. */
+static int check_device_requests(struct json_object *list, struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) caps = {0};
+    if (dray_json_len(list) == 0)
+        return 0;
+    struct json_object *first = json_object_array_get_idx(list, 0);
+    struct json_object *sets = dray_json_arr(first, "Capabilities");
+    for (size_t i = 0; i < dray_json_len(sets); i++) {
+        struct json_object *set = json_object_array_get_idx(sets, i);
+        dray_buf_adds(&caps, i ? " [" : "[");
+        for (size_t k = 0; k < dray_json_len(set); k++)
+            dray_buf_addf(&caps, "%s%s", k ? " " : "",
+                          json_object_get_string(json_object_array_get_idx(set, k)));
+        dray_buf_addc(&caps, ']');
+    }
+    return dray_fail(err, DRAY_E_INVAL,
+                     "could not select device driver \"%s\" with capabilities: [%s]",
+                     dray_json_str(first, "Driver", ""), caps.data ? caps.data : "");
+}
+
 static int check_misc_limits(struct json_object *h, struct json_object *config,
                              struct dray_err *err)
 {
@@ -123,12 +144,7 @@ static int check_misc_limits(struct json_object *h, struct json_object *config,
                          (long long)score);
     if (dray_json_int(h, "ShmSize", 0) < 0)
         return dray_fail(err, DRAY_E_INVAL, "SHM size can not be less than 0");
-    if (dray_json_len(dray_json_arr(h, "DeviceRequests")) > 0)
-        return dray_fail(
-            err, DRAY_E_INVAL, "could not select device driver \"%s\" with capabilities: [[gpu]]",
-            dray_json_str(json_object_array_get_idx(dray_json_arr(h, "DeviceRequests"), 0),
-                          "Driver", ""));
-    return 0;
+    return check_device_requests(dray_json_arr(h, "DeviceRequests"), err);
 }
 
 static int check_restart(struct json_object *h, struct json_object *config, struct dray_err *err)
@@ -288,7 +304,6 @@ int dray_host_config_check(struct json_object *host, struct json_object *config,
                            const struct dray_config *cfg, struct json_object *warnings,
                            struct dray_err *err)
 {
-    (void)cfg;
     static const check_fn checks[] = {check_memory, check_cpu,     check_misc_limits, check_restart,
                                       check_modes,  check_network, check_ports,       check_config};
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
@@ -296,8 +311,9 @@ int dray_host_config_check(struct json_object *host, struct json_object *config,
         if (rc != 0)
             return rc;
     }
-    if (dray_json_int(host, "KernelMemory", 0) > 0)
-        warn(warnings, "Specifying a kernel memory limit is deprecated and has no effect.");
+    int rc = dray_host_config_check_host(host, config, cfg, warnings, err);
+    if (rc != 0)
+        return rc;
     if (strcmp(dray_json_str(host, "NetworkMode", ""), "host") == 0 &&
         dray_json_obj(host, "PortBindings") &&
         json_object_object_length(dray_json_obj(host, "PortBindings")) > 0)

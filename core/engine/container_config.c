@@ -61,7 +61,7 @@ static const struct field host_fields[] = {
     {"ContainerIDFile", F_STR, "\"\""},
     {"LogConfig", F_OBJ, "{\"Type\":\"\",\"Config\":{}}"},
     {"NetworkMode", F_STR, "\"bridge\""},
-    {"PortBindings", F_OBJ, "{}"},
+    {"PortBindings", F_OBJ, "null"},
     {"RestartPolicy", F_OBJ, "{\"Name\":\"no\",\"MaximumRetryCount\":0}"},
     {"AutoRemove", F_BOOL, "false"},
     {"VolumeDriver", F_STR, "\"\""},
@@ -71,9 +71,9 @@ static const struct field host_fields[] = {
     {"CapAdd", F_STRSLICE, "null"},
     {"CapDrop", F_STRSLICE, "null"},
     {"CgroupnsMode", F_STR, "\"\""},
-    {"Dns", F_STRS, "[]"},
-    {"DnsOptions", F_STRS, "[]"},
-    {"DnsSearch", F_STRS, "[]"},
+    {"Dns", F_STRS, "null"},
+    {"DnsOptions", F_STRS, "null"},
+    {"DnsSearch", F_STRS, "null"},
     {"ExtraHosts", F_STRS, "null"},
     {"GroupAdd", F_STRS, "null"},
     {"IpcMode", F_STR, "\"private\""},
@@ -98,18 +98,18 @@ static const struct field host_fields[] = {
     {"NanoCpus", F_INT, "0"},
     {"CgroupParent", F_STR, "\"\""},
     {"BlkioWeight", F_INT, "0"},
-    {"BlkioWeightDevice", F_ARR, "[]"},
-    {"BlkioDeviceReadBps", F_ARR, "[]"},
-    {"BlkioDeviceWriteBps", F_ARR, "[]"},
-    {"BlkioDeviceReadIOps", F_ARR, "[]"},
-    {"BlkioDeviceWriteIOps", F_ARR, "[]"},
+    {"BlkioWeightDevice", F_ARR, "null"},
+    {"BlkioDeviceReadBps", F_ARR, "null"},
+    {"BlkioDeviceWriteBps", F_ARR, "null"},
+    {"BlkioDeviceReadIOps", F_ARR, "null"},
+    {"BlkioDeviceWriteIOps", F_ARR, "null"},
     {"CpuPeriod", F_INT, "0"},
     {"CpuQuota", F_INT, "0"},
     {"CpuRealtimePeriod", F_INT, "0"},
     {"CpuRealtimeRuntime", F_INT, "0"},
     {"CpusetCpus", F_STR, "\"\""},
     {"CpusetMems", F_STR, "\"\""},
-    {"Devices", F_ARR, "[]"},
+    {"Devices", F_ARR, "null"},
     {"DeviceCgroupRules", F_STRS, "null"},
     {"DeviceRequests", F_ARR, "null"},
     {"KernelMemory", F_INT, NULL},
@@ -120,7 +120,7 @@ static const struct field host_fields[] = {
     {"OomKillDisable", F_BOOL, "false"},
     {"Init", F_BOOL, NULL},
     {"PidsLimit", F_INT, "null"},
-    {"Ulimits", F_ARR, "[]"},
+    {"Ulimits", F_ARR, "null"},
     {"CpuCount", F_INT, "0"},
     {"CpuPercent", F_INT, "0"},
     {"IOMaximumIOps", F_INT, "0"},
@@ -244,6 +244,14 @@ static int fill(struct json_object *user, const char *what, const struct field *
     return 0;
 }
 
+bool dray_container_config_given(struct json_object *body)
+{
+    for (size_t i = 0; body && i < COUNT(config_fields); i++)
+        if (dray_json_get(body, config_fields[i].name))
+            return true;
+    return false;
+}
+
 int dray_container_config(struct json_object *body, struct json_object **out, struct dray_err *err)
 {
     return fill(body, "Config", config_fields, COUNT(config_fields), out, err);
@@ -287,6 +295,10 @@ static void default_ulimits(struct json_object *host, const struct dray_config *
     if (!cfg->default_ulimits)
         return;
     struct json_object *list = dray_json_arr(host, "Ulimits");
+    if (!list) {
+        list = json_object_new_array();
+        dray_json_add(host, "Ulimits", list);
+    }
     size_t given = dray_json_len(list);
     json_object_object_foreach(cfg->default_ulimits, name, limit)
     {
@@ -299,6 +311,31 @@ static void default_ulimits(struct json_object *host, const struct dray_config *
         dray_json_add_str(copy, "Name", name);
         json_object_array_add(list, copy);
     }
+}
+
+/* What Docker makes of limits before it shows them: swap is as much as memory again, and no limit
+ * on processes is none at all. */
+static void settle_limits(struct json_object *host)
+{
+    int64_t memory = dray_json_int(host, "Memory", 0);
+    if (memory > 0 && memory <= INT64_MAX / 2 && dray_json_int(host, "MemorySwap", 0) == 0)
+        dray_json_add_int(host, "MemorySwap", 2 * memory);
+    if (dray_json_int(host, "PidsLimit", 0) <= 0)
+        dray_json_add(host, "PidsLimit", NULL);
+}
+
+/* Who shares the host's namespaces is not confined by a label: inspect shows it so. */
+static void disable_label(struct json_object *host)
+{
+    struct json_object *opts = dray_json_arr(host, "SecurityOpt");
+    if (!opts) {
+        opts = json_object_new_array();
+        dray_json_add(host, "SecurityOpt", opts);
+    }
+    for (size_t i = 0; i < dray_json_len(opts); i++)
+        if (strncmp(json_object_get_string(json_object_array_get_idx(opts, i)), "label", 5) == 0)
+            return;
+    json_object_array_add(opts, json_object_new_string("label=disable"));
 }
 
 int dray_host_config(struct json_object *user, const struct dray_config *cfg,
@@ -324,6 +361,10 @@ int dray_host_config(struct json_object *user, const struct dray_config *cfg,
         dray_json_add_int(dray_json_obj(host, "RestartPolicy"), "MaximumRetryCount", 0);
     if (dray_json_int(host, "ShmSize", 0) == 0)
         dray_json_add_int(host, "ShmSize", cfg->default_shm_size);
+    settle_limits(host);
+    if (privileged || strcmp(dray_json_str(host, "IpcMode", ""), "host") == 0 ||
+        strcmp(dray_json_str(host, "PidMode", ""), "host") == 0)
+        disable_label(host);
     if (privileged) {
         dray_json_add(host, "MaskedPaths", NULL);
         dray_json_add(host, "ReadonlyPaths", NULL);
@@ -462,5 +503,7 @@ int dray_host_config_update(struct json_object *host, struct json_object *user,
         else if (v)
             json_object_object_add(host, host_fields[i].name, v);
     }
+    if (!dray_json_get(host, "RestartPolicy.MaximumRetryCount"))
+        dray_json_add_int(dray_json_obj(host, "RestartPolicy"), "MaximumRetryCount", 0);
     return 0;
 }

@@ -25,6 +25,12 @@ int dray_container_config_merge(struct json_object *config, struct json_object *
 int dray_host_config_check(struct json_object *host, struct json_object *config,
                            const struct dray_config *cfg, struct json_object *warnings,
                            struct dray_err *err);
+/** What of it this machine can keep (part of dray_host_config_check). */
+int dray_host_config_check_host(struct json_object *host, struct json_object *config,
+                                const struct dray_config *cfg, struct json_object *warnings,
+                                struct dray_err *err);
+/** Does a body of POST /containers/create name any field of Config? */
+bool dray_container_config_given(struct json_object *body);
 /** Resource fields that an update may change: copied from `user` into host. */
 int dray_host_config_update(struct json_object *host, struct json_object *user,
                             struct dray_err *err);

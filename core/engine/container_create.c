@@ -104,16 +104,19 @@ static struct json_object *wanted_endpoints(struct creation *k, const struct dra
     if (!nets)
         nets = json_object_new_object();
     const char *mode = dray_json_str(k->host, "NetworkMode", "bridge");
-    if (dray_str_prefix(mode, "container:")) {
+    if (dray_str_prefix(mode, "container:") ||
+        dray_json_bool(k->config, "NetworkDisabled", false)) {
         json_object_put(nets);
         return json_object_new_object();
     }
+    bool given = json_object_object_length(nets) > 0;
     struct json_object *alias;
     if (strcmp(mode, "bridge") == 0 && json_object_object_get_ex(nets, "default", &alias)) {
         json_object_object_add(nets, "bridge", json_object_get(alias));
         json_object_object_del(nets, "default");
     }
-    if (!json_object_object_get_ex(nets, mode, NULL))
+    /* Networks that are named take the place of the default one. */
+    if (!json_object_object_get_ex(nets, mode, NULL) && !(given && strcmp(mode, "bridge") == 0))
         json_object_object_add(nets, mode, json_object_new_object());
     json_object_object_foreach(nets, name, ep)
     {
@@ -182,7 +185,7 @@ static void fill_container(struct creation *k, const struct dray_create_req *req
     dray_container_set_text(&c->config, k->config);
     dray_container_set_text(&c->host, k->host);
     dray_container_set_text(&c->mounts, points);
-    dray_container_set_text(&c->endpoints, nets);
+    dray_container_set_endpoints(c, nets);
     dray_container_set_text(&c->ports, NULL);
     c->st.status = DRAY_CS_CREATED;
 }
@@ -198,10 +201,66 @@ static int check_runtime(struct creation *k, struct dray_err *err)
                                dray_json_obj(k->host, "LogConfig.Config"), err);
 }
 
+/* ---- Other containers that this one names ---- */
+
+static int check_peer(struct creation *k, const char *mode, struct dray_err *err)
+{
+    dray_autocontainer *other = NULL;
+    if (!dray_str_prefix(mode, "container:"))
+        return 0;
+    int rc = dray_container_find(k->cs, mode + strlen("container:"), &other, err);
+    /* Not 404: that would tell the client to pull the image. */
+    return rc == DRAY_E_NOTFOUND
+               ? dray_fail(err, DRAY_E_INVAL, "No such container: %s", mode + strlen("container:"))
+               : rc;
+}
+
+static int check_links(struct creation *k, struct dray_err *err)
+{
+    struct json_object *links = dray_json_arr(k->host, "Links");
+    for (size_t i = 0; i < dray_json_len(links); i++) {
+        const char *link = json_object_get_string(json_object_array_get_idx(links, i));
+        dray_autofree char *name = strndup(link, strcspn(link, ":"));
+        dray_autocontainer *other = NULL;
+        if (name && dray_container_find(k->cs, name, &other, NULL) != 0)
+            return dray_fail(err, DRAY_E_INVAL,
+                             "could not get container for %s: No such container: %s", name, name);
+    }
+    return 0;
+}
+
+static int check_peers(struct creation *k, struct dray_err *err)
+{
+    int rc = check_peer(k, dray_json_str(k->host, "IpcMode", ""), err);
+    if (rc == 0)
+        rc = check_peer(k, dray_json_str(k->host, "PidMode", ""), err);
+    return rc ? rc : check_links(k, err);
+}
+
+/* Several networks at once came with API 1.44. */
+static int check_endpoints(const struct dray_create_req *req, struct dray_err *err)
+{
+    struct json_object *nets = dray_json_obj(req->body, "NetworkingConfig.EndpointsConfig");
+    DRAY_AUTO(dray_buf) names = {0};
+    if (!nets || req->api_version >= 144 || json_object_object_length(nets) < 2)
+        return 0;
+    json_object_object_foreach(nets, name, ep)
+    {
+        (void)ep;
+        dray_buf_addf(&names, "%s%s", names.len ? ", " : "", name);
+    }
+    return dray_fail(err, DRAY_E_INVAL, "Container cannot be connected to network endpoints: %s",
+                     names.data ? names.data : "");
+}
+
 static int build(struct creation *k, const struct dray_create_req *req, struct dray_err *err)
 {
     struct dray_container *c = k->c;
     int rc = prepare_config(k, req, err);
+    if (rc == 0)
+        rc = check_endpoints(req, err);
+    if (rc == 0)
+        rc = check_peers(k, err);
     if (rc == 0)
         rc = check_runtime(k, err);
     if (rc == 0)
@@ -265,7 +324,7 @@ int dray_containers_create(struct dray_containers *cs, const struct dray_create_
     k.c = dray_container_new(cs);
     if (!k.c || !k.warnings)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (!req->body) {
+    if (!dray_container_config_given(req->body)) {
         dray_container_unref(k.c);
         json_object_put(k.warnings);
         return dray_fail(err, DRAY_E_INVAL,

@@ -37,6 +37,19 @@ void dray_container_set_text(char **slot, struct json_object *value)
     *slot = text;
 }
 
+void dray_container_set_endpoints(struct dray_container *c, struct json_object *endpoints)
+{
+    dray_autojson *shown = json_object_new_object();
+    if (endpoints) {
+        json_object_object_foreach(endpoints, name, ep)
+        {
+            json_object_object_add(shown, name, dray_endpoint_view(ep));
+        }
+    }
+    dray_container_set_text(&c->endpoints, endpoints);
+    dray_container_set_text(&c->networks, shown);
+}
+
 struct json_object *dray_container_json(struct dray_container *c, char *const *slot)
 {
     pthread_mutex_lock(&c->lock);
@@ -168,7 +181,7 @@ static void load_doc(struct dray_container *c, struct json_object *doc)
     dray_container_set_text(&c->config, config);
     dray_container_set_text(&c->host, host);
     dray_container_set_text(&c->mounts, dray_json_arr(doc, "MountPoints"));
-    dray_container_set_text(&c->endpoints, dray_json_obj(doc, "Networks"));
+    dray_container_set_endpoints(c, dray_json_obj(doc, "Networks"));
     struct json_object *labels = dray_json_obj(config, "Labels");
     c->labels = labels ? dray_json_copy(labels) : json_object_new_object();
     c->tty = dray_json_bool(config, "Tty", false);

@@ -7,6 +7,7 @@
 #include "engine/filters.h"
 #include "engine/networks.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 
 /* The fixed part of a row. */
@@ -187,7 +188,7 @@ static void add_row(struct dray_buf *b, const struct dray_container *c, int64_t 
                   dray_container_status_name(c->st.status), status);
     add_ports(b, c->ports);
     dray_buf_adds(b, ",\"NetworkSettings\":{\"Networks\":");
-    dray_buf_adds(b, c->endpoints ? c->endpoints : "{}");
+    dray_buf_adds(b, c->networks ? c->networks : "{}");
     dray_buf_adds(b, "}");
 }
 
@@ -296,29 +297,72 @@ static bool match_ancestor(const struct dray_filters *f, const struct dray_conta
     }
 }
 
-static bool match_port(const struct dray_filters *f, const char *key, const char *ports,
-                       const char *config)
+/* "80", "80/udp", "8000-8010/tcp": a range of ports of one protocol. */
+struct port_range {
+    unsigned long first, last;
+    char proto[8];
+};
+
+static bool parse_range(const char *text, struct port_range *out)
 {
-    if (!dray_filters_has(f, key))
-        return true;
+    char *end;
+    if (!isdigit((unsigned char)*text))
+        return false;
+    out->first = out->last = strtoul(text, &end, 10);
+    if (*end == '-' && isdigit((unsigned char)end[1]))
+        out->last = strtoul(end + 1, &end, 10);
+    (void)snprintf(out->proto, sizeof out->proto, "%s", *end == '/' ? end + 1 : "tcp");
+    return (*end == '\0' || *end == '/') && out->first <= out->last && out->last <= 65535;
+}
+
+static bool in_ranges(const struct dray_filters *f, const char *key, const char *port,
+                      const char *proto)
+{
+    const char *want;
+    unsigned long n = strtoul(port, NULL, 10);
+    for (size_t i = 0; (want = dray_filters_get(f, key, i)) != NULL; i++) {
+        struct port_range r;
+        if (parse_range(want, &r) && n >= r.first && n <= r.last && strcmp(r.proto, proto) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool any_port(const struct dray_filters *f, const char *key, struct json_object *map)
+{
     bool published = strcmp(key, "publish") == 0;
-    dray_autojson *doc = published ? parse_text(ports) : parse_text(config);
-    struct json_object *map = published ? doc : dray_json_obj(doc, "ExposedPorts");
     if (!map)
         return false;
     json_object_object_foreach(map, spec, list)
     {
-        size_t n = strcspn(spec, "/");
-        dray_autofree char *bare = strndup(spec, n);
-        bool named = dray_filters_exact(f, key, spec) || (bare && dray_filters_exact(f, key, bare));
-        if (named && (!published || dray_json_len(list) > 0))
+        const char *slash = strchr(spec, '/');
+        const char *proto = slash ? slash + 1 : "tcp";
+        if (!published && in_ranges(f, key, spec, proto))
             return true;
         for (size_t i = 0; published && i < dray_json_len(list); i++)
-            if (dray_filters_exact(
-                    f, key, dray_json_str(json_object_array_get_idx(list, i), "HostPort", "")))
+            if (in_ranges(f, key,
+                          dray_json_str(json_object_array_get_idx(list, i), "HostPort", "0"),
+                          proto))
                 return true;
     }
     return false;
+}
+
+/** "publish" looks at ports of the host, given or chosen; "expose" at the container's own. */
+static bool match_ports(const struct dray_filters *f, const struct dray_container *c)
+{
+    bool fits = true;
+    if (dray_filters_has(f, "expose")) {
+        dray_autojson *config = parse_text(c->config);
+        fits = any_port(f, "expose", dray_json_obj(config, "ExposedPorts"));
+    }
+    if (fits && dray_filters_has(f, "publish")) {
+        dray_autojson *host = parse_text(c->host);
+        dray_autojson *ports = parse_text(c->ports);
+        fits = any_port(f, "publish", dray_json_obj(host, "PortBindings")) ||
+               any_port(f, "publish", ports);
+    }
+    return fits;
 }
 
 static bool match_health(const struct dray_filters *f, const struct dray_container *c)
@@ -339,7 +383,38 @@ static bool matches(const struct matcher *m, const struct dray_container *c)
            dray_filters_exact(f, "status", dray_container_status_name(c->st.status)) &&
            match_exited(f, c) && dray_filters_labels(f, c->labels) && match_ancestor(f, c) &&
            match_health(f, c) && match_network(f, c->endpoints) && match_volume(f, c->mounts) &&
-           match_port(f, "publish", c->ports, NULL) && match_port(f, "expose", NULL, c->config);
+           match_ports(f, c) &&
+           !(dray_filters_has(f, "is-task") && dray_filters_exact(f, "is-task", "true"));
+}
+
+static bool one_of(const char *value, const char *const *choices)
+{
+    for (; *choices; choices++)
+        if (strcmp(value, *choices) == 0)
+            return true;
+    return false;
+}
+
+static int check_more_filters(const struct dray_filters *f, struct dray_err *err)
+{
+    static const char *const healths[] = {"none", "starting", "healthy", "unhealthy", NULL};
+    static const char *const bools[] = {"true", "false", "1", "0", NULL};
+    static const char *const ports[] = {"publish", "expose"};
+    const char *want;
+    for (size_t i = 0; (want = dray_filters_get(f, "health", i)) != NULL; i++)
+        if (!one_of(want, healths))
+            return dray_fail(err, DRAY_E_INVAL, "unrecognized filter value for health: %s", want);
+    for (size_t i = 0; (want = dray_filters_get(f, "is-task", i)) != NULL; i++)
+        if (!one_of(want, bools))
+            return dray_fail(err, DRAY_E_INVAL, "invalid filter 'is-task=%s'", want);
+    for (size_t k = 0; k < 2; k++) {
+        struct port_range r;
+        for (size_t i = 0; (want = dray_filters_get(f, ports[k], i)) != NULL; i++)
+            if (!parse_range(want, &r))
+                return dray_fail(err, DRAY_E_INVAL,
+                                 "error while looking up for %s %s: invalid port", ports[k], want);
+    }
+    return 0;
 }
 
 static int check_filters(const struct dray_filters *f, struct dray_err *err)
@@ -361,7 +436,7 @@ static int check_filters(const struct dray_filters *f, struct dray_err *err)
         if (!*want || *end)
             return dray_fail(err, DRAY_E_INVAL, "invalid filter 'exited=%s'", want);
     }
-    return 0;
+    return f ? check_more_filters(f, err) : 0;
 }
 
 int dray_containers_list(struct dray_containers *cs, const struct dray_list_req *req,

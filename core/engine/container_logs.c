@@ -260,7 +260,7 @@ int dray_containers_logs(struct dray_containers *cs, const char *name,
                   .tail = req->tail,
                   .ended = {end ? dray_waiter_fd(end) : -1}},
     };
-    struct logs l = {.req = req, .tty = c->tty, .fn = fn, .ctx = ctx};
+    struct logs l = {.req = req, .tty = c->tty || req->raw, .fn = fn, .ctx = ctx};
     rc = stream(&l, &r, err);
     dray_buf_free(&l.in);
     dray_buf_free(&l.out);

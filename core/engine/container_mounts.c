@@ -169,6 +169,11 @@ static int check_volume_name(const char *name, struct dray_err *err)
 {
     if (dray_name_valid(name))
         return 0;
+    if (strlen(name) == 1)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "create %s: volume name is too short, names should be at least two "
+                         "alphanumeric characters",
+                         name);
     return dray_fail(err, DRAY_E_INVAL,
                      "create %s: \"%s\" includes invalid characters for a local volume name, only "
                      "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
@@ -312,7 +317,7 @@ static int add_mount(struct points *ps, struct json_object *m, struct dray_err *
     else if (strcmp(type, "tmpfs") == 0)
         rc = mount_tmpfs(m, p, err);
     else
-        rc = dray_fail(err, DRAY_E_INVAL, "mount type unknown: \"%s\"", type);
+        rc = mount_error(type, "mount type unknown", err);
     if (rc != 0) {
         json_object_put(p);
         return rc;
@@ -334,6 +339,8 @@ static int add_from(struct points *ps, const char *spec, struct dray_err *err)
         return dray_fail(err, DRAY_E_INVAL, "invalid mode for volumes-from: %s", mode);
     dray_autocontainer *from = NULL;
     int rc = dray_container_find(ps->c->set, name, &from, err);
+    if (rc == DRAY_E_NOTFOUND) /* 404 would tell the client to pull the image */
+        return dray_fail(err, DRAY_E_INVAL, "No such container: %s", name);
     if (rc != 0)
         return rc;
     dray_autojson *points = dray_container_json(from, &from->mounts);
@@ -406,7 +413,8 @@ static int populate(struct points *ps, struct json_object *p, int root, struct d
     if (from < 0)
         return 0;
     dray_autofree char *path = NULL;
-    int rc = dray_volumes_mount(vs, name, ps->c->id, true, &path, err);
+    int rc = dray_volumes_mount(vs, name, ps->c->id, dray_json_str(p, "Destination", ""), true,
+                                &path, err);
     if (rc != 0)
         return rc;
     dray_autofd int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -69,7 +69,8 @@ static int volume_source(struct dray_container *c, struct json_object *p, char *
 {
     const char *name = dray_json_str(p, "Name", "");
     const char *sub = dray_json_str(p, "Subpath", "");
-    int rc = dray_volumes_mount(c->set->engine->volumes, name, c->id, dray_json_bool(p, "RW", true),
+    int rc = dray_volumes_mount(c->set->engine->volumes, name, c->id,
+                                dray_json_str(p, "Destination", ""), dray_json_bool(p, "RW", true),
                                 out, err);
     if (rc != 0 || !*sub)
         return rc;

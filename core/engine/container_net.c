@@ -11,20 +11,34 @@
 
 #define DRAY_LOG_AREA "net"
 
+/** "80" means "80/tcp". */
+static char *full_port(const char *spec)
+{
+    return strchr(spec, '/') ? strdup(spec) : dray_strf("%s/tcp", spec);
+}
+
 /** Ports to publish: PortBindings, and with PublishAllPorts every exposed one. */
 static struct json_object *wanted_ports(struct json_object *config, struct json_object *host)
 {
-    struct json_object *ports = dray_json_copy(dray_json_obj(host, "PortBindings"));
-    if (!ports)
-        ports = json_object_new_object();
+    struct json_object *ports = json_object_new_object();
+    struct json_object *bound = dray_json_obj(host, "PortBindings");
+    if (bound) {
+        json_object_object_foreach(bound, spec, bindings)
+        {
+            dray_autofree char *port = full_port(spec);
+            if (port)
+                json_object_object_add(ports, port, dray_json_copy(bindings));
+        }
+    }
     struct json_object *exposed = dray_json_obj(config, "ExposedPorts");
     if (!exposed || !dray_json_bool(host, "PublishAllPorts", false))
         return ports;
-    json_object_object_foreach(exposed, port, unused)
+    json_object_object_foreach(exposed, spec, unused)
     {
         (void)unused;
         struct json_object *had;
-        if (json_object_object_get_ex(ports, port, &had) && dray_json_len(had) > 0)
+        dray_autofree char *port = full_port(spec);
+        if (!port || (json_object_object_get_ex(ports, port, &had) && dray_json_len(had) > 0))
             continue;
         struct json_object *list = json_object_new_array(), *any = json_object_new_object();
         dray_json_add_str(any, "HostIp", "");
@@ -41,10 +55,12 @@ static struct json_object *shown_ports(struct json_object *config, struct json_o
     struct json_object *out = json_object_new_object();
     struct json_object *exposed = dray_json_obj(config, "ExposedPorts");
     if (exposed) {
-        json_object_object_foreach(exposed, port, unused)
+        json_object_object_foreach(exposed, spec, unused)
         {
             (void)unused;
-            json_object_object_add(out, port, NULL);
+            dray_autofree char *port = full_port(spec);
+            if (port)
+                json_object_object_add(out, port, NULL);
         }
     }
     if (published) {
@@ -175,7 +191,7 @@ static void commit(struct dray_container *c, struct joining *j, char *path /* ta
 {
     dray_autojson *ports = shown_ports(j->config, j->published);
     pthread_mutex_lock(&c->lock);
-    dray_container_set_text(&c->endpoints, j->done);
+    dray_container_set_endpoints(c, j->done);
     dray_container_set_text(&c->ports, ports);
     free(c->netns);
     c->netns = path;
@@ -280,7 +296,7 @@ void dray_container_net_stop(struct dray_container *c)
     }
     pthread_mutex_lock(&c->lock);
     dray_autofree char *path = dray_steal(c->netns);
-    dray_container_set_text(&c->endpoints, asleep);
+    dray_container_set_endpoints(c, asleep);
     dray_container_set_text(&c->ports, NULL);
     pthread_mutex_unlock(&c->lock);
     if (path && !dray_str_prefix(path, "/proc/"))
@@ -354,7 +370,7 @@ static int store_endpoints(struct dray_container *c, struct json_object *endpoin
                            struct dray_err *err)
 {
     pthread_mutex_lock(&c->lock);
-    dray_container_set_text(&c->endpoints, endpoints);
+    dray_container_set_endpoints(c, endpoints);
     dray_container_resummarize(c);
     bool alive = dray_container_alive(c);
     pthread_mutex_unlock(&c->lock);

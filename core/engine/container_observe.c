@@ -187,10 +187,16 @@ static int apply_changes(struct json_object *config, struct json_object *changes
                          struct dray_err *err)
 {
     for (size_t i = 0; i < dray_json_len(changes); i++) {
-        const char *line = json_object_get_string(json_object_array_get_idx(changes, i));
-        int rc = dray_image_config_change(config, line, err);
-        if (rc != 0)
-            return rc;
+        DRAY_AUTO(dray_strlist) lines = {0};
+        const char *text = json_object_get_string(json_object_array_get_idx(changes, i));
+        dray_strlist_split(&lines, text, '\n');
+        for (size_t k = 0; k < lines.n; k++) {
+            int rc = lines.v[k][strspn(lines.v[k], " \t\r")]
+                         ? dray_image_config_change(config, lines.v[k], err)
+                         : 0;
+            if (rc != 0)
+                return rc;
+        }
     }
     return 0;
 }

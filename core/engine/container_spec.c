@@ -98,6 +98,11 @@ static int add_shm(const struct dray_spec_in *in, struct json_object *mounts, st
             return rc;
         source =
             dray_strf("%s/containers/%s/shm", in->c->set->engine->config->exec_root, other->id);
+        if (!source || access(source, F_OK) != 0)
+            return dray_fail(err, DRAY_E_INVAL,
+                             "can't join IPC of container %s: non-shareable IPC (hint: use "
+                             "IpcMode:shareable for the donor container)",
+                             other->id);
     } else if (strcmp(mode, "shareable") == 0) {
         source =
             dray_strf("%s/containers/%s/shm", in->c->set->engine->config->exec_root, in->c->id);

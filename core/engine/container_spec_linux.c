@@ -368,7 +368,11 @@ static const char *propagation(struct json_object *points)
 static int add_seccomp(uint64_t caps, const struct dray_security *sec, struct json_object *linux_,
                        struct dray_err *err)
 {
-    if (sec->seccomp_unconfined)
+    /* A profile that says nothing confines nothing, as with runc. */
+    bool blank = sec->seccomp_profile &&
+                 !*dray_json_str(sec->seccomp_profile, "defaultAction", "") &&
+                 dray_json_len(dray_json_arr(sec->seccomp_profile, "syscalls")) == 0;
+    if (sec->seccomp_unconfined || blank)
         return 0;
     struct json_object *profile = NULL;
     if (!sec->seccomp_profile) {

@@ -159,8 +159,6 @@ int dray_containers_kill(struct dray_containers *cs, const char *name, const cha
     if (!alive && !restarting)
         return dray_fail(err, DRAY_E_CONFLICT,
                          "cannot kill container: %s: container %s is not running", name, c->id);
-    if (sig == 0)
-        sig = SIGKILL;
     (void)stop_signal(c, NULL, &own, NULL);
     if (sig == SIGKILL || sig == own)
         (void)mark_stopped(c);
@@ -183,17 +181,14 @@ int dray_containers_kill(struct dray_containers *cs, const char *name, const cha
 
 static int check_pause(struct dray_container *c, bool pause, struct dray_err *err)
 {
-    int rc = dray_container_need_running(c, err);
-    if (rc != 0)
-        return rc;
     pthread_mutex_lock(&c->lock);
     bool paused = c->st.status == DRAY_CS_PAUSED;
     pthread_mutex_unlock(&c->lock);
     if (pause && paused)
-        return dray_fail(err, DRAY_E_CONFLICT, "container %s is already paused", c->id);
-    if (!pause && !paused)
-        return dray_fail(err, DRAY_E_CONFLICT, "Container %s is not paused", c->id);
-    return 0;
+        return dray_fail(err, DRAY_E_CONFLICT, "Container %s is already paused", c->id);
+    if (!pause && !paused) /* 500 with Docker, and scripts know it so */
+        return dray_fail(err, DRAY_E_INTERNAL, "Container %s is not paused", c->id);
+    return dray_container_need_running(c, err);
 }
 
 int dray_containers_pause(struct dray_containers *cs, const char *name, bool pause,
@@ -243,6 +238,8 @@ int dray_containers_rename(struct dray_containers *cs, const char *name, const c
                        "Renaming a container with the same name as its current name");
     else
         rc = dray_container_name_reserve(cs, plain, c->id, &reserved, err);
+    if (rc != 0 && strcmp(old, plain) != 0)
+        (void)dray_err_note(err, "Error when allocating new name");
     if (rc == 0) {
         pthread_mutex_lock(&c->lock);
         free(c->name);
@@ -258,6 +255,18 @@ int dray_containers_rename(struct dray_containers *cs, const char *name, const c
     }
     pthread_mutex_unlock(&c->op);
     return rc;
+}
+
+/* A new limit must not pass the swap limit that the container has, unless that moves too. */
+static int check_swap_kept(struct json_object *host, struct json_object *body, struct dray_err *err)
+{
+    int64_t memory = dray_json_int(body, "Memory", 0);
+    int64_t swap = dray_json_int(host, "MemorySwap", 0);
+    if (memory <= 0 || swap <= 0 || memory <= swap || dray_json_int(body, "MemorySwap", 0) != 0)
+        return 0;
+    return dray_fail(err, DRAY_E_CONFLICT,
+                     "Memory limit should be smaller than already set memoryswap limit, update the "
+                     "memoryswap at the same time");
 }
 
 static int apply_update(struct dray_container *c, struct json_object *host, struct dray_err *err)
@@ -289,7 +298,9 @@ int dray_containers_update(struct dray_containers *cs, const char *name, struct 
     struct json_object *warnings = json_object_new_array();
     dray_autojson *config = dray_container_json(c, &c->config);
     dray_autojson *host = dray_container_json(c, &c->host);
-    rc = dray_host_config_update(host, body, err);
+    rc = check_swap_kept(host, body, err);
+    if (rc == 0)
+        rc = dray_host_config_update(host, body, err);
     if (rc == 0)
         rc = dray_host_config_check(host, config, cs->engine->config, warnings, err);
     if (rc == 0)
@@ -304,7 +315,7 @@ int dray_containers_update(struct dray_containers *cs, const char *name, struct 
     pthread_mutex_unlock(&c->op);
     if (rc != 0) {
         json_object_put(warnings);
-        return rc;
+        return dray_err_note(err, "Cannot update container %s", c->id);
     }
     dray_container_event(c, "update", NULL);
     *out = json_object_new_object();

@@ -132,6 +132,7 @@ int dray_containers_attach_wait(struct dray_containers *cs, const char *name,
 
 struct dray_logs_req {
     bool follow, stdout_, stderr_, timestamps, details;
+    bool raw; /* no frames, with or without a terminal */
     int64_t since_ns, until_ns;
     int64_t tail; /* -1: all */
     int client;   /* socket that is watched for the client's end; -1 */

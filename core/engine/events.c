@@ -95,7 +95,8 @@ static void add_legacy(struct json_object *obj, const char *type, const char *ac
     if (!container && strcmp(type, "image") != 0)
         return;
     dray_json_add_str(obj, "status", action);
-    dray_json_add_str(obj, "id", actor_id);
+    if (*actor_id)
+        dray_json_add_str(obj, "id", actor_id);
     const char *from = container ? dray_json_str(attrs, "image", "") : "";
     if (*from)
         dray_json_add_str(obj, "from", from);

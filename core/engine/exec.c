@@ -226,9 +226,9 @@ int dray_execs_create(struct dray_containers *cs, const char *name, struct json_
     dray_autocontainer *c = NULL;
     int rc = dray_container_find(cs, name, &c, err);
     if (rc == 0)
-        rc = check_target(c, err);
-    if (rc == 0)
         rc = check_body(body, err);
+    if (rc == 0)
+        rc = check_target(c, err);
     struct dray_exec *x = NULL;
     if (rc == 0)
         rc = new_exec(c, body, &x, err);

@@ -105,7 +105,8 @@ static int mount_volumes(struct visit *v, const char *user, struct dray_err *err
         if (!*name)
             continue;
         dray_autofree char *path = NULL;
-        int rc = dray_volumes_mount(vs, name, user, true, &path, err);
+        int rc = dray_volumes_mount(vs, name, user, dray_json_str(p, "Destination", ""), true,
+                                    &path, err);
         if (rc != 0)
             return rc;
         const char *sub = dray_json_str(p, "Subpath", "");

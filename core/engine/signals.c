@@ -44,7 +44,7 @@ int dray_signal_parse(const char *text, int def, int *out, struct dray_err *err)
     if (isdigit((unsigned char)*text)) {
         char *end;
         long v = strtol(text, &end, 10);
-        n = *end || v < 0 || v > 64 ? -1 : (int)v;
+        n = *end || v < 1 || v > 64 ? -1 : (int)v;
     } else {
         const char *plain = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
         n = by_name(plain);

@@ -566,7 +566,8 @@ static void set_mounted(struct dray_volumes *vs, struct dray_volume *v, const ch
 }
 
 int dray_volumes_mount(struct dray_volumes *vs, const char *name, const char *container_id,
-                       bool read_write, char **path_out, struct dray_err *err)
+                       const char *destination, bool read_write, char **path_out,
+                       struct dray_err *err)
 {
     struct dray_volume *v = dray_volume_find(vs, name, err);
     struct dray_driver *d = v ? dray_volume_driver(vs, v->driver, err) : NULL;
@@ -591,7 +592,7 @@ int dray_volumes_mount(struct dray_volumes *vs, const char *name, const char *co
         set_mounted(vs, v, container_id, true);
         struct json_object *attrs = json_object_new_object();
         dray_json_add_str(attrs, "container", container_id);
-        dray_json_add_str(attrs, "destination", "");
+        dray_json_add_str(attrs, "destination", destination);
         dray_json_add_str(attrs, "driver", v->driver);
         dray_json_add_str(attrs, "propagation", "");
         dray_json_add_str(attrs, "read/write", read_write ? "true" : "false");

@@ -47,9 +47,11 @@ bool dray_volumes_anonymous(struct dray_volumes *vs, const char *name);
 int dray_volumes_hold(struct dray_volumes *vs, const char *name, const char *container_id,
                       struct dray_err *err);
 void dray_volumes_unhold(struct dray_volumes *vs, const char *name, const char *container_id);
-/** The container starts: *path_out (owned by the caller) is where the data is. Emits "mount". */
+/** The container starts: *path_out (owned by the caller) is where the data is. Emits "mount",
+ *  with where it is seen in the container. */
 int dray_volumes_mount(struct dray_volumes *vs, const char *name, const char *container_id,
-                       bool read_write, char **path_out, struct dray_err *err);
+                       const char *destination, bool read_write, char **path_out,
+                       struct dray_err *err);
 int dray_volumes_unmount(struct dray_volumes *vs, const char *name, const char *container_id,
                          struct dray_err *err);
 /** After a restart of the daemon: the container still runs and has it mounted. */

@@ -113,7 +113,8 @@ static int measure_inode(struct measure *m, const struct stat *st)
         if (!dray_pl_inoset_put(&m->linked, st->st_dev, st->st_ino, 1))
             return dray_fail(m->err, DRAY_E_NOMEM, "out of memory");
     }
-    m->bytes += (uint64_t)st->st_blocks * 512;
+    /* As Docker counts: what files hold, whatever blocks they take. */
+    m->bytes += S_ISDIR(st->st_mode) ? 0 : (uint64_t)st->st_size;
     m->inodes++;
     return 0;
 }

@@ -29,15 +29,15 @@ const char *rn_cg_name(enum rn_controller c, bool v2)
     return v2 ? names[c].v2 : names[c].v1;
 }
 
-uint32_t rn_cg_mask(const char *text, const char *sep)
+uint32_t rn_cg_mask(const char *text, const char *sep, bool v2)
 {
     uint32_t mask = 0;
     for (const char *p = text; *p;) {
         p += strspn(p, sep);
         size_t n = strcspn(p, sep);
         for (int i = 0; i < RN_CG_N && n > 0; i++)
-            if ((strncmp(names[i].v1, p, n) == 0 && names[i].v1[n] == '\0') ||
-                (strncmp(names[i].v2, p, n) == 0 && names[i].v2[n] == '\0'))
+            if (strncmp(rn_cg_name((enum rn_controller)i, v2), p, n) == 0 &&
+                rn_cg_name((enum rn_controller)i, v2)[n] == '\0')
                 mask |= 1u << i;
         p += n;
     }
@@ -56,7 +56,7 @@ static char *tree_options(const char *super)
         if (n < sizeof word) {
             memcpy(word, p, n);
             word[n] = '\0';
-            bool keep = strncmp(word, "name=", 5) == 0 || rn_cg_mask(word, ",") != 0;
+            bool keep = strncmp(word, "name=", 5) == 0 || rn_cg_mask(word, ",", false) != 0;
             if (keep && len + n + 2 < sizeof out)
                 len += (size_t)snprintf(out + len, sizeof out - len, "%s%s", len ? "," : "", word);
         }
@@ -98,7 +98,7 @@ static int add_tree(struct rn_cg_layout *l, char *point, const char *type, const
     t->mount = strdup(point);
     if (!t->mount)
         return -1;
-    t->controllers = rn_cg_mask(options, ",");
+    t->controllers = rn_cg_mask(options, ",", false);
     t->options = dray_steal(options);
     l->n_v1++;
     return 0;
@@ -131,7 +131,7 @@ static int finish(struct rn_cg_layout *l, struct dray_err *err)
         char buf[512];
         dray_autofd int dir = open(l->v2.mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dir >= 0 && rn_read_at(dir, "cgroup.controllers", buf, sizeof buf) > 0)
-            l->v2.controllers = rn_cg_mask(buf, " \n");
+            l->v2.controllers = rn_cg_mask(buf, " \n", true);
     }
     if (!l->v2.mount && l->n_v1 == 0)
         return dray_fail(err, DRAY_E_NOTSUP,

@@ -9,7 +9,8 @@
 static uint32_t controllers(int dir)
 {
     char buf[512];
-    return rn_read_at(dir, "cgroup.controllers", buf, sizeof buf) > 0 ? rn_cg_mask(buf, " \n") : 0;
+    return rn_read_at(dir, "cgroup.controllers", buf, sizeof buf) > 0 ? rn_cg_mask(buf, " \n", true)
+                                                                      : 0;
 }
 
 /** Hand the controllers down from the root to the group's parent, as far as each goes. */

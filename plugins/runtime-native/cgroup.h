@@ -55,7 +55,7 @@ void rn_cg_layout_cleanup(struct rn_cg_layout *l);
 const struct rn_cg_tree *rn_cg_tree_of(const struct rn_cg_layout *l, enum rn_controller c);
 const char *rn_cg_name(enum rn_controller c, bool v2);
 /** Mask of the controllers named in text, separated by any of sep. */
-uint32_t rn_cg_mask(const char *text, const char *sep);
+uint32_t rn_cg_mask(const char *text, const char *sep, bool v2);
 
 /** Path of a container's cgroup below a mount, from OCI's cgroupsPath (NULL: a default). */
 int rn_cg_path(const char *id, const char *cgroups_path, char out[PATH_MAX], struct dray_err *err);
