@@ -9,11 +9,9 @@ if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test_runtime_native.c)
 endif()
 set(native ${CMAKE_SOURCE_DIR}/plugins/runtime-native)
 dray_unit_test(test_native_parts
-    SOURCES test_native_parts.c ${native}/arena.c ${native}/cg_layout.c ${native}/cg_resources.c
-        ${native}/cgroup.c ${native}/cg_v1.c ${native}/cg_v2.c ${native}/cg_bpf.c ${native}/files.c
-        ${native}/jsonx.c ${native}/mount.c ${native}/mount_options.c ${native}/program.c
+    SOURCES test_native_parts.c ${native}/mount.c ${native}/mount_options.c ${native}/program.c
         ${native}/rootfs.c
-    LIBS PkgConfig::JSONC)
+    LIBS dray_plugin_cgroup)
 if(TARGET test_native_parts)
     target_include_directories(test_native_parts PRIVATE ${native})
 endif()

@@ -10,6 +10,9 @@ struct rn_stats {
     struct json_object *usage, *throttling, *memory, *blkio, *pids;
 };
 
+/** Everything that stats() of a runtime driver answers. */
+struct json_object *rn_stats_collect(const struct rn_cgroup *g);
+
 void rn_stats_v1(const struct rn_cgroup *g, const struct rn_stats *s);
 void rn_stats_v2(const struct rn_cgroup *g, const struct rn_stats *s);
 
