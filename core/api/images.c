@@ -118,6 +118,8 @@ static int pull(struct dray_http *h, struct dray_engine *e, const char *name, st
                                 .cancel_fd = dray_http_cancel_fd(h)};
     struct dray_err why = {0};
     rc = dray_images_pull(e->images, &req, send_line, h, &why);
+    if (rc == DRAY_E_UNAUTH && !dray_http_streaming(h)) /* at a 401 docker would ask for a login */
+        rc = why.code = DRAY_E_INTERNAL;
     if (rc && err)
         *err = why;
     return end_stream(h, rc, &why);

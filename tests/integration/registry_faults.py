@@ -105,7 +105,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if users.get(who) != secret:
                 return self.answer(401, b'{"errors":[{"code":"UNAUTHORIZED"}]}')
         token = f"token-{len(tokens)}"
-        tokens[token] = {"who": who, "scopes": form.get("scope", []), "until": time.time() + args.token_life}
+        tokens[token] = {"who": who, "scopes": " ".join(form.get("scope", [])).split(),
+                         "until": time.time() + args.token_life}
         doc = {"access_token" if self.command == "POST" else "token": token, "expires_in": args.token_life}
         if who and form.get("offline_token"):
             doc["refresh_token"] = "identity-" + who
