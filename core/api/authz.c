@@ -22,14 +22,15 @@ static bool is_secret(const char *name)
     return false;
 }
 
-static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind, const char *key,
-                                  const char *value)
+static bool add_open_headers(struct dray_http *h, struct dray_kvlist *out)
 {
-    (void)kind;
-    struct dray_kvlist *headers = arg;
-    if (!is_secret(key))
-        (void)dray_kvlist_set(headers, key, value ? value : "");
-    return MHD_YES;
+    DRAY_AUTO(dray_kvlist) all = {0};
+    bool ok = true;
+    dray_http_headers_in(h, &all);
+    for (size_t i = 0; ok && i < all.n; i++)
+        if (!is_secret(all.v[i].key))
+            ok = dray_kvlist_add(out, all.v[i].key, all.v[i].value);
+    return ok;
 }
 
 static bool is_json(const char *type)
@@ -43,22 +44,6 @@ static bool shows_body(const struct dray_http *h)
 {
     size_t n = strcspn(h->target, "?");
     return n < 5 || strncmp(h->target + n - 5, "/auth", 5) != 0;
-}
-
-static const char *method_name(const struct dray_http *h)
-{
-    switch (h->method) {
-    case DRAY_GET:
-        return "GET";
-    case DRAY_HEAD:
-        return "HEAD";
-    case DRAY_PUT:
-        return "PUT";
-    case DRAY_DELETE:
-        return "DELETE";
-    default:
-        return "POST";
-    }
 }
 
 /* One plugin's word. Whatever it says but yes is a no, in Docker's form. */
@@ -106,13 +91,13 @@ static bool is_wanted(const struct dray_http *h)
 /* What both questions have in common. The strings are the request's. */
 static void fill(struct dray_http *h, struct dray_kvlist *headers, struct dray_authz_exchange *x)
 {
-    (void)MHD_get_connection_values(h->conn, MHD_HEADER_KIND, add_header, headers);
+    (void)add_open_headers(h, headers);
     const char *user = dray_http_user(h);
     *x = (struct dray_authz_exchange){
         .size = sizeof *x,
         .user = user ? user : "",
         .user_auth = user ? "TLS" : "",
-        .method = method_name(h),
+        .method = dray_http_method_in(h),
         .uri = h->target,
         .headers = dray_kvlist_view(headers),
     };

@@ -15,6 +15,7 @@
 
 struct dray_engine;
 struct dray_http;
+struct dray_kvlist;
 struct json_object;
 
 typedef int (*dray_http_fn)(struct dray_http *h, struct dray_engine *e, struct dray_err *err);
@@ -31,7 +32,9 @@ enum dray_http_method {
 #define DRAY_ROUTE_BODY 1u   /**< the body is streamed: dray_http_body_fd() */
 #define DRAY_ROUTE_HIJACK 2u /**< the handler may call dray_http_hijack() */
 
-/** `path` has {name} segments; {name:*} takes any number of segments. */
+/** `path` has {name} segments; {name:*} takes any number of segments; {**} at its end takes all the
+ *  rest, with empty segments: the parameter "**" is "" when there is none, else it begins with "/".
+ */
 struct dray_route {
     uint32_t methods;
     const char *path;
@@ -49,6 +52,7 @@ extern const struct dray_route dray_routes_networks[];
 extern const struct dray_route dray_routes_volumes[];
 extern const struct dray_route dray_routes_builds[];
 extern const struct dray_route dray_routes_absent[];
+extern const struct dray_route dray_routes_extensions[];
 
 /** Value of {name} of the route, decoded. Never NULL for a segment that the route has. */
 const char *dray_http_param(struct dray_http *h, const char *name);
@@ -61,7 +65,13 @@ bool dray_http_query_bool(struct dray_http *h, const char *key, bool def);
 /** DRAY_E_INVAL when present and no integer. */
 int dray_http_query_int(struct dray_http *h, const char *key, int64_t def, int64_t *out,
                         struct dray_err *err);
+/** All parameters, in order. */
+struct dray_kvs dray_http_query_all(struct dray_http *h);
 const char *dray_http_header_in(struct dray_http *h, const char *name);
+/** All headers of the request. */
+void dray_http_headers_in(struct dray_http *h, struct dray_kvlist *out);
+/** "GET" */
+const char *dray_http_method_in(struct dray_http *h);
 /** API version of the request, 151 for v1.51. */
 int dray_http_version(struct dray_http *h);
 bool dray_http_is_head(struct dray_http *h);
@@ -81,6 +91,9 @@ int dray_http_reply_json(struct dray_http *h, int status, struct json_object *va
 int dray_http_reply_json_text(struct dray_http *h, int status, char *text /* takes */);
 int dray_http_reply_text(struct dray_http *h, int status, const char *content_type,
                          const char *text);
+/** Bytes of any sort, copied. content_type is a constant, or NULL. */
+int dray_http_reply_bytes(struct dray_http *h, int status, const char *content_type,
+                          const void *data, size_t len);
 int dray_http_reply_empty(struct dray_http *h, int status);
 
 /** Begin an answer of unknown length; headers go out at once. */

@@ -81,6 +81,18 @@ int dray_http_reply_text(struct dray_http *h, int status, const char *content_ty
     return store(h, status, content_type, copy, strlen(copy));
 }
 
+int dray_http_reply_bytes(struct dray_http *h, int status, const char *content_type,
+                          const void *data, size_t len)
+{
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return DRAY_E_NOMEM;
+    if (len)
+        memcpy(copy, data, len);
+    copy[len] = '\0';
+    return store(h, status, content_type, copy, len);
+}
+
 int dray_http_reply_empty(struct dray_http *h, int status)
 {
     return store(h, status, NULL, NULL, 0);

@@ -366,6 +366,26 @@ void dray_request_done(void *server, struct MHD_Connection *conn, void **slot,
     free(h);
 }
 
+const char *dray_http_method_in(struct dray_http *h)
+{
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        if (methods[i].bit == h->method)
+            return methods[i].name;
+    return "";
+}
+
+static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind, const char *key,
+                                  const char *value)
+{
+    (void)kind;
+    return dray_kvlist_set(arg, key, value ? value : "") ? MHD_YES : MHD_NO;
+}
+
+void dray_http_headers_in(struct dray_http *h, struct dray_kvlist *out)
+{
+    (void)MHD_get_connection_values(h->conn, MHD_HEADER_KIND, add_header, out);
+}
+
 const char *dray_http_header_in(struct dray_http *h, const char *name)
 {
     return MHD_lookup_connection_value(h->conn, MHD_HEADER_KIND, name);

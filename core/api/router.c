@@ -6,8 +6,9 @@
 #include <strings.h>
 
 static const struct dray_route *const tables[] = {
-    dray_routes_system,   dray_routes_containers, dray_routes_execs,  dray_routes_images,
-    dray_routes_networks, dray_routes_volumes,    dray_routes_builds, dray_routes_absent,
+    dray_routes_system, dray_routes_containers, dray_routes_execs,
+    dray_routes_images, dray_routes_networks,   dray_routes_volumes,
+    dray_routes_builds, dray_routes_absent,     dray_routes_extensions,
 };
 
 /* "v1.51" gives 151, "v2.0" 200; -1 when the segment is no version. */
@@ -65,6 +66,15 @@ static bool add_param(struct dray_http *h, const char *name, size_t n, char *con
     return key && !value.failed && dray_kvlist_add(&h->params, key, value.data ? value.data : "");
 }
 
+/* What {**} stands for. */
+static bool add_rest(struct dray_http *h, char *const *segs, size_t n)
+{
+    DRAY_AUTO(dray_buf) value = {0};
+    for (size_t i = 0; i < n; i++)
+        dray_buf_addf(&value, "/%s", segs[i]);
+    return !value.failed && dray_kvlist_add(&h->params, "**", value.data ? value.data : "");
+}
+
 /* Match segs against the pattern; with h, record the parameters. {name:*} takes one segment or
  * more, and as few as the rest of the pattern lets it. */
 static bool match(struct dray_http *h, const char *pattern, char *const *segs, size_t n)
@@ -73,6 +83,8 @@ static bool match(struct dray_http *h, const char *pattern, char *const *segs, s
     const char *p = pattern_segment(pattern, &len);
     if (!p)
         return n == 0;
+    if (len == 4 && strncmp(p, "{**}", len) == 0)
+        return !h || add_rest(h, segs, n);
     if (n == 0)
         return false;
     const char *rest = p + len;
@@ -137,6 +149,11 @@ const char *dray_http_query_at(struct dray_http *h, const char *key, size_t i)
         if (strcmp(h->uri.query.v[k].key, key) == 0 && i-- == 0)
             return h->uri.query.v[k].value;
     return NULL;
+}
+
+struct dray_kvs dray_http_query_all(struct dray_http *h)
+{
+    return dray_kvlist_view(&h->uri.query);
 }
 
 const char *dray_http_query(struct dray_http *h, const char *key)

@@ -12,6 +12,7 @@
 #include "engine/containers.h"
 #include "engine/dns.h"
 #include "engine/events.h"
+#include "engine/extensions.h"
 #include "engine/images.h"
 #include "engine/networks.h"
 #include "engine/plugin_conf.h"
@@ -157,7 +158,9 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
         rc = dray_dns_open(e, &e->dns, err);
     if (!rc)
         rc = dray_networks_open(e, &e->networks, err);
-    return rc ? rc : dray_containers_open(e, &e->containers, err);
+    if (!rc)
+        rc = dray_containers_open(e, &e->containers, err);
+    return rc ? rc : dray_extensions_open(e, &e->extensions, err);
 }
 
 int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
@@ -198,6 +201,7 @@ void dray_engine_close(struct dray_engine *e)
 {
     if (!e)
         return;
+    dray_extensions_close(e->extensions);
     if (e->containers)
         dray_containers_close(e->containers);
     if (e->networks)

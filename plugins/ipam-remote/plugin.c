@@ -85,7 +85,7 @@ static bool look_up(struct dray_self *self, const struct dray_call *call, const 
     pthread_mutex_lock(&self->lock);
     json_object_object_foreach(self->pools, key, o)
     {
-        if (subnet ? strcmp(key, subnet) != 0 : strcmp(dray_remote_str(o, "PoolID"), id) != 0)
+        if (*subnet ? strcmp(key, subnet) != 0 : strcmp(dray_remote_str(o, "PoolID"), id) != 0)
             continue;
         out->id = copy(self, call, dray_remote_str(o, "PoolID"));
         out->gateway = copy(self, call, dray_remote_str(o, "Gateway"));
@@ -146,7 +146,7 @@ static int32_t pool_request(struct dray_self *self, const struct dray_call *call
 {
     struct known k;
     bool replay = call->flags & DRAY_CALL_REPLAY;
-    if (replay && look_up(self, call, spec->subnet, NULL, &k) && !k.replay) {
+    if (replay && look_up(self, call, spec->subnet, "", &k) && !k.replay) {
         *pool_out = k.id;
         *subnet_out = spec->subnet;
         return 0;
@@ -211,7 +211,7 @@ static int32_t addr_request(struct dray_self *self, const struct dray_call *call
                             struct dray_err *err)
 {
     struct known k;
-    bool found = look_up(self, call, NULL, pool, &k);
+    bool found = look_up(self, call, "", pool, &k);
     if (found && flags & DRAY_ADDR_GATEWAY && !*addr && *k.gateway) {
         *addr_out = k.gateway;
         return 0;
