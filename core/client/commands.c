@@ -31,7 +31,14 @@ static const struct cli_entry container_subs[] = {
     {.name = NULL},
 };
 
+static const struct cli_entry builder_subs[] = {
+    {.name = "build", .command = &cmd_image_build},
+    {.name = "prune", .command = &cmd_builder_prune},
+    {.name = NULL},
+};
+
 static const struct cli_entry image_subs[] = {
+    {.name = "build", .command = &cmd_image_build},
     {.name = "history", .command = &cmd_image_history},
     {.name = "import", .command = &cmd_image_import},
     {.name = "inspect", .command = &cmd_image_inspect},
@@ -105,6 +112,7 @@ const struct cli_entry cli_commands[] = {
     {.name = "run", .command = &cmd_container_run, .group = CLI_COMMON},
     {.name = "exec", .command = &cmd_container_exec, .group = CLI_COMMON},
     {.name = "ps", .command = &cmd_container_ls, .group = CLI_COMMON},
+    {.name = "build", .command = &cmd_image_build, .group = CLI_COMMON},
     {.name = "pull", .command = &cmd_image_pull, .group = CLI_COMMON},
     {.name = "push", .command = &cmd_image_push, .group = CLI_COMMON},
     {.name = "images", .command = &cmd_image_ls, .group = CLI_COMMON},
@@ -113,6 +121,7 @@ const struct cli_entry cli_commands[] = {
     {.name = "search", .command = &cmd_search, .group = CLI_COMMON},
     {.name = "version", .command = &cmd_version, .group = CLI_COMMON},
     {.name = "info", .command = &cmd_system_info, .group = CLI_COMMON},
+    {.name = "builder", .command = &cmd_builder, .subs = builder_subs, .group = CLI_MANAGE},
     {.name = "container", .command = &cmd_container, .subs = container_subs, .group = CLI_MANAGE},
     {.name = "context", .command = &cmd_context, .subs = context_subs, .group = CLI_MANAGE},
     {.name = "image", .command = &cmd_image, .subs = image_subs, .group = CLI_MANAGE},

@@ -165,16 +165,47 @@ static int take_lines(struct display *d, struct dray_buf *b, bool all)
     return rc;
 }
 
+struct progress {
+    struct display d;
+};
+
+static void begin(struct display *d, struct cli *cli, FILE *out)
+{
+    *d = (struct display){.cli = cli, .out = out};
+    if (!out)
+        return;
+    d->width = term_columns(fileno(out));
+    d->tty = isatty(fileno(out));
+    d->width = d->width ? d->width : 200;
+}
+
+struct progress *progress_new(struct cli *cli, FILE *out)
+{
+    struct progress *p = cli_need(calloc(1, sizeof *p));
+    begin(&p->d, cli, out);
+    return p;
+}
+
+void progress_message(struct progress *p, struct json_object *message)
+{
+    if (p->d.out)
+        show(&p->d, message);
+}
+
+void progress_free(struct progress *p)
+{
+    forget_layers(&p->d);
+    free(p);
+}
+
 int progress_show(struct cli *cli, struct http_conn *c, FILE *out, progress_aux_fn aux, void *arg)
 {
-    struct display d = {.cli = cli, .out = out, .aux = aux, .arg = arg};
+    struct display d;
     DRAY_AUTO(dray_buf) b = {0};
     int rc = 0;
-    if (out) {
-        d.width = term_columns(fileno(out));
-        d.tty = isatty(fileno(out));
-        d.width = d.width ? d.width : 200;
-    }
+    begin(&d, cli, out);
+    d.aux = aux;
+    d.arg = arg;
     while (rc == 0) {
         char *room = dray_buf_room(&b, 16384);
         ssize_t n = room ? http_read(c, room, 16384) : -1;

@@ -14,6 +14,12 @@ typedef void (*progress_aux_fn)(struct json_object *aux, void *arg);
  * each change of state. out NULL shows nothing. An error in the stream is kept: -1.
  */
 int progress_show(struct cli *cli, struct http_conn *c, FILE *out, progress_aux_fn aux, void *arg);
+/** The same, one message after another, for who reads the stream. */
+struct progress;
+struct progress *progress_new(struct cli *cli, FILE *out);
+void progress_message(struct progress *p, struct json_object *message);
+void progress_free(struct progress *p);
+
 /** The bar of docker's clients: "[=====>    ]  1.2MB/3.4MB". Caller frees. */
 char *progress_bar(int64_t current, int64_t total, int width);
 

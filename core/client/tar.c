@@ -211,12 +211,14 @@ static void seal(struct header *h)
 }
 
 /* One pax record, whose length counts itself. */
-static void pax_record(struct dray_buf *b, const char *key, const char *value)
+static void pax_record(struct dray_buf *b, const char *key, const void *value, size_t n)
 {
-    size_t body = strlen(key) + strlen(value) + 3, len = body + 1;
+    size_t body = strlen(key) + n + 3, len = body + 1;
     for (size_t digits = 1, limit = 10; len >= limit; limit *= 10)
         len = body + ++digits;
-    dray_buf_addf(b, "%zu %s=%s\n", len, key, value);
+    dray_buf_addf(b, "%zu %s=", len, key);
+    dray_buf_add(b, value, n);
+    dray_buf_addc(b, '\n');
 }
 
 static void common(struct header *h, const struct tar_entry *e)
@@ -236,9 +238,11 @@ static int put_pax(tar_write_fn write, void *arg, const struct tar_entry *e)
     DRAY_AUTO(dray_buf) b = {0};
     struct header h = {.name = "PaxHeaders/entry", .type = 'x'};
     if (strlen(e->name) > sizeof h.name)
-        pax_record(&b, "path", e->name);
+        pax_record(&b, "path", e->name, strlen(e->name));
     if (e->link && strlen(e->link) > sizeof h.link)
-        pax_record(&b, "linkpath", e->link);
+        pax_record(&b, "linkpath", e->link, strlen(e->link));
+    if (e->n_caps)
+        pax_record(&b, "SCHILY.xattr.security.capability", e->caps, e->n_caps);
     if (b.len == 0)
         return 0;
     struct tar_entry plain = {.mode = 0644};

@@ -25,6 +25,8 @@ struct tar_entry {
     int64_t size;
     int64_t mtime;
     unsigned major, minor;
+    const void *caps; /**< written only: the attribute security.capability; borrowed */
+    size_t n_caps;
 };
 
 struct tar_reader {
