@@ -8,6 +8,7 @@
 #include "engine/container_config.h"
 #include "engine/images.h"
 #include "engine/log_opts.h"
+#include "engine/networks.h"
 
 #include <dray/storage.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@ struct creation {
     struct dray_container *c;
     struct dray_image image;
     struct json_object *config, *host, *warnings;
+    struct dray_network_ref net; /* last one looked up */
     bool named, held, foldered, layered, mounted;
 };
 
@@ -96,6 +98,27 @@ static void apply_names(struct creation *k)
         dray_json_add_str(k->config, "Hostname", host);
 }
 
+/** The name of a network that may be named by its id; itself if there is none. */
+static const char *network_name(struct creation *k, const char *name_or_id)
+{
+    return dray_networks_find(k->cs->engine->networks, name_or_id, &k->net, NULL) == 0 ? k->net.name
+                                                                                       : name_or_id;
+}
+
+/** Endpoints are kept by the names of networks; compose names them by id. Takes nets. */
+static struct json_object *by_network_name(struct creation *k, struct json_object *nets)
+{
+    struct json_object *out = json_object_new_object();
+    json_object_object_foreach(nets, name, ep)
+    {
+        const char *key = network_name(k, name);
+        if (!json_object_object_get_ex(out, key, NULL))
+            json_object_object_add(out, key, ep ? json_object_get(ep) : json_object_new_object());
+    }
+    json_object_put(nets);
+    return out;
+}
+
 /** Endpoints asked for: NetworkingConfig's, and NetworkMode's own. */
 static struct json_object *wanted_endpoints(struct creation *k, const struct dray_create_req *req)
 {
@@ -118,11 +141,8 @@ static struct json_object *wanted_endpoints(struct creation *k, const struct dra
     /* Networks that are named take the place of the default one. */
     if (!json_object_object_get_ex(nets, mode, NULL) && !(given && strcmp(mode, "bridge") == 0))
         json_object_object_add(nets, mode, json_object_new_object());
-    json_object_object_foreach(nets, name, ep)
-    {
-        if (!ep)
-            json_object_object_add(nets, name, json_object_new_object());
-    }
+    nets = by_network_name(k, nets);
+    mode = network_name(k, mode);
     /* Older clients give the address outside of the endpoint. */
     const char *mac = dray_json_str(k->config, "MacAddress", "");
     struct json_object *own = NULL;

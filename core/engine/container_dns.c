@@ -90,7 +90,8 @@ static struct json_object *ep_json(const struct dray_network_ref *ref, struct js
                                    struct json_object *host)
 {
     struct json_object *links = dray_json_arr(ep, "Links");
-    bool main_one = strcmp(dray_json_str(host, "NetworkMode", ""), ref->name) == 0;
+    const char *mode = dray_json_str(host, "NetworkMode", "");
+    bool main_one = strcmp(mode, ref->name) == 0 || strcmp(mode, ref->id) == 0;
     struct json_object *o = json_object_new_object();
     dray_json_add_str(o, "net", ref->id);
     dray_json_add_str(o, "netname", ref->name);

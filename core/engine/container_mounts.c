@@ -351,7 +351,6 @@ static int add_from(struct points *ps, const char *spec, struct dray_err *err)
             json_object_put(p);
             continue;
         }
-        json_object_object_del(p, "Anonymous");
         if (mode && strcmp(mode, "ro") == 0)
             dray_json_add_bool(p, "RW", false);
         const char *volume = dray_json_str(p, "Name", "");

@@ -134,9 +134,19 @@ static const char *choose_gateway(struct dray_container *c, struct json_object *
     return best ? best : mode;
 }
 
+/** The name of the network that NetworkMode says, which may be by id. ref holds it. */
+static const char *mode_network(struct dray_container *c, struct json_object *host,
+                                struct dray_network_ref *ref)
+{
+    const char *mode = dray_json_str(host, "NetworkMode", "bridge");
+    bool found = dray_networks_find(c->set->engine->networks, mode, ref, NULL) == 0;
+    return found ? ref->name : mode;
+}
+
 static int join_all(struct joining *j, struct json_object *endpoints, struct dray_err *err)
 {
-    const char *mode = dray_json_str(j->host, "NetworkMode", "bridge");
+    struct dray_network_ref ref;
+    const char *mode = mode_network(j->c, j->host, &ref);
     j->gateway = choose_gateway(j->c, endpoints, mode);
     struct json_object *first;
     int rc = 0;
@@ -329,8 +339,8 @@ int dray_container_net_restore(struct dray_container *c, struct dray_err *err)
     dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
     dray_autojson *host = dray_container_json(c, &c->host);
     dray_autojson *ports = dray_container_json(c, &c->ports);
-    const char *gateway =
-        choose_gateway(c, endpoints, dray_json_str(host, "NetworkMode", "bridge"));
+    struct dray_network_ref ref;
+    const char *gateway = choose_gateway(c, endpoints, mode_network(c, host, &ref));
     dray_autofd int fd = c->netns ? open(c->netns, O_RDONLY | O_CLOEXEC) : -1;
     int rc = 0;
     json_object_object_foreach(endpoints, name, ep)

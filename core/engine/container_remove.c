@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #define DRAY_LOG_AREA "remove"
+#define FORCED_TRIES 5
 #define KILL_WAIT_MS 10000
 
 static int remove_layer(struct dray_container *c, struct dray_err *err)
@@ -90,7 +91,9 @@ static int stop_for_removal(struct dray_container *c, bool force, struct dray_er
     return 0;
 }
 
-static int remove_one(struct dray_container *c, bool force, bool volumes, struct dray_err *err)
+/** *again: it came up since it was stopped, by a restart that was under way. */
+static int try_removal(struct dray_container *c, bool force, bool volumes, bool *again,
+                       struct dray_err *err)
 {
     int rc = stop_for_removal(c, force, err);
     if (rc != 0)
@@ -103,6 +106,7 @@ static int remove_one(struct dray_container *c, bool force, bool volumes, struct
     pthread_mutex_lock(&c->lock);
     bool up = dray_container_alive(c);
     pthread_mutex_unlock(&c->lock);
+    *again = up;
     if (up)
         rc = dray_fail(err, DRAY_E_CONFLICT,
                        "cannot remove container \"%s\": container is running: stop the container "
@@ -111,6 +115,17 @@ static int remove_one(struct dray_container *c, bool force, bool volumes, struct
     else
         rc = dray_container_remove_locked(c, volumes, err);
     pthread_mutex_unlock(&c->op);
+    return rc;
+}
+
+static int remove_one(struct dray_container *c, bool force, bool volumes, struct dray_err *err)
+{
+    bool again = true;
+    int rc = 0;
+    for (int i = 0; again && i < (force ? FORCED_TRIES : 1); i++) {
+        again = false;
+        rc = try_removal(c, force, volumes, &again, err);
+    }
     return rc;
 }
 

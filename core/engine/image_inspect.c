@@ -110,6 +110,11 @@ static void add_config(struct json_object *o, struct json_object *config, int ap
     dray_json_add_str(o, "DockerVersion", dray_json_str(config, "docker_version", ""));
     dray_json_add_str(o, "Author", dray_json_str(config, "author", ""));
     dray_json_add(o, "Config", full_config(dray_json_obj(config, "config"), api_version));
+    if (api_version < 145)
+        dray_json_add_str(o, "Container", dray_json_str(config, "container", ""));
+    /* Gone from 1.45 on, but docker-compose 1.29 asks by the newest version and fails without. */
+    dray_json_add(o, "ContainerConfig",
+                  full_config(dray_json_obj(config, "container_config"), api_version));
     dray_json_add_str(o, "Architecture", dray_json_str(config, "architecture", ""));
     const char *variant = dray_json_str(config, "variant", "");
     if (*variant)

@@ -108,9 +108,10 @@ leftovers_after() {
 busybox_tar() {
     local tree
     mkdir -p "$DRAY_CACHE"
-    if [ ! -s "$DRAY_CACHE/busybox-rootfs.tar" ]; then
+    if [ ! -s "$DRAY_CACHE/busybox-root.tar" ]; then
         tree=$(mktemp -d)
         mkdir -p "$tree"/{bin,etc,root,tmp,var,home,usr/bin}
+        chmod 755 "$tree" # users other than root enter
         cp /bin/busybox "$tree/bin/busybox"
         for a in $("$tree/bin/busybox" --list); do
             [ "$a" = busybox ] || ln -s busybox "$tree/bin/$a"
@@ -119,10 +120,10 @@ busybox_tar() {
         printf 'root:x:0:\ndaemon:x:1:\nuser:x:1000:\nstaff:x:50:user\n' >"$tree/etc/group"
         chmod 1777 "$tree/tmp"
         tar -C "$tree" --sort=name --mtime=@1700000000 --owner=0 --group=0 --numeric-owner -cf "$DRAY_CACHE/.rootfs.$$" .
-        mv "$DRAY_CACHE/.rootfs.$$" "$DRAY_CACHE/busybox-rootfs.tar"
+        mv "$DRAY_CACHE/.rootfs.$$" "$DRAY_CACHE/busybox-root.tar"
         rm -rf "$tree"
     fi
-    echo "$DRAY_CACHE/busybox-rootfs.tar"
+    echo "$DRAY_CACHE/busybox-root.tar"
 }
 
 busybox_import() {

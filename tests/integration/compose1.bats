@@ -1,0 +1,32 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# compose1.bats - docker-compose 1.29, as Debian 12 has it, on the projects of compose/.
+
+bats_require_minimum_version 1.5.0
+load lib
+load compose_cases
+
+setup_file() {
+    export COMPOSE=docker-compose SEP=_ COMPOSE_HTTP_TIMEOUT=30
+    command -v docker-compose >/dev/null || { export COMPOSE=; return 0; }
+    compose_file_setup
+}
+
+setup() { [ -n "$COMPOSE" ] || skip "docker-compose is not installed"; }
+
+teardown() { [ -z "$COMPOSE" ] || compose_teardown; }
+
+teardown_file() { [ -z "$COMPOSE" ] || daemon_done; }
+
+@test "a web server waits for a healthy database and cache; down -v removes their data" { case_shop; }
+@test "static addresses, aliases, links and a MAC on several networks, also after a restart" { case_static; }
+@test "copies of a service share its name; scaling down takes them out" { case_scale; }
+@test "profiles choose what starts" { case_profiles; }
+@test "volumes: named, by driver options, bound, anonymous, external, read-only, tmpfs" { case_volumes; }
+@test "secrets and configs by file" { case_secrets; }
+@test "init, user, hosts, DNS, ulimits, sysctls, capabilities, limits, restart policies" { case_service; }
+@test "network_mode service:, none and bridge" { case_sidecar; }
+@test "a second up recreates only what changed; anonymous volumes go along" { case_change; }
+@test "internal and external networks, and driver options" { case_inner; }
+@test "environment from files, .env and the caller" { case_environ; }
+@test "logs -f, exec, top, cp, port, pause, run, kill, stop, start, rm" { case_tools; }
