@@ -9,6 +9,8 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/stat.h>
 
 #define BLOCK_BYTES (256 * 1024)
@@ -168,7 +170,8 @@ struct get_job {
     struct archive *in, *out;
     struct archive_entry_linkresolver *links;
     char *buffer;
-    size_t cut; /* bytes of the path before the name that entries begin with */
+    char *first; /* the name that entries begin with */
+    size_t cut;  /* bytes of their source that it takes the place of */
 };
 
 static int tar_error(struct archive *a, const char *what, struct dray_err *err)
@@ -217,7 +220,7 @@ static void rename_entry(struct get_job *job, struct archive_entry *e)
 {
     const char *source = archive_entry_sourcepath(e);
     const char *rest = source + (strlen(source) >= job->cut ? job->cut : 0);
-    dray_autofree char *name = dray_strf("%s%s", base_name(job->path), rest);
+    dray_autofree char *name = dray_strf("%s%s", job->first, rest);
     const char *plain = name && name[0] == '/' ? name + strspn(name, "/") : name;
     dray_autofree char *dir = NULL;
     if (archive_entry_filetype(e) == AE_IFDIR)
@@ -271,13 +274,12 @@ static int get_inside(void *arg, struct dray_err *err)
     struct stat st;
     if (lstat(job->path, &st) != 0)
         return missing(job->given, job->container, err);
-    /* "/a/b/" and "/a/b/." name the folder's content: walk from the folder. */
-    dray_autofree char *from = strdup(job->path);
-    size_t len = strlen(from);
-    if (len > 2 && strcmp(from + len - 2, "/.") == 0)
-        from[len - 2] = '\0';
-    else if (len > 1 && from[len - 1] == '/')
-        from[len - 1] = '\0';
+    /* "/a/b/" and "/a/b/." name a folder also where b is a link to it: walk from the folder. */
+    size_t len = strlen(job->path);
+    bool folder = job->path[len - 1] == '/' || (len > 1 && strcmp(job->path + len - 2, "/.") == 0);
+    dray_autofree char *from = folder ? realpath(job->path, NULL) : strdup(job->path);
+    if (!from)
+        return missing(job->given, job->container, err);
     job->cut = strcmp(from, "/") == 0 ? 0 : strlen(from);
     int rc = 0;
     if (archive_read_disk_open(job->in, from) != ARCHIVE_OK)
@@ -316,7 +318,9 @@ int dray_containers_archive_get(struct dray_containers *cs, const char *name, co
         return rc;
     dray_autofree char *clean = absolute(path);
     struct get_job job = {.path = clean, .given = path, .container = name, .fd = out_fd};
-    rc = clean ? prepare_get(&job, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    dray_autofree char *first = clean ? shown_name(clean) : NULL;
+    job.first = first;
+    rc = first ? prepare_get(&job, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (rc == 0)
         rc = dray_rootfs_inside(c, get_inside, &job, err);
     if (rc != 0 && job.out)
@@ -336,6 +340,7 @@ struct put_job {
     const char *path, *given, *container;
     bool keep_kinds; /* noOverwriteDirNonDir */
     bool chown;
+    const char *user; /* as Config.User has it */
     int64_t uid, gid;
     struct archive *in, *out;
 };
@@ -344,8 +349,13 @@ struct put_job {
 static int check_kind(struct archive_entry *e, struct dray_err *err)
 {
     struct stat st;
-    const char *name = archive_entry_pathname(e);
-    if (!name || lstat(name, &st) != 0)
+    const char *given = archive_entry_pathname(e);
+    dray_autofree char *name = given ? strdup(given) : NULL;
+    if (!name)
+        return 0;
+    for (size_t n = strlen(name); n > 1 && name[n - 1] == '/'; n--)
+        name[n - 1] = '\0'; /* or else a link would be followed */
+    if (lstat(name, &st) != 0)
         return 0;
     bool dir = archive_entry_filetype(e) == AE_IFDIR;
     if (S_ISDIR(st.st_mode) && !dir)
@@ -392,6 +402,51 @@ static int put_entry(struct put_job *job, struct archive_entry *e, struct dray_e
     return rc;
 }
 
+/** "name", "name:group", "1000", "1000:50": by the container's own files, as its processes are. */
+static int find_owner(struct put_job *job, struct dray_err *err)
+{
+    dray_autofree char *user = strdup(job->user);
+    char *group = user ? strchr(user, ':') : NULL, *end;
+    if (!user)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (group)
+        *group++ = '\0';
+    job->uid = strtoll(user, &end, 10);
+    bool known = *user && !*end;
+    FILE *f = fopen("/etc/passwd", "re");
+    struct passwd *p;
+    while (f && (p = fgetpwent(f)) != NULL)
+        if (strcmp(p->pw_name, user) == 0 || (known && (int64_t)p->pw_uid == job->uid)) {
+            job->uid = p->pw_uid;
+            job->gid = p->pw_gid;
+            known = true;
+            break;
+        }
+    if (f)
+        (void)fclose(f);
+    if (!known)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "unable to find user %s: no matching entries in passwd "
+                         "file",
+                         user);
+    if (!group || !*group)
+        return 0;
+    job->gid = strtoll(group, &end, 10);
+    known = !*end;
+    f = known ? NULL : fopen("/etc/group", "re");
+    struct group *g;
+    while (f && !known && (g = fgetgrent(f)) != NULL)
+        if (strcmp(g->gr_name, group) == 0) {
+            job->gid = g->gr_gid;
+            known = true;
+        }
+    if (f)
+        (void)fclose(f);
+    return known ? 0
+                 : dray_fail(err, DRAY_E_INVAL,
+                             "unable to find group %s: no matching entries in group file", group);
+}
+
 static int put_inside(void *arg, struct dray_err *err)
 {
     struct put_job *job = arg;
@@ -400,11 +455,14 @@ static int put_inside(void *arg, struct dray_err *err)
         return missing(job->given, job->container, err);
     if (!S_ISDIR(st.st_mode))
         return dray_fail(err, DRAY_E_INVAL, "extraction point is not a directory");
+    int rc = job->chown ? find_owner(job, err) : 0;
+    if (rc != 0)
+        return rc;
     if (chdir(job->path) != 0)
         return dray_fail_errno(err, "enter %s", job->given);
     for (;;) {
         struct archive_entry *e;
-        int rc = archive_read_next_header(job->in, &e);
+        rc = archive_read_next_header(job->in, &e);
         if (rc == ARCHIVE_EOF)
             break;
         if (rc < ARCHIVE_WARN)
@@ -473,12 +531,8 @@ int dray_containers_archive_put(struct dray_containers *cs, const char *name, co
         .path = clean, .given = path, .container = name, .keep_kinds = no_overwrite_dir_non_dir};
     dray_autojson *config = dray_container_json(c, &c->config);
     const char *user = dray_json_str(config, "User", "");
-    if (copy_uid_gid && *user) {
-        char *end;
-        job.chown = true;
-        job.uid = strtoll(user, &end, 10);
-        job.gid = *end == ':' ? strtoll(end + 1, NULL, 10) : job.uid;
-    }
+    job.chown = copy_uid_gid && *user;
+    job.user = user;
     rc = prepare_put(&job, in_fd, err);
     if (rc == 0)
         rc = dray_rootfs_inside(c, put_inside, &job, err);
