@@ -25,6 +25,18 @@ missing=
 for p in $wanted; do
     dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
 done
+
+# Clients of the API that are no Debian packages; their tests are skipped without npm.
+node_clients() {
+    dir=${DRAY_CACHE:-/var/tmp/dray-tests}/node
+    [ "${1:-}" = test ] && command -v npm >/dev/null || return 0
+    [ -d "$dir/node_modules/dockerode" ] && [ -d "$dir/node_modules/testcontainers" ] && return 0
+    mkdir -p "$dir"
+    npm install --prefix "$dir" --no-audit --no-fund dockerode@4 testcontainers@10 >"$dir/npm.log" 2>&1 ||
+        echo "npm could not install the test clients: see $dir/npm.log" >&2
+}
+
+node_clients "$1"
 [ -n "$missing" ] || exit 0
 [ "$(id -u)" = 0 ] || { echo "these packages are missing, run as root to install them:$missing" >&2; exit 1; }
 

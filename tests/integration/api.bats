@@ -253,6 +253,64 @@ run_body() { # NAME JSON: create and start
     [ "$(field "$(name /d)" mode)" = 2147484141 ]
 }
 
+@test "cp takes every form of a path" {
+    docker run -d --name cp -v cpv:/vol busybox sh -c 'mkdir -p /d/sub; echo f >/d/f; echo s >/d/sub/s; ln -s /d /ld; ln -s /d/f /lf; sleep 1000'
+    wait_until 5 docker exec cp test -L /lf
+    files() { (cd "$1" && find . -mindepth 1 -printf '%P%y ' | tr ' ' '\n' | sort | tr '\n' ' '); }
+    # FROM  WANTED: what an empty folder holds after docker cp of it
+    while read -r from wanted; do
+        rm -rf "$T/o"
+        mkdir "$T/o"
+        docker cp "cp:$from" "$T/o"
+        [ "$(files "$T/o")" = "$wanted " ] || { echo "$from: $(files "$T/o")"; return 1; }
+    done <<'END'
+/d dd d/ff d/subd d/sub/sf
+/d/ dd d/ff d/subd d/sub/sf
+/d/. ff subd sub/sf
+/d/f ff
+/ld ldl
+/ld/ ldd ld/ff ld/subd ld/sub/sf
+/ld/. ff subd sub/sf
+/lf lfl
+d/sub/../f ff
+END
+    rm -rf "$T/o"
+    docker cp -L cp:/ld "$T/o"
+    [ "$(files "$T/o")" = "ff subd sub/sf " ]
+    docker cp cp:/d "$T/new"
+    [ "$(files "$T/new")" = "ff subd sub/sf " ]
+    run docker cp cp:/nope "$T/o"
+    [[ $status -eq 1 && $output == *"Could not find the file /nope in container cp"* ]]
+    run docker cp cp:/d/f/ "$T/o"
+    [ $status -eq 1 ]
+    [ "$(docker cp cp:/d/. - | tar tf - | sort | tr '\n' ' ')" = "./ ./f ./sub/ ./sub/s " ]
+    # In: a folder into a folder, its content, through a link, over what is of another kind.
+    docker cp "$T/new" cp:/d
+    docker cp "$T/new/." cp:/vol
+    docker cp "$T/new/f" cp:/ld/g
+    [ "$(docker exec cp sh -c 'ls -d /d/new/sub/s /vol/sub/s /d/g' | wc -l)" = 3 ]
+    ln -s new "$T/lnk"
+    docker cp "$T/lnk" cp:/d
+    run docker cp -L "$T/lnk" cp:/d
+    [[ $status -eq 1 && $output == *'cannot overwrite non-directory "lnk" with directory'* ]]
+    run docker cp "$T/new" cp:/d/f
+    [[ $status -eq 1 && $output == *"cannot copy directory"* ]]
+    run docker cp "$T/new" cp:/nope/x
+    [ $status -eq 1 ]
+    docker stop -t0 cp
+    docker cp "$T/new" cp:/stopped
+    docker cp cp:/stopped/f - | tar tf -
+    docker cp cp:/vol/sub/s - | tar tf -
+    docker rm -fv cp
+    docker volume rm cpv
+    rm -rf "$T/o" "$T/new"
+    # With its owners: the container's own user, by name.
+    docker create --name own -u user:staff busybox
+    echo x >"$T/x"
+    docker cp -a "$T/x" own:/x
+    [[ $(docker cp own:/x - | tar tvf - --numeric-owner) == *1000/50* ]]
+}
+
 @test "commit takes changes line by line" {
     docker create --name kk busybox
     post '/commit?container=kk&repo=ci&tag=1&comment=cc&author=me&changes=CMD%20%5B%22x%22%5D%0AENV%20A%3Db%0ALABEL%20x%3Dy&changes=EXPOSE%2080' '{}'
