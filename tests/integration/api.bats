@@ -256,7 +256,7 @@ run_body() { # NAME JSON: create and start
 @test "cp takes every form of a path" {
     docker run -d --name cp -v cpv:/vol busybox sh -c 'mkdir -p /d/sub; echo f >/d/f; echo s >/d/sub/s; ln -s /d /ld; ln -s /d/f /lf; sleep 1000'
     wait_until 5 docker exec cp test -L /lf
-    files() { (cd "$1" && find . -mindepth 1 -printf '%P%y ' | tr ' ' '\n' | sort | tr '\n' ' '); }
+    files() { (cd "$1" && find . -mindepth 1 -printf '%P%y ' | tr ' ' '\n' | LC_ALL=C sort | tr '\n' ' '); }
     # FROM  WANTED: what an empty folder holds after docker cp of it
     while read -r from wanted; do
         rm -rf "$T/o"
@@ -264,21 +264,21 @@ run_body() { # NAME JSON: create and start
         docker cp "cp:$from" "$T/o"
         [ "$(files "$T/o")" = "$wanted " ] || { echo "$from: $(files "$T/o")"; return 1; }
     done <<'END'
-/d dd d/ff d/subd d/sub/sf
-/d/ dd d/ff d/subd d/sub/sf
-/d/. ff subd sub/sf
+/d d/ff d/sub/sf d/subd dd
+/d/ d/ff d/sub/sf d/subd dd
+/d/. ff sub/sf subd
 /d/f ff
 /ld ldl
-/ld/ ldd ld/ff ld/subd ld/sub/sf
-/ld/. ff subd sub/sf
+/ld/ ld/ff ld/sub/sf ld/subd ldd
+/ld/. ff sub/sf subd
 /lf lfl
 d/sub/../f ff
 END
     rm -rf "$T/o"
     docker cp -L cp:/ld "$T/o"
-    [ "$(files "$T/o")" = "ff subd sub/sf " ]
+    [ "$(files "$T/o")" = "ff sub/sf subd " ]
     docker cp cp:/d "$T/new"
-    [ "$(files "$T/new")" = "ff subd sub/sf " ]
+    [ "$(files "$T/new")" = "ff sub/sf subd " ]
     run docker cp cp:/nope "$T/o"
     [[ $status -eq 1 && $output == *"Could not find the file /nope in container cp"* ]]
     run docker cp cp:/d/f/ "$T/o"

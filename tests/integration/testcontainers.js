@@ -34,7 +34,10 @@ async function main() {
   assert.equal(run.output, 'some texta file\nb\n1\n');
   ok('exec and copied files');
   const logs = await web.logs();
-  await new Promise((resolve) => logs.on('data', (d) => { if (/ready/.test(d)) resolve(); }));
+  await new Promise((resolve, reject) => {
+    logs.on('data', (d) => { if (/ready/.test(d)) resolve(); });
+    logs.on('end', () => reject(new Error('the log ended')));
+  });
   logs.destroy();
   await web.copyContentToContainer([{ content: 'later', target: '/later' }]);
   const back = await web.copyArchiveFromContainer('/later');
