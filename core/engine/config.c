@@ -285,6 +285,41 @@ static int add_storage_opts(struct json_object *plugins, const struct dray_confi
     return 0;
 }
 
+/* "io.containerd.runsc.v1" is served by "runsc"; NULL for what has no command line. */
+static char *program_of(const char *name, struct json_object *runtime)
+{
+    const char *path = dray_json_str(runtime, "path", "");
+    const char *binary = dray_json_str(runtime, "options.BinaryName", "");
+    const char *type = dray_json_str(runtime, "runtimeType", "");
+    char kind[64] = "";
+    if (*path || *binary)
+        return strdup(*path ? path : binary);
+    if (!*type)
+        return strdup(name);
+    return sscanf(type, "io.containerd.%63[a-z0-9_-].v", kind) == 1 ? strdup(kind) : NULL;
+}
+
+/* Docker's "runtimes" are instances of the driver for programs like runc. */
+static int add_runtimes(struct json_object *plugins, struct json_object *runtimes,
+                        struct dray_err *err)
+{
+    if (!runtimes)
+        return 0;
+    json_object_object_foreach(runtimes, name, runtime)
+    {
+        dray_autofree char *program = program_of(name, runtime);
+        if (!program)
+            return dray_fail(err, DRAY_E_INVAL, "runtimes: \"%s\" has no program", name);
+        struct json_object *entry = entry_of(plugins, name);
+        struct json_object *args = dray_json_arr(runtime, "runtimeArgs");
+        dray_json_add_str(entry, "plugin", "runc");
+        dray_json_add_str(entry, "program", program);
+        if (args)
+            dray_json_add(entry, "args", dray_json_copy(args));
+    }
+    return 0;
+}
+
 /* The user's own "plugins" on top; {"options":{..}} is the same as its members inline. */
 static void add_user_plugins(struct json_object *plugins, struct json_object *user)
 {
@@ -324,6 +359,8 @@ static int build_plugins(struct dray_config *c, struct dray_err *err)
     add_str(c->plugins, "hub", "https-proxy", c->https_proxy);
     add_str(c->plugins, "hub", "no-proxy", c->no_proxy);
     int rc = add_storage_opts(c->plugins, c, err);
+    if (!rc)
+        rc = add_runtimes(c->plugins, c->runtimes, err);
     if (!rc)
         add_user_plugins(c->plugins, dray_json_obj(c->raw, "plugins"));
     return rc;

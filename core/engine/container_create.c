@@ -188,6 +188,16 @@ static int make_layer(struct creation *k, struct dray_err *err)
     return rc;
 }
 
+/** The driver that a runtime's name means: containerd's names for runc are runc, or where that is
+ *  not installed the engine's own. */
+static const char *runtime_driver(struct dray_drivers *drivers, const char *name)
+{
+    if (dray_drivers_find(drivers, DRAY_KIND_RUNTIME, name) ||
+        (strcmp(name, "io.containerd.runc.v2") != 0 && strcmp(name, "io.containerd.runc.v1") != 0))
+        return name;
+    return dray_drivers_find(drivers, DRAY_KIND_RUNTIME, "runc") ? "runc" : "native";
+}
+
 static void fill_container(struct creation *k, const struct dray_create_req *req,
                            struct json_object *points)
 {
@@ -195,7 +205,8 @@ static void fill_container(struct creation *k, const struct dray_create_req *req
     (void)snprintf(c->image_id, sizeof c->image_id, "%s", k->image.id);
     c->image = strdup(dray_json_str(k->config, "Image", ""));
     c->manifest = k->image.manifest ? strdup(k->image.manifest) : NULL;
-    c->runtime = strdup(dray_json_str(k->host, "Runtime", ""));
+    c->runtime =
+        strdup(runtime_driver(k->cs->engine->drivers, dray_json_str(k->host, "Runtime", "")));
     c->tty = dray_json_bool(k->config, "Tty", false);
     c->open_stdin = dray_json_bool(k->config, "OpenStdin", false);
     c->stdin_once = dray_json_bool(k->config, "StdinOnce", false);
@@ -214,7 +225,8 @@ static int check_runtime(struct creation *k, struct dray_err *err)
 {
     const char *name = dray_json_str(k->host, "Runtime", "");
     struct dray_err why = {0};
-    struct dray_driver *d = dray_drivers_get(k->cs->engine->drivers, DRAY_KIND_RUNTIME, name, &why);
+    struct dray_driver *d = dray_drivers_get(k->cs->engine->drivers, DRAY_KIND_RUNTIME,
+                                             runtime_driver(k->cs->engine->drivers, name), &why);
     if (!d)
         return dray_fail(err, DRAY_E_INVAL, "unknown or invalid runtime name: %s", name);
     return dray_log_opts_check(k->cs->engine->drivers, dray_json_str(k->host, "LogConfig.Type", ""),

@@ -8,22 +8,12 @@
 #ifndef RN_SPEC_H
 #define RN_SPEC_H
 
+#include "userdb.h"
 #include "jsonx.h"
 
 #include <dray/runtime.h>
 
 #include <sys/types.h>
-
-#define RN_MAX_GROUPS 1024u
-
-struct rn_user {
-    uint32_t uid, gid;
-    const char *name; /* "user[:group]" to be looked up in the container, or NULL */
-    uint32_t *gids;   /* additionalGids */
-    size_t n_gids;
-    struct rn_strv groups; /* "additionalGroups": names or numbers to be looked up */
-    mode_t umask;
-};
 
 /** Bit masks by capability number. */
 struct rn_caps {

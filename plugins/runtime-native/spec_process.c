@@ -6,27 +6,6 @@
 
 #include <dray/util.h>
 
-static int parse_user(struct json_object *o, struct rn_arena *a, struct rn_user *u,
-                      struct dray_err *err)
-{
-    const char *name = rn_json_str(o, "username", "");
-    u->name = *name ? name : NULL;
-    u->uid = (uint32_t)rn_json_int(o, "uid", 0);
-    u->gid = (uint32_t)rn_json_int(o, "gid", 0);
-    u->umask = (mode_t)(rn_json_int(o, "umask", 0022) & 0777);
-    struct json_object *gids = rn_json_arr(o, "additionalGids");
-    size_t n = rn_json_len(gids);
-    if (n + rn_json_len(rn_json_arr(o, "additionalGroups")) > RN_MAX_GROUPS)
-        return dray_fail(err, DRAY_E_INVAL, "too many additional groups");
-    u->gids = rn_arena_alloc(a, (n + 1) * sizeof *u->gids);
-    if (!u->gids)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        u->gids[i] = (uint32_t)json_object_get_int64(json_object_array_get_idx(gids, i));
-    u->n_gids = n;
-    return rn_json_strv(rn_json_arr(o, "additionalGroups"), a, 0, &u->groups, err);
-}
-
 static int parse_caps(struct json_object *o, struct rn_caps *c, struct dray_err *err)
 {
     const struct {
@@ -78,7 +57,7 @@ int rn_process_parse(struct json_object *o, struct rn_arena *a, struct rn_proces
     if (rc == 0)
         rc = rn_json_strv(rn_json_arr(o, "env"), a, 2, &p->env, err);
     if (rc == 0)
-        rc = parse_user(rn_json_obj(o, "user"), a, &p->user, err);
+        rc = rn_user_parse(rn_json_obj(o, "user"), a, &p->user, err);
     if (rc == 0)
         rc = parse_caps(rn_json_obj(o, "capabilities"), &p->caps, err);
     if (rc == 0)

@@ -11,7 +11,7 @@ set(native ${CMAKE_SOURCE_DIR}/plugins/runtime-native)
 dray_unit_test(test_native_parts
     SOURCES test_native_parts.c ${native}/mount.c ${native}/mount_options.c ${native}/program.c
         ${native}/rootfs.c
-    LIBS dray_plugin_cgroup)
+    LIBS dray_plugin_runtime)
 if(TARGET test_native_parts)
     target_include_directories(test_native_parts PRIVATE ${native})
 endif()

@@ -258,3 +258,24 @@ int rn_userdb_find(int root, const struct rn_user *u, struct rn_ids *out, struct
         find_home(&l, root, out);
     return rc;
 }
+
+int rn_user_parse(struct json_object *o, struct rn_arena *a, struct rn_user *u,
+                  struct dray_err *err)
+{
+    const char *name = rn_json_str(o, "username", "");
+    u->name = *name ? name : NULL;
+    u->uid = (uint32_t)rn_json_int(o, "uid", 0);
+    u->gid = (uint32_t)rn_json_int(o, "gid", 0);
+    u->umask = (mode_t)(rn_json_int(o, "umask", 0022) & 0777);
+    struct json_object *gids = rn_json_arr(o, "additionalGids");
+    size_t n = rn_json_len(gids);
+    if (n + rn_json_len(rn_json_arr(o, "additionalGroups")) > RN_MAX_GROUPS)
+        return dray_fail(err, DRAY_E_INVAL, "too many additional groups");
+    u->gids = rn_arena_alloc(a, (n + 1) * sizeof *u->gids);
+    if (!u->gids)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        u->gids[i] = (uint32_t)json_object_get_int64(json_object_array_get_idx(gids, i));
+    u->n_gids = n;
+    return rn_json_strv(rn_json_arr(o, "additionalGroups"), a, 0, &u->groups, err);
+}
