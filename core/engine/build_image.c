@@ -182,6 +182,14 @@ int32_t build_image_put(const struct dray_call *call, const char *config, const 
         rc = dray_json_parse(config, strlen(config), &doc, err);
     if (!rc)
         rc = make(b, doc, layer, parent, id, err);
+    return rc ? rc : build_image_tag(call, id, tags, id_out, err);
+}
+
+int32_t build_image_tag(const struct dray_call *call, const char *id, struct dray_strs tags,
+                        const char **id_out, struct dray_err *err)
+{
+    struct build *b = build_of(call, err);
+    int rc = b ? 0 : DRAY_E_INVAL;
     for (uint64_t i = 0; !rc && i < tags.n; i++)
         rc = dray_images_tag(b->e->images, id, tags.v[i], err);
     if (!rc && !(*id_out = build_text(b, id)))

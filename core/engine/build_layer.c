@@ -140,10 +140,64 @@ static int squash_tar(void *ctx, int fd, struct dray_err *err)
 
 /* --- a container's layer becomes an image's ----------------------------------------------------*/
 
+/* --- bytes of content in a tar that goes by ----------------------------------------------------*/
+
+#define TAR_BLOCK 512u
+
+struct tar_count {
+    uint64_t skip;  /* bytes until the next head */
+    uint64_t bytes; /* of files so far */
+    size_t have;
+    unsigned char head[TAR_BLOCK];
+};
+
+static uint64_t octal(const unsigned char *p, size_t n)
+{
+    uint64_t v = 0;
+    if (*p & 0x80) { /* GNU's binary form */
+        for (size_t i = 1; i < n; i++)
+            v = v << 8 | p[i];
+        return v;
+    }
+    for (size_t i = 0; i < n && p[i] >= '0' && p[i] <= '7'; i++)
+        v = v << 3 | (uint64_t)(p[i] - '0');
+    return v;
+}
+
+static void count_head(struct tar_count *c)
+{
+    uint64_t size = octal(c->head + 124, 12);
+    unsigned char type = c->head[156];
+    if (type == '0' || type == '\0')
+        c->bytes += size;
+    c->skip = (size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
+    c->have = 0;
+}
+
+static void count_bytes(struct tar_count *c, const char *data, size_t n)
+{
+    while (n > 0) {
+        size_t k = n;
+        if (c->skip > 0) {
+            k = c->skip < n ? (size_t)c->skip : n;
+            c->skip -= k;
+        } else {
+            k = TAR_BLOCK - c->have < n ? TAR_BLOCK - c->have : n;
+            memcpy(c->head + c->have, data, k);
+            c->have += k;
+            if (c->have == TAR_BLOCK)
+                count_head(c);
+        }
+        data += k;
+        n -= k;
+    }
+}
+
 /* Only blob and digests of a tar, for a layer whose content is there. */
 struct hashing {
     struct build *b;
     struct img_intake_result r;
+    struct tar_count count;
     bool empty;
 };
 
@@ -153,7 +207,7 @@ static int to_blob(void *ctx, const void *data, size_t len, struct dray_err *err
 }
 
 static int copy_all(struct dray_deflate *squeeze, struct dray_sha256 *sum, int fd,
-                    uint64_t *len_out, struct dray_err *err)
+                    struct tar_count *count, struct dray_err *err)
 {
     dray_autofree char *buf = malloc(READ_CHUNK);
     int rc = buf ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
@@ -166,7 +220,7 @@ static int copy_all(struct dray_deflate *squeeze, struct dray_sha256 *sum, int f
         if (n <= 0)
             break;
         dray_sha256_add(sum, buf, (size_t)n);
-        *len_out += (uint64_t)n;
+        count_bytes(count, buf, (size_t)n);
         rc = dray_deflate_feed(squeeze, buf, (size_t)n, err);
     }
     return rc ? rc : dray_deflate_end(squeeze, err);
@@ -177,7 +231,6 @@ static int hash_tar(void *ctx, int fd, struct dray_err *err)
     struct hashing *h = ctx;
     struct dray_images *im = h->b->e->images;
     dray_autoingest *blob = NULL;
-    uint64_t plain = 0;
     struct dray_deflate *squeeze = NULL;
     struct dray_sha256 *sum = dray_sha256_new();
     int rc = sum ? dray_ingest_open(im->blobs, NULL, &blob, err)
@@ -185,7 +238,7 @@ static int hash_tar(void *ctx, int fd, struct dray_err *err)
     if (!rc)
         rc = dray_deflate_new(to_blob, blob, &squeeze, err);
     if (!rc)
-        rc = copy_all(squeeze, sum, fd, &plain, err);
+        rc = copy_all(squeeze, sum, fd, &h->count, err);
     if (!rc)
         dray_sha256_end(sum, h->r.diff);
     dray_sha256_free(sum);
@@ -215,7 +268,6 @@ static int seal(struct build *b, struct img_layer *parent, const char *id, struc
                 struct dray_err *err)
 {
     struct dray_images *im = b->e->images;
-    uint64_t bytes = 0, inodes = 0;
     int rc = dray_driver_call(b->e->storage, storage, DRAY_CLASS_MOUNT, err, seal, id,
                               parent ? parent->id : "");
     if (rc)
@@ -228,14 +280,12 @@ static int seal(struct build *b, struct img_layer *parent, const char *id, struc
     l->state = LAYER_BUILDING;
     l->parent = parent;
     (void)snprintf(l->id, sizeof l->id, "%s", id);
-    (void)dray_driver_call(b->e->storage, storage, DRAY_CLASS_DATA, NULL, usage, id, &bytes,
-                           &inodes);
     if (parent) {
         pthread_mutex_lock(&im->lock);
         img_layer_ref_locked(parent);
         pthread_mutex_unlock(&im->lock);
     }
-    return img_layer_anon_done(im, l, h->r.diff, bytes, &h->r.layer, err);
+    return img_layer_anon_done(im, l, h->r.diff, h->count.bytes, &h->r.layer, err);
 }
 
 static int retake(void *ctx, int fd, struct dray_err *err)

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #define DRAY_LOG_AREA "build"
 #define END_WAIT_MS 30000
@@ -138,16 +139,27 @@ static void kill_container(struct running *r)
 static int wait_end(struct running *r, struct dray_waiter *w, int *code, struct dray_err *err)
 {
     char text[256] = "";
-    struct pollfd p[2] = {{.fd = dray_waiter_fd(w), .events = POLLIN},
-                          {.fd = build_cancel_fd(r->b), .events = POLLIN}};
+    struct pollfd p[3] = {{.fd = dray_waiter_fd(w), .events = POLLIN},
+                          {.fd = build_cancel_fd(r->b), .events = POLLIN},
+                          {.fd = r->run->cancel.fd, .events = POLLIN}};
     while (dray_waiter_result(w, code, text) != 0) {
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
+        if (poll(p, 3, -1) < 0 && errno != EINTR)
             return dray_fail_errno(err, "wait for container %.12s", r->container);
-        if (!p[1].revents)
+        if (!p[1].revents && !p[2].revents)
             continue;
         kill_container(r);
         return dray_fail(err, DRAY_E_CANCELED, "the build was canceled");
     }
+    return 0;
+}
+
+/* Told before the command says anything. */
+static int tell_id(struct running *r, struct dray_err *err)
+{
+    char line[DRAY_ID_LEN + 1];
+    int n = snprintf(line, sizeof line, "%s\n", r->container);
+    if (send(r->run->output.fd, line, (size_t)n, MSG_NOSIGNAL) != n)
+        return dray_fail_errno(err, "tell of container %.12s", r->container);
     return 0;
 }
 
@@ -158,7 +170,9 @@ static int run_container(struct running *r, int *code, struct dray_err *err)
     int rc = create(r, err);
     if (rc)
         return rc;
-    rc = attach(r, err);
+    rc = tell_id(r, err);
+    if (!rc)
+        rc = attach(r, err);
     if (!rc)
         rc = dray_containers_wait_begin(cs, r->container, r->keep ? "next-exit" : "removed", &w,
                                         err);

@@ -18,6 +18,7 @@ const struct dray_build_host dray_builds_iface = {
     .cache_get = build_cache_get,
     .cache_put = build_cache_put,
     .image_put = build_image_put,
+    .image_tag = build_image_tag,
 };
 
 /* --- what the builder says ---------------------------------------------------------------------*/

@@ -110,7 +110,9 @@ struct dray_build_run {
     const char *network; /**< "" the build's; "none", "host", ... */
     const struct dray_build_mount *mounts;
     uint64_t n_mounts;
-    struct dray_fd_borrow output; /**< stream socket that gets both outputs, as they come */
+    struct dray_fd_borrow cancel; /**< readable: end it; -1 is none. The call's counts as well */
+    struct dray_fd_borrow output; /**< stream socket: gets the container's id and a newline, then
+                                       both outputs as they come */
     int64_t clamp_s;              /**< later times of files become this one; -1: no limit */
 };
 
@@ -168,6 +170,9 @@ struct dray_build_host {
     int32_t (*image_put)(const struct dray_call *, const char *config, const char *top,
                          const char *parent, struct dray_strs tags, const char **id_out,
                          struct dray_err *);
+    /** Only name an image that is there. */
+    int32_t (*image_tag)(const struct dray_call *, const char *id, struct dray_strs tags,
+                         const char **id_out, struct dray_err *);
 };
 
 struct dray_builder_ops {

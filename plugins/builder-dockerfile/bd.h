@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bd.h - one build and its stages, for the files of this plugin. */
+#ifndef BUILDER_BD_H
+#define BUILDER_BD_H
+
+#include "dockerfile.h"
+#include "tree.h"
+
+#include <dray/builder.h>
+#include <dray/host.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define BD_PLATFORM_ARGS 8
+
+struct dray_self {
+    const struct dray_host *host;
+    const struct dray_build_host *engine;
+};
+
+enum bd_stage_state { BD_WAITING, BD_RUNNING, BD_DONE, BD_FAILED };
+
+/** Variables of a scope, in the order of their declaration. */
+struct bd_vars {
+    struct dray_kv *v; /**< owned; value NULL: declared without a value */
+    size_t n;
+};
+
+struct bd_build;
+
+/** One stage: what it has come to, and where its output waits. */
+struct bd_stage {
+    struct bd_build *build;
+    const struct dray_df_stage *df;
+    bool needed;
+    bool *deps; /**< by index: stages that must be there first */
+    unsigned first_step, steps;
+
+    pthread_t thread;
+    bool started;
+    enum bd_stage_state state; /**< build->lock */
+    struct bd_buf output;      /**< held back until its turn; build->lock */
+
+    /* Its own thread's until it is done. */
+    struct dray_df_arena arena;
+    struct json_object *config;  /**< a container's Config */
+    struct json_object *history; /**< array */
+    struct json_object *diffs;   /**< array of diff ids */
+    struct bd_vars args;
+    char *arch, *os, *variant, *author;
+    const char *layer; /**< the host's string */
+    const char *base_layer;
+    size_t base_layers;          /**< of the base image: so many diff ids */
+    char id[BD_DIGEST_LEN];      /**< of the image as it stands, "" for scratch */
+    char base_id[BD_DIGEST_LEN]; /**< of the image it started from, or "" */
+    int64_t created_ns;
+    bool cmd_set;
+    bool from_scratch;
+    unsigned step;
+    struct bd_tree *root; /**< view of layer `root_layer`, opened on demand */
+    const char *root_layer;
+    const char *last_key; /**< cache key of the last step, arena */
+    struct dray_err err;
+};
+
+struct bd_build {
+    struct dray_self *self;
+    const struct dray_host *host;
+    const struct dray_build_host *engine;
+    const struct dray_call *call;
+    const struct dray_build_spec *spec;
+    struct bd_tree *context;
+    char *context_dir; /**< the context as a folder, once something mounts it; build->lock */
+    struct dray_df_file *file;
+    char platform[BD_PLATFORM_ARGS][96]; /**< predefined ARGs */
+    struct bd_vars globals;              /**< ARGs before the first FROM */
+    struct bd_stage *stages;
+    uint32_t n_stages;
+    struct bd_stage *target;
+    unsigned total_steps;
+    int64_t epoch_s;             /**< SOURCE_DATE_EPOCH, or -1 */
+    int cancel_fd;               /**< readable: the client has gone, or a stage has failed */
+    int stop_fd;                 /**< eventfd: makes cancel_fd so */
+    bool *arg_used;              /**< by index of spec->args; build->lock */
+    struct bd_list cache_images; /**< ids of --cache-from, present */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint32_t shown; /**< the stage whose output goes to the client at once */
+    bool failed;
+};
+
+/* --- screen.c
+ * ------------------------------------------------------------------------------------*/
+
+/** Text for a person; waits while an earlier stage talks. */
+void bd_say(struct bd_stage *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void bd_say_text(struct bd_stage *s, const char *text, size_t n);
+/** One object of the stream at once; takes line. */
+int bd_emit_json(struct bd_build *b, struct json_object *line /* takes */);
+int bd_emit_text(struct bd_build *b, const char *text);
+/** The stage has ended: let the next one talk. build->lock is held. */
+void bd_screen_next(struct bd_build *b);
+
+/* --- vars.c
+ * --------------------------------------------------------------------------------------*/
+
+bool bd_vars_set(struct bd_vars *vars, const char *name, const char *value);
+/** NULL when it is not declared or has no value. */
+const char *bd_vars_get(const struct bd_vars *vars, const char *name);
+void bd_vars_free(struct bd_vars *vars);
+/** Value of a --build-arg, noted as used; NULL. */
+const char *bd_build_arg(struct bd_build *b, const char *name);
+/** Work out BUILDPLATFORM, TARGETARCH, ...; the value of one of them, or NULL. */
+void bd_platform_init(struct bd_build *b);
+const char *bd_platform_arg(const struct bd_build *b, const char *name);
+/** What words of an instruction of the stage may name. */
+struct dray_df_env bd_stage_env(struct bd_stage *s);
+struct dray_df_env bd_global_env(struct bd_build *b);
+/** Evaluate the ARGs before the first FROM. */
+int bd_globals_init(struct bd_build *b, struct dray_df_arena *arena, struct dray_err *err);
+/** Values that a RUN gets beside ENV: "NAME=value" sorted. `shown`: those that count for cache and
+ *  history. */
+int bd_run_args(struct bd_stage *s, struct bd_list *all, struct bd_list *shown,
+                struct dray_err *err);
+/** "[Warning] One or more build-args ..." unless all were used. */
+void bd_warn_unused(struct bd_build *b);
+
+/* --- config.c
+ * ------------------------------------------------------------------------------------*/
+
+/** The Config of an image, with every field that Docker's builder writes. */
+struct json_object *bd_config_new(struct json_object *image_config);
+const char *bd_config_env(struct json_object *config, const char *name);
+void bd_config_set_env(struct json_object *config, const char *name, const char *value);
+/** argv of a command; the shell form is wrapped in the stage's shell. */
+struct json_object *bd_command_json(struct json_object *config, const struct dray_df_command *c);
+/** ENV, LABEL, EXPOSE, ...: change the config; *comment is what the history says, owned. */
+int bd_config_apply(struct bd_stage *s, const struct dray_df_instr *in, char **comment,
+                    struct dray_err *err);
+
+/* --- commit.c
+ * ------------------------------------------------------------------------------------*/
+
+/** Text of the image as it stands; its digest is the id. Owned by *doc. */
+const char *bd_image_text(struct bd_stage *s, struct json_object **doc);
+/** A step is done: note it in the history, and compute the id. created_by is the whole text. */
+int bd_commit(struct bd_stage *s, const char *created_by, const struct dray_build_layer *made,
+              int64_t created_ns, struct dray_err *err);
+/** The time that a new step gets. */
+int64_t bd_step_time(const struct bd_build *b);
+/** "/bin/sh -c #(nop) " and more, owned. */
+char *bd_nop(struct bd_stage *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** A remembered layer: what a cached step gives. */
+struct bd_hit {
+    struct dray_build_layer layer;
+    int64_t created_ns;
+    const char *hash; /**< of COPY's sources, or "" */
+};
+/** Look for a step's result; false: there is none, or the cache is not to be used. */
+bool bd_cache_find(struct bd_stage *s, const char *key, struct bd_hit *out);
+int bd_cache_keep(struct bd_stage *s, const char *key, const struct bd_hit *hit,
+                  const char *description, struct dray_err *err);
+
+/* --- stage.c
+ * -------------------------------------------------------------------------------------*/
+
+/** Build the stage. */
+int bd_stage_run(struct bd_stage *s, struct dray_err *err);
+void bd_stage_free(struct bd_stage *s);
+/** One instruction. */
+int bd_dispatch(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err);
+/** View of the stage's layer. */
+int bd_stage_root(struct bd_stage *s, struct bd_tree **out, struct dray_err *err);
+/** "Using cache". */
+void bd_say_cached(struct bd_stage *s);
+
+/* --- layer.c
+ * -------------------------------------------------------------------------------------*/
+
+struct bd_tarout;
+struct bd_tar_entry;
+/** Writes the entries of a layer; root shows what is below it. On a thread of its own. */
+typedef int (*bd_layer_write_fn)(void *ctx, struct bd_tarout *t, struct bd_tree *root,
+                                 struct dray_err *err);
+/** Make a layer on top of the stage's. */
+int bd_layer_write(struct bd_stage *s, bd_layer_write_fn fn, void *ctx,
+                   struct dray_build_layer *out, struct dray_err *err);
+/** Write an entry's head with the extended attributes that it has in `from` (or NULL). */
+int bd_layer_entry(struct bd_tarout *t, struct bd_tree *from, const char *path,
+                   struct bd_tar_entry *e, struct dray_err *err);
+/** Write what is missing of a path of folders; links in it are followed. Nothing when it exists. */
+int bd_layer_folders(struct bd_tarout *t, struct bd_tree *root, const char *path, uid_t uid,
+                     gid_t gid, int64_t now_s, struct dray_err *err);
+/** Write the folders above a resolved path, each once: as they are in root, or new ones. `itself`:
+ *  the last one as well. */
+int bd_layer_parents(struct bd_tarout *t, struct bd_tree *root, const char *path, bool itself,
+                     uid_t uid, gid_t gid, int64_t now_s, struct dray_err *err);
+
+/* --- copy.c, add.c
+ * -------------------------------------------------------------------------------*/
+
+int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err);
+
+/* --- run.c
+ * ---------------------------------------------------------------------------------------*/
+
+int bd_run(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err);
+/** Make the WORKDIR in the layer when it is missing. */
+int bd_workdir(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err);
+
+/* --- source.c
+ * ------------------------------------------------------------------------------------*/
+
+/** Layer and config of what --from names: a stage that is done, or an image. *layer lives as long
+ *  as the build. */
+int bd_from(struct bd_stage *s, const char *from, const char **layer, struct dray_err *err);
+/** A tree of a layer; the caller frees it. */
+int bd_layer_tree(struct bd_build *b, const char *layer, struct bd_tree **out,
+                  struct dray_err *err);
+
+/* --- context.c
+ * -----------------------------------------------------------------------------------*/
+
+/** Read the context and the Dockerfile. */
+int bd_context_open(struct bd_build *b, struct bd_buf *dockerfile, struct dray_err *err);
+/** Fill the context from spec->remote. */
+int bd_context_fetch(struct bd_build *b, struct dray_err *err);
+/** An unnamed file in the plugin's folder. */
+int bd_spool(struct bd_build *b, int *fd_out, struct dray_err *err);
+
+/* --- owner.c
+ * -------------------------------------------------------------------------------------*/
+
+/** "user:group" by name or number, looked up in the root. */
+int bd_owner(struct bd_tree *root, const char *text, uid_t *uid, gid_t *gid, struct dray_err *err);
+/** Mode from "0644" or "u=rwX,go=rX" for a file of the mode. */
+int bd_chmod(const char *text, mode_t old, mode_t *out, struct dray_err *err);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source.c - what --from names. */
+#include "bd.h"
+
+int bd_layer_tree(struct bd_build *b, const char *layer, struct bd_tree **out, struct dray_err *err)
+{
+    struct dray_fd_take root = {-1};
+    int rc = b->engine->layer_open(b->call, layer, &root, err);
+    return rc ? rc : bd_tree_dir(root.fd, out, err);
+}
+
+int bd_from(struct bd_stage *s, const char *from, const char **layer, struct dray_err *err)
+{
+    struct bd_build *b = s->build;
+    int i = dray_df_stage_find(b->file, from, s->df->index);
+    if (i >= 0) {
+        *layer = b->stages[i].layer;
+        return 0;
+    }
+    if (from[strspn(from, "0123456789")] == '\0')
+        return dray_fail(err, DRAY_E_INVAL, "invalid from flag value %s: invalid stage index %s",
+                         from, from);
+    struct dray_build_image image = {.size = sizeof image};
+    int rc = b->engine->image_get(b->call, from, b->spec->platform,
+                                  b->spec->flags & DRAY_BUILD_PULL, &image, err);
+    if (!rc)
+        *layer = image.layer;
+    return rc ? dray_err_note(err, "invalid from flag value %s", from) : 0;
+}
+
+int bd_stage_root(struct bd_stage *s, struct bd_tree **out, struct dray_err *err)
+{
+    if (s->root && s->root_layer && strcmp(s->root_layer, s->layer) == 0) {
+        *out = s->root;
+        return 0;
+    }
+    bd_tree_free(s->root);
+    s->root = NULL;
+    int rc = bd_layer_tree(s->build, s->layer, &s->root, err);
+    if (rc)
+        return rc;
+    s->root_layer = s->layer;
+    *out = s->root;
+    return 0;
+}
