@@ -22,6 +22,12 @@ static const char *tag_at(const char *ref)
     return strrchr(slash ? slash : ref, ':');
 }
 
+/* Is it an OCI layout, "oci:/path[:tag]"? */
+static bool is_layout(const char *ref)
+{
+    return strncmp(ref, "oci:", 4) == 0 && strchr(ref, '/');
+}
+
 char *image_with_tag(const char *ref)
 {
     return has_digest(ref) || tag_at(ref) ? cli_strdup(ref) : cli_strf("%s:latest", ref);
@@ -83,8 +89,22 @@ int image_pull(struct cli *cli, const char *ref, const char *platform, bool quie
     return pull(cli, ref, false, platform, quiet ? NULL : out);
 }
 
+/* "oci:dir" means a path of this process: the daemon wants it absolute. */
+static char *image_given(const char *ref)
+{
+    char here[4096];
+    if (!is_layout(ref) || ref[4] == '/' || !getcwd(here, sizeof here))
+        return cli_strdup(ref);
+    const char *rest = ref + 4;
+    while (strncmp(rest, "./", 2) == 0)
+        rest += 2;
+    return cli_strf("oci:%s/%s", here, rest);
+}
+
 static bool valid_reference(struct cli *cli, const char *ref)
 {
+    if (is_layout(ref))
+        return true; /* the daemon knows */
     bool upper = false, odd = !*ref;
     size_t name = strcspn(ref, "@");
     const char *colon = tag_at(ref);
@@ -108,7 +128,7 @@ static bool valid_reference(struct cli *cli, const char *ref)
 
 int run_image_pull(struct cli *cli, const struct cli_args *args)
 {
-    const char *ref = args->argv[0];
+    dray_autofree char *ref = image_given(args->argv[0]);
     bool all = cli_bool(args, "all-tags"), quiet = cli_bool(args, "quiet");
     if (!valid_reference(cli, ref))
         return cli_report(cli);
@@ -148,7 +168,8 @@ static int push_one(struct cli *cli, const char *name, const char *tag, const ch
 
 int run_image_push(struct cli *cli, const struct cli_args *args)
 {
-    const char *ref = args->argv[0], *colon = tag_at(ref);
+    dray_autofree char *ref = image_given(args->argv[0]);
+    const char *colon = tag_at(ref);
     bool all = cli_bool(args, "all-tags"), quiet = cli_bool(args, "quiet");
     if (!valid_reference(cli, ref))
         return cli_report(cli);

@@ -391,8 +391,8 @@ static void *push_thread(void *arg)
 static int run(struct push *p, dray_progress_fn fn, void *ctx, struct dray_err *err)
 {
     pthread_t thread;
-    int rc =
-        img_source_open(p->im, p->ref.repo, p->req->auth, p->progress.abort_fd, &p->source, err);
+    int rc = img_source_open(p->im, dray_ref_source(&p->ref), p->req->auth, p->progress.abort_fd,
+                             &p->source, err);
     if (rc)
         return rc;
     if (pthread_create(&thread, NULL, push_thread, p) != 0)

@@ -12,6 +12,7 @@
 #define DEFAULT_DOMAIN "docker.io"
 #define LEGACY_DOMAIN "index.docker.io"
 #define OFFICIAL "library/"
+#define LAYOUT "oci:"
 #define REPO_MAX 255
 #define TAG_MAX 128
 
@@ -212,6 +213,59 @@ static int fill(struct dray_ref *out, char *repo /* takes */, const char *tag, c
     return dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
+/* --- oci:/path --------------------------------------------------------------------------------*/
+
+/* One folder of a path as a component of a repository's name: what it may not hold becomes "-". */
+static void add_component(struct dray_buf *out, const char *p, size_t n)
+{
+    bool begun = false;
+    char gap = 0; /* separator before the next letter */
+    for (size_t i = 0; i < n; i++) {
+        char c = p[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        if (!is_lower_alnum(c)) {
+            gap = !gap && (c == '.' || c == '_') ? c : '-';
+            continue;
+        }
+        if (!begun)
+            dray_buf_addc(out, '/');
+        else if (gap)
+            dray_buf_addc(out, gap);
+        dray_buf_addc(out, c);
+        begun = true;
+        gap = 0;
+    }
+}
+
+static int parse_layout(const char *text, struct dray_ref *out, struct dray_err *err)
+{
+    dray_autofree char *path = strdup(text + strlen(LAYOUT));
+    DRAY_AUTO(dray_buf) repo = {0};
+    char *tag = NULL, *digest = NULL;
+    int rc =
+        path ? cut_ends(path, &tag, &digest, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (rc)
+        return rc;
+    dray_buf_adds(&repo, "localhost");
+    size_t before = repo.len;
+    for (const char *p = path, *end; *p; p = *end ? end + 1 : end) {
+        end = strchrnul(p, '/');
+        if (end - p == 2 && memcmp(p, "..", 2) == 0)
+            return dray_fail(err, DRAY_E_INVAL, "invalid reference format: %s has \"..\"", text);
+        add_component(&repo, p, (size_t)(end - p));
+    }
+    if (*path != '/' || repo.failed || repo.len == before || repo.len > REPO_MAX)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid reference format: oci: wants the absolute path of an OCI layout");
+    rc = fill(out, dray_buf_steal(&repo), tag, digest, err);
+    if (!rc && !(out->source = dray_strf("%s%s", LAYOUT, path))) {
+        dray_ref_free(out);
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    }
+    return rc;
+}
+
 int dray_ref_parse(const char *text, struct dray_ref *out, struct dray_err *err)
 {
     *out = (struct dray_ref){0};
@@ -222,6 +276,8 @@ int dray_ref_parse(const char *text, struct dray_ref *out, struct dray_err *err)
         return dray_fail(err, DRAY_E_INVAL,
                          "invalid repository name (%s), cannot specify 64-byte hexadecimal strings",
                          text);
+    if (dray_str_prefix(text, LAYOUT "/"))
+        return parse_layout(text, out, err);
     const char *slash = strchr(text, '/');
     bool named = slash && is_domain(text, (size_t)(slash - text));
     const char *domain = named ? text : DEFAULT_DOMAIN;
@@ -262,6 +318,7 @@ void dray_ref_free(struct dray_ref *r)
     free(r->repo);
     free(r->tag);
     free(r->digest);
+    free(r->source);
     *r = (struct dray_ref){0};
 }
 

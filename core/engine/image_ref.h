@@ -11,17 +11,25 @@ struct dray_ref {
     char *repo; /* with its domain, always */
     char *tag;
     char *digest;
+    char *source; /* how a registry driver names it, where that is not the repo; else NULL */
 };
 
 /**
  * Parse what a user wrote ("busybox", "localhost:5000/a/b:c", "x@sha256:..") and make it canonical.
  * DRAY_E_INVAL in Docker's words: "invalid reference format", ...
+ *
+ * "oci:/srv/app[:tag]" is an OCI layout there: its source, under the name "localhost/srv/app".
  */
 int dray_ref_parse(const char *text, struct dray_ref *out, struct dray_err *err);
 /** The same; without tag and digest it gets the tag "latest". */
 int dray_ref_parse_tagged(const char *text, struct dray_ref *out, struct dray_err *err);
 void dray_ref_free(struct dray_ref *r);
 bool dray_ref_tag_valid(const char *tag);
+/** What a registry driver is asked for. Borrowed. */
+static inline const char *dray_ref_source(const struct dray_ref *r)
+{
+    return r->source ? r->source : r->repo;
+}
 
 /** The part of a canonical repository that users see: "busybox", "user/x", "host/x". Borrowed. */
 const char *dray_ref_familiar(const char *repo);

@@ -103,7 +103,7 @@ int dray_images_distribution(struct dray_images *im, const char *ref, const stru
     struct img_source source;
     int rc = dray_ref_parse_tagged(ref, &r, err);
     if (!rc)
-        rc = img_source_open(im, r.repo, auth, cancel_fd, &source, err);
+        rc = img_source_open(im, dray_ref_source(&r), auth, cancel_fd, &source, err);
     if (!rc)
         rc = img_source_resolve(&source, r.digest ? r.digest : r.tag, &found, err);
     if (!rc)

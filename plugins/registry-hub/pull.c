@@ -31,7 +31,8 @@ bool hub_is_manifest(const char *media_type)
 int32_t hub_match(struct dray_self *s, const struct dray_call *call, const char *repo)
 {
     (void)s, (void)call;
-    return strchr(repo, '/') ? 50 : 0;
+    const char *slash = strchr(repo, '/');
+    return slash && slash != repo && slash[-1] != ':' ? 50 : 0; /* "oci:/path" is no host */
 }
 
 /* Resolve. */

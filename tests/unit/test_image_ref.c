@@ -46,6 +46,14 @@ static const struct {
     {"host.:5000/x", NULL, NULL, NULL},
     {"host:port/x", NULL, NULL, NULL},
     {HEX, NULL, NULL, NULL},
+    {"oci:/srv/app", "localhost/srv/app", NULL, NULL},
+    {"oci:/srv/My App_1.2..x-/:v1", "localhost/srv/my-app_1.2-x", "v1", NULL},
+    {"oci:/srv/app.tar:2", "localhost/srv/app.tar", "2", NULL},
+    {"oci:/srv/app@sha256:" HEX, "localhost/srv/app", NULL, "sha256:" HEX},
+    {"oci:/srv/../etc", NULL, NULL, NULL},
+    {"oci:/", NULL, NULL, NULL},
+    {"oci:/...", NULL, NULL, NULL},
+    {"oci:x/y", NULL, NULL, NULL},
 };
 
 static bool same(const char *a, const char *b)
@@ -67,6 +75,16 @@ static void test_grammar(void)
                    r.repo ? r.repo : "-", r.tag ? r.tag : "-", r.digest ? r.digest : "-");
         CU_ASSERT_TRUE(ok);
     }
+}
+
+static void test_source(void)
+{
+    DRAY_AUTO(dray_ref) r = {0};
+    CU_ASSERT_EQUAL_FATAL(dray_ref_parse("oci:/srv/My App:1", &r, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(dray_ref_source(&r), "oci:/srv/My App");
+    DRAY_AUTO(dray_ref) plain = {0};
+    CU_ASSERT_EQUAL_FATAL(dray_ref_parse("x", &plain, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(dray_ref_source(&plain), "docker.io/library/x");
 }
 
 static void test_words(void)
@@ -118,6 +136,7 @@ static void test_keys(void)
 
 static const struct check_case cases[] = {
     {"grammar", test_grammar},
+    {"a layout's source", test_source},
     {"words", test_words},
     {"limits", test_limits},
     {"keys", test_keys},
