@@ -47,6 +47,7 @@ run_bats() { # FILES
     out=$(mktemp)
     for f in "$@"; do
         echo "-- $f"
+        local begin=$SECONDS
         timeout --foreground 600 bats --tap "$f" </dev/null >"$out" 2>&1
         local rc=$?
         ok=$(grep -c '^ok ' "$out")
@@ -55,11 +56,25 @@ run_bats() { # FILES
         [ $rc -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
         grep '# skip' "$out" | sed 's/^/   /'
         [ "$bad" -eq 0 ] || sed 's/^/   /' "$out"
-        echo "   $((ok - skip)) passed, $bad failed, $skip skipped"
+        echo "   $((ok - skip)) passed, $bad failed, $skip skipped, $((SECONDS - begin)) s"
         count $((ok - skip)) "$bad" "$skip"
     done
     rm -f "$out"
 }
+
+# Static analysis takes only processor time, the other tests mostly wait: it runs beside them.
+lint_out=$(mktemp)
+lint_pid=
+lint_start() {
+    nice tests/lint.sh >"$lint_out" 2>&1 </dev/null &
+    lint_pid=$!
+}
+lint_end() {
+    note "Static analysis"
+    if wait "$lint_pid"; then count 1 0; else count 0 1; fi
+    cat "$lint_out"
+}
+trap 'rm -f "$lint_out"; [ -z "$lint_pid" ] || kill "$lint_pid" 2>/dev/null' EXIT
 
 if want unit && build release; then
     note "Unit tests"
@@ -69,10 +84,7 @@ if want asan && build asan; then
     note "Unit tests under asan and ubsan"
     ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1 run_ctest build-asan
 fi
-if want lint; then
-    note "Static analysis"
-    if tests/lint.sh; then count 1 0; else count 0 1; fi
-fi
+want lint && lint_start
 if want integration; then
     preset=${DRAY_PRESET:-release}
     case $preset in release) dir=build ;; *) dir=build-$preset ;; esac
@@ -82,6 +94,8 @@ if want integration; then
         if [ $# -gt 0 ]; then run_bats "$@"; else run_bats tests/integration/*.bats; fi
     fi
 fi
+want lint && lint_end
+lint_pid=
 
 note "Result"
 echo "$passed passed, $failed failed, $skipped skipped"

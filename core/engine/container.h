@@ -83,7 +83,7 @@ struct dray_container {
     char *platform;
     struct json_object *labels; /* never NULL */
     bool tty, open_stdin, stdin_once;
-    bool step; /* of a build: it has no image, and its layer is not its own */
+    bool step;               /* of a build: it has no image, and its layer is not its own */
     atomic_bool auto_remove; /* suspended while a restart is under way */
 
     /* One long operation at a time: start, removal, the handling of an exit, network changes.
@@ -109,6 +109,7 @@ struct dray_container {
     bool accepts_attach; /* the shim takes attaches itself */
     bool removed;        /* off the table; only references keep it */
     bool restart_canceled;
+    bool start_canceled;
     int starting;          /* connection to the shim while it starts the container, else -EBADF */
     uint64_t start_serial; /* counts starts, so that late timers know they are late */
     struct dray_health *health; /* NULL without a health check */

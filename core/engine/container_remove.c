@@ -15,6 +15,7 @@
 
 #define DRAY_LOG_AREA "remove"
 #define FORCED_TRIES 5
+#define START_WAIT_S 3
 #define KILL_WAIT_MS 10000
 
 static int remove_layer(struct dray_container *c, struct dray_err *err)
@@ -91,6 +92,18 @@ static int stop_for_removal(struct dray_container *c, bool force, struct dray_er
     return 0;
 }
 
+/** A start that is under way may end; one that hangs is given up. */
+static void wait_for_start(struct dray_container *c)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += START_WAIT_S;
+    if (pthread_mutex_timedlock(&c->op, &until) == 0)
+        pthread_mutex_unlock(&c->op);
+    else
+        dray_container_start_cancel(c);
+}
+
 /** *again: it came up since it was stopped, by a restart that was under way. */
 static int try_removal(struct dray_container *c, bool force, bool volumes, bool *again,
                        struct dray_err *err)
@@ -99,7 +112,7 @@ static int try_removal(struct dray_container *c, bool force, bool volumes, bool 
     if (rc != 0)
         return rc;
     if (force)
-        dray_container_start_cancel(c);
+        wait_for_start(c);
     rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc == DRAY_E_NOTFOUND && force ? 0 : rc;

@@ -233,15 +233,21 @@ static int ask(struct start *s, struct json_object *m /* takes */, struct json_o
     int rc = dray_shim_call(s->shim, m, NULL, 0, RUN_TIMEOUT_MS, reply, err);
     pthread_mutex_lock(&c->lock);
     c->starting = -EBADF;
+    bool canceled = c->start_canceled;
+    c->start_canceled = false;
     pthread_mutex_unlock(&c->lock);
     s->stuck = rc == DRAY_E_TIMEOUT || rc == DRAY_E_UNAVAIL;
+    if (rc != 0 && canceled)
+        return dray_fail(err, DRAY_E_CONFLICT,
+                         "container is marked for removal and cannot be started");
     return rc;
 }
 
 void dray_container_start_cancel(struct dray_container *c)
 {
     pthread_mutex_lock(&c->lock);
-    if (c->starting >= 0)
+    c->start_canceled = c->starting >= 0;
+    if (c->start_canceled)
         (void)shutdown(c->starting, SHUT_RDWR);
     pthread_mutex_unlock(&c->lock);
 }

@@ -49,7 +49,8 @@ static int set_up(struct rn_task *t, const struct work *w, int *master, struct d
     rn_task_keys(t->id);
     int rc = rn_cg_join_v1(&t->cgroup, err);
     if (rc == 0 && setns(w->init, flags) != 0)
-        rc = dray_fail_errno(err, "enter the container's namespaces");
+        rc = errno == ESRCH ? dray_fail(err, DRAY_E_CONFLICT, "the container is not running")
+                            : dray_fail_errno(err, "enter the container's namespaces");
     if (rc == 0 && (flags & CLONE_NEWUSER) &&
         (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0))
         rc = dray_fail_errno(err, "become root of the user namespace");

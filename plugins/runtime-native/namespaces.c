@@ -94,7 +94,8 @@ int rn_ns_clone(const struct rn_clone *c, pid_t *pid_out, int *pidfd_out, struct
         /* This changes where this thread's children live, not the thread itself. */
         own = open("/proc/thread-self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
         if (own < 0 || setns(c->pid_ns, CLONE_NEWPID) != 0)
-            return dray_fail_errno(err, "join the pid namespace");
+            return errno == ESRCH ? dray_fail(err, DRAY_E_CONFLICT, "the container is not running")
+                                  : dray_fail_errno(err, "join the pid namespace");
     }
     int rc = do_clone(c, pid_out, pidfd_out);
     int why = errno;

@@ -19,7 +19,7 @@ import time
 FAIR = {"start": {204, 304, 404, 409}, "stop": {204, 304, 404, 409}, "kill": {204, 404, 409},
         "remove": {204, 404, 409}, "exec": {201, 404, 409}, "exec-start": {200, 404, 409},
         "wait": {200, 404}, "inspect": {200, 404}, "create": {201}, "list": {200}, "logs": {200, 404, 409},
-        "pause": {204, 404, 409}, "unpause": {204, 404, 409}, "rename": {204, 404, 409}}
+        "pause": {204, 404, 409}, "unpause": {204, 404, 409, 500}, "rename": {204, 404, 409}}
 
 
 class Connection(http.client.HTTPConnection):

@@ -5,7 +5,7 @@
 load lib
 
 CLIENTS=${DRAY_RACE_CLIENTS:-16}
-TOTAL=${DRAY_RACE_CONTAINERS:-2000}
+TOTAL=${DRAY_RACE_CONTAINERS:-1000}
 
 setup_file() {
     daemon_init
