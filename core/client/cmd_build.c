@@ -2,6 +2,7 @@
 /* cmd_build.c - dray build: from its flags to POST /build, and what becomes of the result. */
 #include "client/api.h"
 #include "client/build.h"
+#include "client/build_session.h"
 #include "client/commands.h"
 #include "client/config.h"
 #include "client/rows.h"
@@ -18,6 +19,7 @@ struct build {
     struct cli *cli;
     const struct cli_args *args;
     struct build_context context;
+    struct build_session *session; /* NULL: nothing to give */
     struct dray_strlist tags;
     struct build_output output;
     bool has_output;
@@ -26,6 +28,7 @@ struct build {
 
 static void build_cleanup(struct build *b)
 {
+    build_session_free(b->session);
     build_context_cleanup(&b->context);
     dray_strlist_free(&b->tags);
     build_output_cleanup(&b->output);
@@ -169,6 +172,8 @@ static int build_query(const struct build *b, struct dray_buf *q)
         api_query(q, "remote", b->context.where);
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         add_flag(b, q, flags[i].flag, flags[i].key);
+    if (b->session)
+        api_query(q, "session", build_session_id(b->session));
     api_query(q, "rm", cli_bool(b->args, "rm") ? "1" : "0");
     if (b->mode == BUILD_QUIET)
         api_query(q, "q", "1");
@@ -245,6 +250,8 @@ static int exchange(struct build *b, struct build_result *result)
     int64_t sent = 0;
     if (build_query(b, &path) != 0 || api_ping(b->cli) != 0)
         return -1;
+    if (b->session && build_session_start(b->session, b->cli) != 0)
+        return -1;
     dray_autofree char *auth = registry_config(b->cli);
     dray_autofree char *headers =
         cli_strf("%sContent-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n", auth);
@@ -313,6 +320,8 @@ static int deliver(struct build *b, const struct build_result *result)
 static int prepare(struct build *b)
 {
     DRAY_AUTO(dray_strlist) outputs = {0};
+    DRAY_AUTO(dray_strlist) secrets = {0};
+    DRAY_AUTO(dray_strlist) agents = {0};
     struct dray_err err = {0};
     const char *iidfile = cli_str(b->args, "iidfile");
     cli_list(b->args, "tag", &b->tags);
@@ -326,6 +335,10 @@ static int prepare(struct build *b)
         cli_need(dray_strlist_add(&b->tags, b->output.name) ? b : NULL);
     if (iidfile && unlink(iidfile) != 0 && errno != ENOENT)
         return cli_fail(b->cli, "removing image ID file: %s", cli_strerror(errno));
+    cli_list(b->args, "secret", &secrets);
+    cli_list(b->args, "ssh", &agents);
+    if (build_session_new(b->cli, &secrets, &agents, &b->session) != 0)
+        return -1;
     return build_context_open(b->cli, b->args->argv[0], cli_str(b->args, "file"), &b->context);
 }
 

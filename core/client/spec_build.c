@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spec_build.c - dray build and dray builder: their flags. */
 #include "client/build.h"
+#include "client/build_session.h"
 #include "client/commands.h"
 #include "client/specs.h"
 
@@ -83,9 +84,16 @@ static const struct cli_flag flags_image_build[] = {
     FLAG(0, "pull", BOOL, "Always attempt to pull a newer version of the image"),
     FLAG('q', "quiet", BOOL, "Suppress the build output and print image ID on success"),
     FLAG_DEF(0, "rm", BOOL, "Remove intermediate containers after a successful build", "true"),
+    FLAG_CHECK(0, "secret", LIST,
+               "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")",
+               build_secret_check),
     FLAG(0, "security-opt", STRINGS, "Security options"),
     FLAG(0, "shm-size", BYTES, "Size of \"/dev/shm\""),
     FLAG(0, "squash", BOOL, "Squash newly built layers into a single new layer"),
+    FLAG_CHECK(0, "ssh", LIST,
+               "SSH agent socket or keys to expose to the build (format: "
+               "\"default|<id>[=<socket>|<key>[,<key>]]\")",
+               build_ssh_check),
     FLAG_CHECK('t', "tag", LIST, "Name and optionally a tag in the \"name:tag\" format", tag_check),
     FLAG(0, "target", STRING, "Set the target build stage to build."),
     FLAG_DEF(0, "ulimit", ULIMIT, "Ulimit options", "[]"),
