@@ -57,25 +57,26 @@ static void add_extra_hosts(struct dray_container *c, struct json_object *host, 
     }
 }
 
+/** Links of the default bridge; elsewhere the resolver knows them. */
 static void add_links(struct dray_container *c, struct json_object *host, struct dray_buf *b)
 {
+    const char *mode = dray_json_str(host, "NetworkMode", "");
     struct json_object *links = dray_json_arr(host, "Links");
-    for (size_t i = 0; i < dray_json_len(links); i++) {
+    bool legacy = strcmp(mode, "bridge") == 0 || strcmp(mode, "default") == 0;
+    for (size_t i = 0; legacy && i < dray_json_len(links); i++) {
         const char *spec = json_object_get_string(json_object_array_get_idx(links, i));
         size_t n = strcspn(spec, ":");
-        dray_autofree char *name = strndup(spec, n);
+        dray_autofree char *name = strndup(spec + (*spec == '/'), n - (*spec == '/'));
         const char *alias = spec[n] ? spec + n + 1 : name;
         dray_autocontainer *other = NULL;
         if (!name || dray_container_find(c->set, name, &other, NULL) != 0)
             continue;
         dray_autojson *eps = dray_container_json(other, &other->endpoints);
-        json_object_object_foreach(eps, net, ep)
-        {
-            (void)net;
-            const char *ip = dray_json_str(ep, "IPAddress", "");
-            if (*ip)
-                dray_buf_addf(b, "%s\t%s %.12s %s\n", ip, alias, other->id, name);
-        }
+        const char *ip = dray_json_str(eps, "bridge.IPAddress", "");
+        if (*ip && strcmp(alias, name) != 0)
+            dray_buf_addf(b, "%s\t%s %.12s %s\n", ip, alias, other->id, name);
+        else if (*ip)
+            dray_buf_addf(b, "%s\t%s %.12s\n", ip, alias, other->id);
     }
 }
 
