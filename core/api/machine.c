@@ -106,7 +106,7 @@ static bool sysctl_on(const char *path)
     return b.data && b.data[0] == '1';
 }
 
-void dray_machine_cgroup_info(struct json_object *info, struct json_object *warnings)
+void dray_machine_cgroup_info(struct json_object *info, bool systemd, struct json_object *warnings)
 {
     struct dray_sysinfo c;
     dray_sysinfo_probe(&c);
@@ -134,7 +134,7 @@ void dray_machine_cgroup_info(struct json_object *info, struct json_object *warn
         warn(warnings, "WARNING: No blkio weight support");
     if (!c.blkio_weight_device)
         warn(warnings, "WARNING: No blkio weight_device support");
-    dray_json_add_str(info, "CgroupDriver", "cgroupfs");
+    dray_json_add_str(info, "CgroupDriver", systemd ? "systemd" : "cgroupfs");
     dray_json_add_str(info, "CgroupVersion", c.v2 ? "2" : "1");
 }
 

@@ -19,7 +19,7 @@ const char *dray_machine_goarch(void);
 /** Add KernelVersion, OperatingSystem, OSVersion, OSType, Architecture, NCPU, MemTotal, Name. */
 void dray_machine_info(struct json_object *info);
 /** Add MemoryLimit, SwapLimit, Cpu..., PidsLimit, Cgroup..., and warnings to `warnings`. */
-void dray_machine_cgroup_info(struct json_object *info, struct json_object *warnings);
+void dray_machine_cgroup_info(struct json_object *info, bool systemd, struct json_object *warnings);
 /** Array of SecurityOptions. */
 struct json_object *dray_machine_security(void);
 /** Entries of a folder of /proc/self: "fd", "task". */

@@ -172,6 +172,35 @@ static int set_defaults(struct dray_config *c, struct dray_err *err)
     return 0;
 }
 
+/* dockerd has one of these on Linux. */
+static int check_exec_opts(struct dray_config *c, struct dray_err *err)
+{
+    struct json_object *opts = dray_json_arr(c->raw, "exec-opts");
+    static const char driver[] = "native.cgroupdriver=";
+    for (size_t i = 0; i < dray_json_len(opts); i++) {
+        const char *o = json_object_get_string(json_object_array_get_idx(opts, i));
+        const char *value = o + sizeof driver - 1;
+        if (strncmp(o, driver, sizeof driver - 1) != 0)
+            return dray_fail(err, DRAY_E_INVAL, "unknown exec-opt: %s", o);
+        c->systemd_cgroup = strcmp(value, "systemd") == 0;
+        if (!c->systemd_cgroup && strcmp(value, "cgroupfs") != 0)
+            return dray_fail(err, DRAY_E_INVAL, "invalid option for native.cgroupdriver: %s",
+                             value);
+    }
+    return 0;
+}
+
+static int check_unsupported(const struct dray_config *c, struct dray_err *err)
+{
+    const char *remap = dray_json_str(c->raw, "userns-remap", "");
+    if (*remap && strcmp(remap, "host") != 0)
+        return dray_fail(err, DRAY_E_NOTSUP,
+                         "userns-remap is not supported yet: containers would run without the "
+                         "remapping that \"%s\" asks for",
+                         remap);
+    return 0;
+}
+
 static int check_numbers(const struct dray_config *c, struct dray_err *err)
 {
     if (c->mtu < 68 || c->mtu > 65535)
@@ -381,6 +410,10 @@ int dray_config_build(struct json_object *flags, struct json_object *file, const
         c->debug = true;
     if (!rc)
         rc = check_numbers(c, err);
+    if (!rc)
+        rc = check_exec_opts(c, err);
+    if (!rc)
+        rc = check_unsupported(c, err);
     if (!rc)
         rc = derive_names(c, err);
     if (!rc)

@@ -2,6 +2,7 @@
 /* container_check_host.c - what of a HostConfig this machine can keep: what it cannot is refused,
  * or taken out with a warning, in Docker's words. */
 #include "base/json.h"
+#include "engine/config.h"
 #include "engine/caps.h"
 #include "engine/container_config.h"
 #include "engine/security.h"
@@ -375,6 +376,19 @@ static int check_host_ports(struct json_object *host, struct dray_err *err)
     return 0;
 }
 
+static int check_cgroup_parent(struct json_object *host, const struct dray_config *cfg,
+                               struct dray_err *err)
+{
+    const char *parent = dray_json_str(host, "CgroupParent", "");
+    size_t n = strlen(parent);
+    if (!*parent || !cfg->systemd_cgroup ||
+        (n > 6 && !strchr(parent, '/') && strcmp(parent + n - 6, ".slice") == 0))
+        return 0;
+    return dray_fail(err, DRAY_E_INVAL,
+                     "cgroup-parent for systemd cgroup should be a valid slice named as "
+                     "\"xxx.slice\"");
+}
+
 int dray_host_config_check_host(struct json_object *host, struct json_object *config,
                                 const struct dray_config *cfg, struct json_object *warnings,
                                 struct dray_err *err)
@@ -393,5 +407,7 @@ int dray_host_config_check_host(struct json_object *host, struct json_object *co
         rc = check_security(host, cfg, err);
     if (!rc)
         rc = check_extra_hosts(host, err);
+    if (!rc)
+        rc = check_cgroup_parent(host, cfg, err);
     return rc ? rc : check_host_ports(host, err);
 }

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/container.h"
+#include "engine/images.h"
 #include "engine/rootfs.h"
 #include "engine/volumes.h"
 
@@ -280,6 +281,37 @@ static int mount_volume(struct points *ps, struct json_object *m, struct json_ob
                           dray_json_obj(m, "VolumeOptions.Labels"), err);
 }
 
+/** An image's files, read-only. The container uses the image as long as it is there. */
+static int mount_image(struct points *ps, struct json_object *m, struct json_object *p,
+                       struct dray_err *err)
+{
+    struct dray_images *images = ps->c->set->engine->images;
+    const char *ref = dray_json_str(m, "Source", "");
+    const char *subpath = dray_json_str(m, "ImageOptions.Subpath", "");
+    if (!*ref)
+        return mount_error("image", "field Source must not be empty", err);
+    if (dray_json_obj(m, "BindOptions"))
+        return mount_error("image", "field BindOptions must not be specified", err);
+    if (dray_json_obj(m, "VolumeOptions"))
+        return mount_error("image", "field VolumeOptions must not be specified", err);
+    if (*subpath == '/' || strstr(subpath, ".."))
+        return mount_error("image", "subpath must be a relative path within the image", err);
+    DRAY_AUTO(dray_image) image = {0};
+    int rc = dray_images_get(images, ref, &image, err);
+    if (rc == DRAY_E_NOTFOUND) /* 404 would tell the client to pull the container's image */
+        return dray_fail(err, DRAY_E_INVAL, "No such image: %s", ref);
+    if (rc == 0)
+        rc = dray_images_hold(images, image.id, ps->c->id, err);
+    if (rc != 0)
+        return rc;
+    dray_json_add_str(p, "Source", ref);
+    dray_json_add_str(p, "ImageID", image.id);
+    dray_json_add_bool(p, "RW", false);
+    if (*subpath)
+        dray_json_add_str(p, "Subpath", subpath);
+    return 0;
+}
+
 static int mount_tmpfs(struct json_object *m, struct json_object *p, struct dray_err *err)
 {
     if (*dray_json_str(m, "Source", ""))
@@ -316,6 +348,8 @@ static int add_mount(struct points *ps, struct json_object *m, struct dray_err *
         rc = mount_volume(ps, m, p, err);
     else if (strcmp(type, "tmpfs") == 0)
         rc = mount_tmpfs(m, p, err);
+    else if (strcmp(type, "image") == 0)
+        rc = mount_image(ps, m, p, err);
     else
         rc = mount_error(type, "mount type unknown", err);
     if (rc != 0) {
@@ -480,6 +514,9 @@ void dray_container_mounts_drop(struct dray_container *c, bool volumes)
     for (size_t i = 0; i < dray_json_len(points); i++) {
         struct json_object *p = json_object_array_get_idx(points, i);
         const char *name = dray_json_str(p, "Name", "");
+        const char *image = dray_json_str(p, "ImageID", "");
+        if (*image && strcmp(image, c->image_id) != 0)
+            dray_images_unhold(c->set->engine->images, image, c->id);
         if (!*name)
             continue;
         dray_volumes_unhold(vs, name, c->id);

@@ -6,10 +6,14 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/container.h"
+#include "engine/images.h"
 #include "engine/volumes.h"
 
 #include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define DRAY_LOG_AREA "mounts"
 
@@ -78,6 +82,52 @@ static int volume_source(struct dray_container *c, struct json_object *p, char *
     return subpath_source(name, whole, sub, out, err);
 }
 
+/** Where the files of an image that is mounted into a container lie while it runs. */
+static char *image_path(struct dray_container *c, struct json_object *p)
+{
+    DRAY_AUTO(dray_buf) name = {0};
+    for (const char *d = dray_json_str(p, "Destination", ""); *d; d++)
+        dray_buf_addf(&name, "%02x", (unsigned char)*d);
+    return dray_strf("%s/containers/%s/image-%.200s", c->set->engine->config->exec_root, c->id,
+                     name.data ? name.data : "");
+}
+
+static int attach_view(int view, const char *path, struct dray_err *err)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return dray_fail_errno(err, "make the folder %s", path);
+    if (syscall(SYS_move_mount, view, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) == 0)
+        return 0;
+    /* A plain folder, when the image has one layer alone. */
+    dray_autofd int copy =
+        (int)syscall(SYS_open_tree, view, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (copy < 0 || syscall(SYS_move_mount, copy, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+        return dray_fail_errno(err, "mount an image at %s", path);
+    return 0;
+}
+
+static int image_source(struct dray_container *c, struct json_object *p, char **out,
+                        struct dray_err *err)
+{
+    const char *sub = dray_json_str(p, "Subpath", "");
+    dray_autofree char *path = image_path(c, p);
+    DRAY_AUTO(dray_image) image = {0};
+    dray_autofd int view = -EBADF;
+    if (!path)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc = dray_images_get(c->set->engine->images, dray_json_str(p, "ImageID", ""), &image, err);
+    if (rc == 0)
+        rc = dray_image_view(&image, &view, err);
+    if (rc == 0)
+        rc = attach_view(view, path, err);
+    if (rc != 0)
+        return dray_err_note(err, "mount image %s", dray_json_str(p, "Source", ""));
+    if (*sub)
+        return subpath_source(dray_json_str(p, "Source", ""), path, sub, out, err);
+    *out = dray_steal(path);
+    return 0;
+}
+
 static struct json_object *tmpfs_mount(struct json_object *p)
 {
     struct json_object *m = oci_mount(dray_json_str(p, "Destination", ""), "tmpfs", "tmpfs");
@@ -132,6 +182,8 @@ static int start_point(struct dray_container *c, struct json_object *p, struct j
     int rc;
     if (strcmp(type, "volume") == 0) {
         rc = volume_source(c, p, &source, err);
+    } else if (strcmp(type, "image") == 0) {
+        rc = image_source(c, p, &source, err);
     } else {
         source = strdup(dray_json_str(p, "Source", ""));
         rc = ensure_source(p, source, err);
@@ -176,6 +228,11 @@ void dray_container_mounts_stop(struct dray_container *c)
     for (size_t i = 0; i < dray_json_len(points); i++) {
         const char *name = dray_json_str(json_object_array_get_idx(points, i), "Name", "");
         struct dray_err why = {0};
+        if (strcmp(dray_json_str(json_object_array_get_idx(points, i), "Type", ""), "image") == 0) {
+            dray_autofree char *path = image_path(c, json_object_array_get_idx(points, i));
+            if (path && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+                (void)rmdir(path);
+        }
         if (*name && dray_volumes_unmount(c->set->engine->volumes, name, c->id, &why) != 0)
             dray_warn("unmount volume %s: %s", name, why.text);
     }

@@ -51,6 +51,9 @@ static void hold_parts(struct dray_container *c)
     dray_autojson *points = dray_container_json(c, &c->mounts);
     for (size_t i = 0; i < dray_json_len(points); i++) {
         const char *name = dray_json_str(json_object_array_get_idx(points, i), "Name", "");
+        const char *image = dray_json_str(json_object_array_get_idx(points, i), "ImageID", "");
+        if (*image && dray_images_hold(e->images, image, c->id, &err) != 0)
+            dray_warn("container %.12s: %s", c->id, err.text);
         if (*name && dray_volumes_hold(e->volumes, name, c->id, &err) != 0)
             dray_warn("container %.12s: %s", c->id, err.text);
     }

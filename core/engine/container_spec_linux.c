@@ -344,9 +344,26 @@ static void add_paths(const struct dray_spec_in *in, const struct dray_security 
         dray_json_add(linux_, "readonlyPaths", dray_json_copy(v));
 }
 
+/** systemd's path of a slice: "a-b.slice" lies in "a.slice", and "-.slice" is the root. */
+static char *slice_path(const char *slice)
+{
+    DRAY_AUTO(dray_buf) b = {0};
+    size_t n = strlen(slice);
+    n = n > 6 && strcmp(slice + n - 6, ".slice") == 0 ? n - 6 : n;
+    for (size_t i = 1; i <= n; i++)
+        if (n > 1 && (i == n || slice[i] == '-'))
+            dray_buf_addf(&b, "/%.*s.slice", (int)i, slice);
+    return b.len ? dray_buf_steal(&b) : strdup("");
+}
+
 static void add_cgroup(const struct dray_spec_in *in, struct json_object *linux_)
 {
     const char *parent = dray_json_str(in->host, "CgroupParent", "");
+    if (in->c->set->engine->config->systemd_cgroup) {
+        dray_autofree char *dir = slice_path(*parent ? parent : "system.slice");
+        dray_json_addf(linux_, "cgroupsPath", "%s/dray-%s.scope", dir ? dir : "", in->c->id);
+        return;
+    }
     if (!*parent)
         parent = "/dray";
     dray_json_addf(linux_, "cgroupsPath", "%s%s/%s", *parent == '/' ? "" : "/", parent, in->c->id);

@@ -56,6 +56,9 @@ static inline void dray_image_cleanup(struct dray_image *image)
 int dray_images_init_layer(struct dray_images *im, const struct dray_image *image, char **id_out,
                            struct dray_err *err);
 
+/** A read-only look at all of an image's files: *fd_out is a detached mount or a plain folder. */
+int dray_image_view(const struct dray_image *image, int *fd_out, struct dray_err *err);
+
 /** Count a container's use of an image, so that it is not removed under it. Not persistent: the
  *  container part calls it again for each container at start. */
 int dray_images_hold(struct dray_images *im, const char *image_id, const char *container_id,

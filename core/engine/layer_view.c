@@ -83,3 +83,15 @@ int dray_layer_view(struct dray_driver *d, const char *id, int *fd_out, struct d
         rc = open_mount(&mounts.v[0], fd_out, err);
     return rc ? dray_err_note(err, "look into layer %s", id) : 0;
 }
+
+int dray_image_view(const struct dray_image *image, int *fd_out, struct dray_err *err)
+{
+    struct dray_engine *e = image->images->engine;
+    const char *storage = image->storage ? image->storage : dray_driver_name(e->storage);
+    struct dray_driver *d = dray_drivers_get(e->drivers, DRAY_KIND_STORAGE, storage, err);
+    if (!d)
+        return DRAY_E_NOTFOUND;
+    if (!image->top_layer || !*image->top_layer)
+        return dray_fail(err, DRAY_E_INVAL, "image %s has no layers", image->id);
+    return dray_layer_view(d, image->top_layer, fd_out, err);
+}
