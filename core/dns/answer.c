@@ -256,7 +256,7 @@ static ldns_pkt *failure_of(const ldns_pkt *query, ldns_pkt_rcode code)
 {
     ldns_pkt *pkt = new_reply(query);
     if (pkt)
-        ldns_pkt_set_rcode(pkt, code);
+        ldns_pkt_set_rcode(pkt, (uint8_t)code);
     return pkt;
 }
 
