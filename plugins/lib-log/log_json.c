@@ -45,7 +45,7 @@ static size_t utf8_len(const unsigned char *p, size_t n)
     return len;
 }
 
-static char *put_hex(char *out, unsigned char c)
+static inline char *put_hex(char *out, unsigned char c)
 {
     static const char digits[] = "0123456789abcdef";
     memcpy(out, "\\u00", 4);
@@ -54,18 +54,20 @@ static char *put_hex(char *out, unsigned char c)
     return out + 6;
 }
 
-/* One character that is not plain. *used: its bytes. */
-static char *put_special(char *out, const unsigned char *p, size_t n, size_t *used)
+/* One ASCII character that is not plain. */
+static inline char *put_ascii(char *out, unsigned char c)
 {
-    unsigned char c = *p;
-    *used = 1;
-    if (c == '"' || c == '\\' || c == '\n' || c == '\r') {
-        *out++ = '\\';
-        *out++ = c == '\n' ? 'n' : c == '\r' ? 'r' : (char)c;
-        return out;
-    }
-    if (c < 0x80)
+    if (c != '"' && c != '\\' && c != '\n' && c != '\r')
         return put_hex(out, c);
+    *out++ = '\\';
+    *out++ = c == '\n' ? 'n' : c == '\r' ? 'r' : (char)c;
+    return out;
+}
+
+/* One character that is no ASCII. *used: its bytes. */
+static char *put_wide(char *out, const unsigned char *p, size_t n, size_t *used)
+{
+    *used = 1;
     size_t len = utf8_len(p, n);
     if (len == 0) {
         memcpy(out, "\\ufffd", 6);
@@ -95,9 +97,11 @@ char *dray_log_json_escape(char *out, const unsigned char *text, size_t len)
         }
         while (i < len && plain(text[i]))
             *out++ = (char)text[i++];
-        if (i < len) {
+        while (i < len && text[i] < 0x80 && !plain(text[i]))
+            out = put_ascii(out, text[i++]);
+        while (i < len && text[i] >= 0x80) {
             size_t used;
-            out = put_special(out, text + i, len - i, &used);
+            out = put_wide(out, text + i, len - i, &used);
             i += used;
         }
     }

@@ -167,12 +167,14 @@ outlive() {
 
 @test "containers outlive the daemon" { each outlive; }
 
+no_state() { [ -z "$(ls "$T/exec/runtime/$1" 2>/dev/null)" ]; }
+
 nothing_left() {
     docker run --rm --runtime "$1" busybox true
     docker run -d --name box --runtime "$1" busybox sleep 1000 >/dev/null
     ! grep -q "$T/exec/containers/.*/rootfs" /proc/self/mountinfo || return 1 # the root shows in the container alone
     docker rm -f box >/dev/null
-    [ -z "$(ls "$T/exec/runtime/$1" 2>/dev/null)" ] || { ls "$T/exec/runtime/$1" >&2; return 1; }
+    wait_until 5 no_state "$1" || { ls "$T/exec/runtime/$1" >&2; return 1; }
 }
 
 @test "nothing is left of containers that have ended" { each nothing_left; }
