@@ -215,6 +215,11 @@ static int check_numbers(const struct dray_config *c, struct dray_err *err)
         return dray_fail(err, DRAY_E_INVAL, "invalid shutdown-timeout: %d", c->shutdown_timeout_s);
     if (*c->data_root != '/' || *c->exec_root != '/')
         return dray_fail(err, DRAY_E_INVAL, "data-root and exec-root must be absolute paths");
+    if (c->publish_policy && strcmp(c->publish_policy, "docker") != 0 &&
+        strcmp(c->publish_policy, "host-rules") != 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid publish-policy: %s: it is \"docker\" or \"host-rules\"",
+                         c->publish_policy);
     return 0;
 }
 
@@ -378,6 +383,7 @@ static int build_plugins(struct dray_config *c, struct dray_err *err)
         return out_of_memory(err);
     add_strs(c->plugins, "default", "default-address-pools", &c->default_address_pools);
     add_str(c->plugins, "bridge", "table", c->nft_table);
+    add_str(c->plugins, "bridge", "publish-policy", c->publish_policy);
     if (c->mtu != 1500)
         dray_json_add_int(entry_of(c->plugins, "bridge"), "mtu", c->mtu);
     if (!c->ip_forward)

@@ -37,6 +37,7 @@ struct dray_config {
     bool init;
 
     char *bridge;           /* name of the default bridge, "none" to have none */
+    char *bip6, *fixed_cidr_v6; /* the same for IPv6; either also says the subnet */
     char *bip;              /* CIDR of the default bridge, or NULL */
     char *fixed_cidr;
     int mtu;
@@ -45,6 +46,7 @@ struct dray_config {
     char *default_gateway;
     struct dray_strlist default_address_pools; /* "base:size" */
     char *nft_table;
+    char *publish_policy;   /* "docker", "host-rules" or NULL */
     struct dray_strlist dns, dns_search, dns_opts;
     char *host_gateway_ip;
 

@@ -75,6 +75,33 @@ static void set_options(struct dray_net *n, const struct dray_config *c)
     dray_json_addf(n->options, "com.docker.network.driver.mtu", "%d", c->mtu > 0 ? c->mtu : 1500);
 }
 
+/* bip6 gives subnet and gateway, fixed-cidr-v6 the range, or the subnet as well. */
+static int set_pool6(struct dray_net *n, const struct dray_config *c, struct dray_err *err)
+{
+    const char *bip = c->bip6 ? c->bip6 : "";
+    const char *range = c->fixed_cidr_v6 ? c->fixed_cidr_v6 : "";
+    const char *wrong = *bip && (!strchr(bip, '/') || dray_addr_family(bip) != 6)         ? bip
+                        : *range && (!strchr(range, '/') || dray_addr_family(range) != 6) ? range
+                                                                                          : NULL;
+    if (wrong)
+        return dray_fail(err, DRAY_E_INVAL, "IPv6 of the default bridge: invalid CIDR address: %s",
+                         wrong);
+    if (!*bip && !*range)
+        return 0; /* the address pools give one */
+    struct dray_net_pool_state *p = &n->pools[1];
+    char before[DRAY_NET_CIDR];
+    (void)snprintf(before, sizeof before, "%s", n->n_pools > 1 ? p->gateway : "");
+    *p = (struct dray_net_pool_state){.family = 6, .given = true};
+    (void)snprintf(p->subnet, sizeof p->subnet, "%s", *bip ? bip : range);
+    (void)snprintf(p->range, sizeof p->range, "%s", *bip ? range : "");
+    if (*bip)
+        (void)snprintf(p->gateway, sizeof p->gateway, "%.*s", (int)strcspn(bip, "/"), bip);
+    else if (dray_cidr_has(range, before))
+        memcpy(p->gateway, before, sizeof before);
+    n->n_pools = 2;
+    return 0;
+}
+
 /* What the configuration says of the subnet; without it, that of before stays. */
 static int set_pool(struct dray_net *n, const struct dray_config *c, struct dray_err *err)
 {
@@ -99,7 +126,7 @@ static int set_pool(struct dray_net *n, const struct dray_config *c, struct dray
     n->n_pools = n->n_pools ? n->n_pools : 1;
     if (!n->ipv6 && n->n_pools > 1)
         n->n_pools = 1;
-    return 0;
+    return n->ipv6 ? set_pool6(n, c, err) : 0;
 }
 
 static int make_bridge(struct dray_networks *ns, struct dray_err *err)

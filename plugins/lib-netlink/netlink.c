@@ -80,21 +80,25 @@ static int transmit(int fd, struct dray_nl_batch *b, struct dray_err *err)
 {
     if (b->failed)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    dray_autofree struct iovec *iov = calloc(b->n ? b->n : 1, sizeof *iov);
-    if (!iov)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     size_t total = 0;
+    for (size_t i = 0; i < b->n; i++)
+        total += NLMSG_ALIGN(nlmsg_hdr(b->v[i].msg)->nlmsg_len);
+    dray_autofree char *all = calloc(1, total ? total : 1);
+    if (!all)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    char *at = all;
     for (size_t i = 0; i < b->n; i++) {
-        struct nlmsghdr *h = nlmsg_hdr(b->v[i].msg);
-        iov[i] = (struct iovec){.iov_base = h, .iov_len = NLMSG_ALIGN(h->nlmsg_len)};
-        total += iov[i].iov_len;
+        const struct nlmsghdr *h = nlmsg_hdr(b->v[i].msg);
+        memcpy(at, h, h->nlmsg_len);
+        at += NLMSG_ALIGN(h->nlmsg_len);
     }
+    struct iovec iov = {.iov_base = all, .iov_len = total};
     int room = SEND_BUF;
     if (total > 65536)
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     struct msghdr mh = {
-        .msg_name = &kernel, .msg_namelen = sizeof kernel, .msg_iov = iov, .msg_iovlen = b->n};
+        .msg_name = &kernel, .msg_namelen = sizeof kernel, .msg_iov = &iov, .msg_iovlen = 1};
     if (sendmsg(fd, &mh, 0) < 0)
         return dray_fail_errno(err, "netlink: send");
     return 0;

@@ -8,6 +8,7 @@
 #ifndef DRAY_BRIDGE_BRIDGE_H
 #define DRAY_BRIDGE_BRIDGE_H
 
+#include "hostrules.h"
 #include "netdev.h"
 #include "ports.h"
 #include "rules.h"
@@ -35,7 +36,8 @@ struct network {
     uint32_t refs; /* guarded by store.lock */
     uint32_t mtu;
     bool internal, icc, masquerade, ipv6;
-    bool no_ip4; /* the bridge gets no IPv4 address */
+    bool no_ip4;  /* the bridge gets no IPv4 address */
+    bool guarded; /* the host's own rules decide over published ports */
     bool foreign; /* the bridge was there before us: it is never removed */
     enum gateway_mode mode4, mode6;
     struct dray_cidr gateway4, gateway6; /* with the subnet's prefix */
@@ -72,6 +74,7 @@ struct dray_self {
     const char *table; /* constant option */
     struct store store;
     struct rules rules;
+    struct hostrules hostrules;
     struct port_table ports;
     struct dray_worker *inside; /* enters network namespaces */
     struct dray_worker *reaper; /* deletes links, which takes the kernel 20 ms each */

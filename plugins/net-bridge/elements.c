@@ -48,6 +48,10 @@ static const struct shape shapes[ELEM_SETS] = {
     [ELEM_HOST4] = {"host4", {F_IP4, F_PROTO, F_PORT}, {F_IP4, F_PORT}},
     [ELEM_ANY6] = {"any6", {F_PROTO, F_PORT}, {F_IP6, F_PORT}},
     [ELEM_HOST6] = {"host6", {F_IP6, F_PROTO, F_PORT}, {F_IP6, F_PORT}},
+    [ELEM_GUARD_ANY4] = {"guard_any4", {F_PROTO, F_PORT}, {0}},
+    [ELEM_GUARD_HOST4] = {"guard_host4", {F_IP4, F_PROTO, F_PORT}, {0}},
+    [ELEM_GUARD_ANY6] = {"guard_any6", {F_PROTO, F_PORT}, {0}},
+    [ELEM_GUARD_HOST6] = {"guard_host6", {F_IP6, F_PROTO, F_PORT}, {0}},
 };
 
 static size_t size_of(const uint8_t *list)
@@ -117,12 +121,30 @@ void elems_add_self(struct elems *l, const struct dray_cidr *addr)
         (void)put_addr(put_addr(e->key, addr), addr);
 }
 
+static bool any_address(const struct dray_cidr *c)
+{
+    static const uint8_t zero[16];
+    return memcmp(c->addr, zero, (size_t)dray_cidr_len(c)) == 0;
+}
+
+void elems_add_guarded(struct elems *l, uint8_t proto, const struct dray_cidr *host, uint16_t port)
+{
+    bool v4 = host->family == AF_INET;
+    bool any = any_address(host);
+    struct elem *e = append(l, v4    ? (any ? ELEM_GUARD_ANY4 : ELEM_GUARD_HOST4)
+                               : any ? ELEM_GUARD_ANY6
+                                     : ELEM_GUARD_HOST6);
+    if (!e)
+        return;
+    uint8_t *at = any ? e->key : put_addr(e->key, host);
+    (void)put_port(put(at, &proto, 1), port);
+}
+
 void elems_add_nat(struct elems *l, uint8_t proto, const struct dray_cidr *host, uint16_t host_port,
                    const struct dray_cidr *to, uint16_t to_port)
 {
-    static const uint8_t zero[16];
     bool v4 = host->family == AF_INET;
-    bool any = memcmp(host->addr, zero, (size_t)dray_cidr_len(host)) == 0;
+    bool any = any_address(host);
     struct elem *e = append(l, v4 ? (any ? ELEM_ANY4 : ELEM_HOST4) : any ? ELEM_ANY6 : ELEM_HOST6);
     if (!e)
         return;

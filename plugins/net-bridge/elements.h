@@ -26,6 +26,10 @@ enum elem_set {
     ELEM_HOST4,
     ELEM_ANY6,
     ELEM_HOST6,
+    ELEM_GUARD_ANY4,
+    ELEM_GUARD_HOST4,
+    ELEM_GUARD_ANY6,
+    ELEM_GUARD_HOST6,
     ELEM_SETS, /* how many */
 };
 
@@ -58,6 +62,8 @@ void elems_add_self(struct elems *l, const struct dray_cidr *addr);
 /** A published port: host address (all zero: any) and port to the endpoint's. */
 void elems_add_nat(struct elems *l, uint8_t proto, const struct dray_cidr *host, uint16_t host_port,
                    const struct dray_cidr *to, uint16_t to_port);
+/** A published port that the host's rules decide over. */
+void elems_add_guarded(struct elems *l, uint8_t proto, const struct dray_cidr *host, uint16_t port);
 /** A port that may be reached at the endpoint's own address. */
 void elems_add_open(struct elems *l, uint8_t proto, const struct dray_cidr *to, uint16_t to_port);
 

@@ -107,6 +107,7 @@ static int read_spec(const struct dray_self *self, const struct dray_net_spec *s
     n->mtu = mtu > 0 ? (uint32_t)mtu : 1500;
     n->icc = true;
     n->masquerade = true;
+    n->guarded = self->hostrules.on;
     n->internal = (spec->flags & DRAY_NET_INTERNAL) != 0;
     n->ipv6 = (spec->flags & DRAY_NET_IPV6) != 0;
     int rc = read_name(spec, n, err);

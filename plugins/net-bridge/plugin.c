@@ -115,7 +115,9 @@ static int32_t check(struct dray_self *self, const struct dray_call *call, struc
     }
     free(l.v);
     int rules = rules_check(self, rc ? NULL : err);
-    return rc ? rc : rules;
+    rc = rc ? rc : rules;
+    int host = self->hostrules.on ? hostrules_sync(self, rc ? NULL : err) : 0;
+    return rc ? rc : host;
 }
 
 static bool named(struct dray_strs list, const char *id)
@@ -169,11 +171,14 @@ static int32_t collect(struct dray_self *self, const struct dray_call *call, str
     free(ns.ids);
     int rc = links_collect(self, err);
     int rules = rules_collect(self, rc ? NULL : err);
-    return rc ? rc : rules;
+    rc = rc ? rc : rules;
+    int host = hostrules_sync(self, rc ? NULL : err);
+    return rc ? rc : host;
 }
 
 static void bridge_close(struct dray_self *self)
 {
+    hostrules_close(self);
     dray_worker_free(self->inside);
     dray_worker_free(self->reaper);
     store_fini(&self->store, &self->ports);
@@ -204,11 +209,16 @@ static int32_t bridge_open(const struct dray_host *host, const char *instance,
     self->host = host;
     self->table = table;
     self->ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
+    const char *policy = host->opt_str(host, "publish-policy");
+    self->hostrules.on = policy && strcmp(policy, "host-rules") == 0;
+    self->hostrules.wake = -EBADF;
+    pthread_mutex_init(&self->hostrules.lock, NULL);
     store_init(&self->store);
     rules_init(&self->rules);
     port_table_init(&self->ports);
     int rc = dray_worker_new(&self->inside, err);
     rc = rc ? rc : dray_worker_new(&self->reaper, err);
+    rc = rc ? rc : hostrules_open(self, err);
     if (rc) {
         bridge_close(self);
         return rc;
@@ -240,6 +250,12 @@ static const struct dray_option options[] = {
      .min = 68,
      .max = 65535,
      .help = "MTU of networks that do not set com.docker.network.driver.mtu"},
+    {.name = "publish-policy",
+     .type = DRAY_OPT_STRING,
+     .def = "docker",
+     .choices = "docker|host-rules",
+     .help = "Who decides over published ports: docker: they are open, whatever the host's input "
+             "rules say; host-rules: those rules apply to them too"},
     {.name = "ip-forward",
      .type = DRAY_OPT_BOOL,
      .def = "true",

@@ -41,6 +41,8 @@ static void port_elems(const struct endpoint *e, const struct port *p, struct el
         elems_add_open(out, p->want.proto, to, p->container_port);
     else
         elems_add_nat(out, p->want.proto, &p->want.host, p->want.port, to, p->container_port);
+    if (e->net->guarded && mode_of(e, &p->want) != GATEWAY_ROUTED)
+        elems_add_guarded(out, p->want.proto, &p->want.host, p->want.port);
 }
 
 static void elems_of(const struct endpoint *e, const struct port *ports, size_t n,

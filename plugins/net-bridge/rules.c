@@ -24,6 +24,25 @@ static const char raw_chain[] =
     "  ip saddr 127.0.0.0/8 iifname @bridges drop\n"
     "}\n";
 
+/* What comes from outside to a published port must pass the host's rules first (hostrules.h). */
+static const char guard_chain4[] =
+    "chain guard { type filter hook prerouting priority -113; policy accept;\n"
+    "  iifname @bridges return\n"
+    "  fib daddr type != local return\n"
+    "  meta nfproto ipv4 meta l4proto . th dport @guard_any4 meta priority set " HOSTRULES_MARK_TEXT
+    "\n"
+    "  ip daddr . meta l4proto . th dport @guard_host4 meta priority set " HOSTRULES_MARK_TEXT "\n";
+static const char guard_chain6[] =
+    "  meta nfproto ipv6 meta l4proto . th dport @guard_any6 meta priority set " HOSTRULES_MARK_TEXT
+    "\n"
+    "  ip6 daddr . meta l4proto . th dport @guard_host6 meta priority set " HOSTRULES_MARK_TEXT
+    "\n";
+static const char guard_end[] =
+    "}\n"
+    "chain guarded { type filter hook prerouting priority -101; policy accept;\n"
+    "  meta priority " HOSTRULES_MARK_TEXT " meta priority set none\n"
+    "}\n";
+
 static const char nat_chains4[] =
     "  dnat ip to ip daddr . meta l4proto . th dport map @host4\n"
     "  meta nfproto ipv4 dnat ip to meta l4proto . th dport map @any4\n";
@@ -94,13 +113,18 @@ static bool bridged6(void)
            strcmp(value, "0") != 0;
 }
 
-static void write_table(FILE *out, const char *table, bool ipv6, bool no_loopback)
+static void write_table(const struct dray_self *self, FILE *out)
 {
+    const char *table = self->table;
+    bool ipv6 = self->ipv6;
+    bool no_loopback = self->rules.bridged6;
     /* "add" before "delete": the table may be absent. All is one transaction. */
     (void)fprintf(out, "add table inet %s\ndelete table inet %s\ntable inet %s {\n", table, table,
                   table);
     (void)fputs("set " RULES_MARKER " { type ifname; }\n", out);
     elems_declare(out, ipv6);
+    if (self->hostrules.on)
+        (void)fprintf(out, "%s%s%s", guard_chain4, ipv6 ? guard_chain6 : "", guard_end);
     (void)fprintf(out, "%schain publish {\n%s%s}\n", raw_chain, nat_chains4,
                   ipv6 ? nat_chains6 : "");
     (void)fprintf(out, hook_chains, no_loopback ? no_loopback6 : "");
@@ -148,7 +172,7 @@ static int rebuild(struct dray_self *self, struct dray_err *err)
     if (!out)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     self->rules.bridged6 = self->ipv6 && bridged6();
-    write_table(out, self->table, self->ipv6, self->rules.bridged6);
+    write_table(self, out);
     elems_print(out, self->table, &all);
     if (fclose(out))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
