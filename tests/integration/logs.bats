@@ -362,3 +362,34 @@ ms() { echo $(($(date +%s%N) / 1000000)); }
     [ "$status" -eq 1 ]
     [[ "$output" == *"configured logging driver does not support reading"* ]]
 }
+
+# --- splunk -----------------------------------------------------------------------------------
+
+@test "splunk gets events in every format, compressed too" {
+    local port
+    port=$(free_port)
+    refused "splunk: splunk-url is expected" --log-driver splunk
+    refused "splunk: splunk-token is expected" --log-driver splunk --log-opt splunk-url=http://h:1
+    refused "unknown log opt 'foo' for splunk log driver" --log-driver splunk --log-opt splunk-url=http://h:1 --log-opt splunk-token=t --log-opt foo=1
+    refused "splunk: expected format scheme://dns_name_or_ip:port for splunk-url" --log-driver splunk --log-opt splunk-url=foo --log-opt splunk-token=t
+    run docker run --log-driver splunk --log-opt splunk-url=http://127.0.0.1:1 --log-opt splunk-token=t busybox true
+    [[ "$output" == *'failed to initialize logging driver: Options "http://127.0.0.1:1/services/collector/event/1.0": dial tcp 127.0.0.1:1: connect: connection refused'* ]]
+    listener splunk 127.0.0.1:$port
+    local s="--log-driver splunk --log-opt splunk-url=http://127.0.0.1:$port --log-opt splunk-token=secret"
+    # shellcheck disable=SC2086
+    docker run --name sp -e MODE=m $s --log-opt splunk-index=main --log-opt splunk-source=src --log-opt env=MODE --log-opt tag=tt busybox sh -c "$TALK"
+    await 4
+    has '.auth == "Splunk secret" and .path == "/services/collector/event/1.0" and .host == $host and .index == "main" and .source == "src"
+         and .event == {"line": "out", "source": "stdout", "tag": "tt", "attrs": {"MODE": "m"}} and (.time | test("^[0-9]{10}[.][0-9]{6}$"))'
+    has '.event.line == "err" and .event.source == "stderr"'
+    # shellcheck disable=SC2086
+    docker run $s --log-opt splunk-format=json --log-opt splunk-gzip=true busybox sh -c 'echo "{\"a\": [1, \"x\"]}"; echo "{\"a\": [1, }"'
+    await 6
+    has '.event.line == {"a": [1, "x"]}'
+    has '.event.line == "{\"a\": [1, }"'
+    # shellcheck disable=SC2086
+    docker run $s --log-opt splunk-format=raw --log-opt tag=rr busybox sh -c 'echo plain; echo'
+    await 7
+    has '.event == "rr plain"'
+    [ "$(said sp | sort)" = $'\nerr\nlast\nout' ]
+}
