@@ -323,6 +323,19 @@ static int get_many(struct dray_http *h, struct dray_engine *e, struct dray_err 
     return save(h, e, dray_strlist_view(&names), err);
 }
 
+static int write_files(void *ctx, int out_fd, struct dray_err *err)
+{
+    return dray_image_export(ctx, out_fd, err);
+}
+
+/* The files of an image without its layers: Dray's own. */
+static int export_files(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    DRAY_AUTO(dray_image) image = {0};
+    int rc = dray_images_get(e->images, dray_http_param(h, "name"), &image, err);
+    return rc ? rc : dray_http_reply_pipe(h, "application/x-tar", write_files, &image, err);
+}
+
 static int load(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct dray_err why = {0};
@@ -346,6 +359,7 @@ const struct dray_route dray_routes_images[] = {
     {DRAY_GET, "/images/{name:*}/json", inspect, 0, 0, 0},
     {DRAY_GET, "/images/{name:*}/history", history, 0, 0, 0},
     {DRAY_GET, "/images/{name:*}/get", get_one, 0, 0, 0},
+    {DRAY_GET, "/images/{name:*}/export", export_files, 0, 0, 0},
     {DRAY_POST, "/images/{name:*}/push", push, 0, 0, 0},
     {DRAY_POST, "/images/{name:*}/tag", tag, 0, 0, 0},
     {DRAY_DELETE, "/images/{name:*}", delete_one, 0, 0, 0},

@@ -146,30 +146,45 @@ static int to_folder(struct cli *cli, const struct build_output *o, struct http_
     return copy_extract(&in, o->dest, &err) == 0 ? 0 : cli_fail_err(cli, &err);
 }
 
-static int export_files(struct cli *cli, const struct build_output *o, const char *id)
+static int take_files(struct cli *cli, const struct build_output *o, struct http_conn *c, int fd)
+{
+    int rc = strcmp(o->type, "local") == 0 ? to_folder(cli, o, c) : api_copy_out(cli, c, fd);
+    api_done(cli, c);
+    return rc;
+}
+
+/* From a daemon that only exports containers. */
+static int export_container(struct cli *cli, const struct build_output *o, const char *id, int fd)
 {
     dray_autofree char *container = NULL;
     struct http_conn *c = NULL;
-    dray_autofd int fd = -EBADF;
-    bool folder = strcmp(o->type, "local") == 0;
-    if (!folder && (fd = open_dest(cli, o)) < 0)
-        return -1;
     if (make_container(cli, id, &container) != 0)
         return -1;
     dray_autofree char *path = cli_strf("/containers/%s/export", container);
     dray_autofree char *gone = cli_strf("/containers/%s?force=1&v=1", container);
     const struct api_request r = {.method = "GET", .path = path};
     int rc = api_open(cli, &r, &c);
-    if (rc == 0) {
-        rc = folder ? to_folder(cli, o, c) : api_copy_out(cli, c, fd);
-        api_done(cli, c);
-    }
+    if (rc == 0)
+        rc = take_files(cli, o, c, fd);
     DRAY_AUTO(dray_buf) why = {0};
     if (rc != 0)
         dray_buf_adds(&why, cli->error.data ? cli->error.data : "");
     if (api_call(cli, "DELETE", gone, NULL, NULL) != 0 && rc == 0)
         return -1;
     return rc == 0 ? 0 : cli_fail(cli, "%s", why.data);
+}
+
+static int export_files(struct cli *cli, const struct build_output *o, const char *id)
+{
+    struct http_conn *c = NULL;
+    dray_autofd int fd = -EBADF;
+    dray_autofree char *path = cli_strf("/images/%s/export", id);
+    const struct api_request r = {.method = "GET", .path = path};
+    if (strcmp(o->type, "local") != 0 && (fd = open_dest(cli, o)) < 0)
+        return -1;
+    if (api_open(cli, &r, &c) == 0)
+        return take_files(cli, o, c, fd);
+    return cli->status == 404 ? export_container(cli, o, id, fd) : -1;
 }
 
 static int push(struct cli *cli, const struct dray_strlist *tags)

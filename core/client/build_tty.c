@@ -108,7 +108,10 @@ void build_tty_draw(struct build_view *v, bool last)
     v->drawn_ns = now;
     if (v->n == 0 && !v->pull)
         return;
-    (void)term_size(fileno(v->out), &s.rows, &s.columns);
+    if (!term_size(fileno(v->out), &s.rows, &s.columns) || s.columns < 20 || s.rows < 5) {
+        s.columns = 80;
+        s.rows = 24;
+    }
     for (size_t i = 0; i < v->n; i++)
         done += v->steps[i]->done;
     if (v->drawn)

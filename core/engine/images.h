@@ -56,6 +56,9 @@ static inline void dray_image_cleanup(struct dray_image *image)
 int dray_images_init_layer(struct dray_images *im, const struct dray_image *image, char **id_out,
                            struct dray_err *err);
 
+/** Write all files of an image as a tar, as they are in a container that was never made. */
+int dray_image_export(const struct dray_image *image, int out_fd, struct dray_err *err);
+
 /** A read-only look at all of an image's files: *fd_out is a detached mount or a plain folder. */
 int dray_image_view(const struct dray_image *image, int *fd_out, struct dray_err *err);
 

@@ -84,14 +84,33 @@ int dray_layer_view(struct dray_driver *d, const char *id, int *fd_out, struct d
     return rc ? dray_err_note(err, "look into layer %s", id) : 0;
 }
 
-int dray_image_view(const struct dray_image *image, int *fd_out, struct dray_err *err)
+static struct dray_driver *storage_of(const struct dray_image *image, struct dray_err *err)
 {
     struct dray_engine *e = image->images->engine;
     const char *storage = image->storage ? image->storage : dray_driver_name(e->storage);
-    struct dray_driver *d = dray_drivers_get(e->drivers, DRAY_KIND_STORAGE, storage, err);
+    return dray_drivers_get(e->drivers, DRAY_KIND_STORAGE, storage, err);
+}
+
+int dray_image_view(const struct dray_image *image, int *fd_out, struct dray_err *err)
+{
+    struct dray_driver *d = storage_of(image, err);
     if (!d)
         return DRAY_E_NOTFOUND;
     if (!image->top_layer || !*image->top_layer)
         return dray_fail(err, DRAY_E_INVAL, "image %s has no layers", image->id);
     return dray_layer_view(d, image->top_layer, fd_out, err);
+}
+
+int dray_image_export(const struct dray_image *image, int out_fd, struct dray_err *err)
+{
+    static const char empty[1024];
+    struct dray_driver *d = storage_of(image, err);
+    if (!d)
+        return DRAY_E_NOTFOUND;
+    if (!image->top_layer || !*image->top_layer)
+        return write(out_fd, empty, sizeof empty) == (ssize_t)sizeof empty
+                   ? 0
+                   : dray_fail_errno(err, "write the files of image %s", image->id);
+    return dray_driver_call(d, storage, DRAY_CLASS_DATA, err, diff, image->top_layer, "",
+                            (struct dray_fd_borrow){out_fd});
 }

@@ -41,6 +41,8 @@ struct bd_stage {
     bool started;
     enum bd_stage_state state; /**< build->lock */
     struct bd_buf output;      /**< held back until its turn; build->lock */
+    unsigned traced;           /**< steps that trace=1 has told of; build->lock */
+    bool trace_open, trace_cached;
 
     /* Its own thread's until it is done. */
     struct dray_df_arena arena;
@@ -102,6 +104,21 @@ int bd_emit_json(struct bd_build *b, struct json_object *line /* takes */);
 int bd_emit_text(struct bd_build *b, const char *text);
 /** The stage has ended: let the next one talk. build->lock is held. */
 void bd_screen_next(struct bd_build *b);
+
+/** With DRAY_BUILD_TRACE every step is told of in "step" objects, as things happen, in place of
+ *  the classic lines: a step begins (and the one before has ended), was in the cache, failed. */
+void bd_trace_step(struct bd_stage *s, const char *text);
+void bd_trace_cached(struct bd_stage *s);
+/** The stage has ended; err is NULL when it is well. build->lock is held. */
+void bd_trace_end(struct bd_stage *s, const struct dray_err *err);
+
+/* --- check.c -------------------------------------------------------------------------------------*/
+
+/** Look for mistakes in the Dockerfile: emits "finding" objects and a "check" at the end. */
+int bd_check(struct bd_build *b, struct dray_err *err);
+/** Take the Dockerfile and the ignore file out of the context when .dockerignore names them: the
+ *  client sends them in any case. */
+int bd_context_hide(struct bd_build *b, struct dray_err *err);
 
 /* --- vars.c
  * --------------------------------------------------------------------------------------*/

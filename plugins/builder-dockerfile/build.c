@@ -144,6 +144,7 @@ static void *stage_main(void *arg)
     pthread_mutex_lock(&b->lock);
     s->state = rc ? BD_FAILED : BD_DONE;
     b->failed = b->failed || rc;
+    bd_trace_end(s, rc ? &s->err : NULL);
     bd_screen_next(b);
     if (!rc)
         emit_id(s);
@@ -278,6 +279,8 @@ static int read_epoch(struct bd_build *b, struct dray_err *err)
 static void say_globals(struct bd_build *b)
 {
     unsigned step = 0;
+    if (b->spec->flags & DRAY_BUILD_TRACE)
+        return;
     for (const struct dray_df_instr *in = b->file->args; in; in = in->next) {
         DRAY_AUTO(bd_buf) text = {0};
         bd_addf(&text, "Step %u/%u : %s\n", ++step, b->total_steps, in->text);
@@ -310,8 +313,15 @@ static int build_all(struct bd_build *b, const char **image_out, struct dray_err
     int rc = read_epoch(b, err);
     if (!rc)
         rc = bd_context_open(b, &text, err);
-    if (!rc)
+    if (!rc) {
         rc = dray_df_parse(text.text, text.len, b->spec->dockerfile, &b->file, &where, err);
+        if (rc)
+            dray_df_explain(text.text, text.len, b->spec->dockerfile, &where, err);
+    }
+    if (!rc && (b->spec->flags & DRAY_BUILD_CHECK))
+        return bd_check(b, err);
+    if (!rc)
+        rc = bd_context_hide(b, err);
     if (!rc)
         rc = plan(b, err);
     if (rc)

@@ -21,11 +21,13 @@ void bd_stage_free(struct bd_stage *s)
 void bd_say_cached(struct bd_stage *s)
 {
     bd_say(s, " ---> Using cache\n");
+    bd_trace_cached(s);
 }
 
 static void say_step(struct bd_stage *s, const char *text)
 {
     unsigned total = s->build->total_steps;
+    bd_trace_step(s, text);
     bd_say(s, "Step %u/%u : %s\n", s->first_step + s->step++, total, text);
 }
 

@@ -243,6 +243,10 @@ int dray_df_parse_one(struct dray_df_arena *a, const char *text, bool onbuild,
 char *dray_df_excerpt(const char *text, size_t len, const char *path,
                       const struct dray_df_where *where);
 
+/** Add the place and the lines around it to an error's text, as far as they fit. */
+void dray_df_explain(const char *text, size_t len, const char *path,
+                     const struct dray_df_where *where, struct dray_err *err);
+
 /** The stage that a name (any case) or an index ("0") means among the first `before` stages; -1. */
 int dray_df_stage_find(const struct dray_df_file *f, const char *name, uint32_t before);
 

@@ -19,12 +19,13 @@ static int shown(const char *line, size_t len)
     return (int)len;
 }
 
-char *dray_df_excerpt(const char *text, size_t len, const char *path,
-                      const struct dray_df_where *where)
+/* around: lines before and after; most: marked lines after the first at most. */
+static char *excerpt(const char *text, size_t len, const char *path,
+                     const struct dray_df_where *where, uint32_t around, uint32_t most)
 {
-    uint32_t first = where->line > AROUND ? where->line - AROUND : 1, n = 1;
+    uint32_t first = where->line > around ? where->line - around : 1, n = 1;
     uint32_t last = where->end_line > where->line ? where->end_line : where->line;
-    uint32_t mark = last < where->line + 20 ? last : where->line + 20;
+    uint32_t mark = last < where->line + most ? last : where->line + most;
     const char *rule = "--------------------\n", *at = text, *end = text + len;
     DRAY_AUTO(dray_df_buf) b = {0};
     char head[64];
@@ -32,7 +33,7 @@ char *dray_df_excerpt(const char *text, size_t len, const char *path,
     dray_df_buf_adds(&b, path);
     dray_df_buf_adds(&b, head);
     dray_df_buf_adds(&b, rule);
-    for (; at < end && n <= mark + AROUND; n++) {
+    for (; at < end && n <= mark + around; n++) {
         const char *nl = memchr(at, '\n', (size_t)(end - at));
         size_t size = nl ? (size_t)(nl - at) : (size_t)(end - at);
         char line[WIDTH + 64];
@@ -48,4 +49,28 @@ char *dray_df_excerpt(const char *text, size_t len, const char *path,
     if (out)
         b.data = NULL;
     return out;
+}
+
+char *dray_df_excerpt(const char *text, size_t len, const char *path,
+                      const struct dray_df_where *where)
+{
+    return excerpt(text, len, path, where, AROUND, 20);
+}
+
+void dray_df_explain(const char *text, size_t len, const char *path,
+                     const struct dray_df_where *where, struct dray_err *err)
+{
+    size_t have = strlen(err->text), room = sizeof err->text - 1;
+    char place[512];
+    if (where->line == 0)
+        return;
+    (void)snprintf(place, sizeof place, "%s", path);
+    for (uint32_t around = AROUND + 1; around-- > 0;) {
+        dray_autofree char *shown = excerpt(text, len, place, where, around, around * 4);
+        if (!shown || have + 1 + strlen(shown) > room)
+            continue;
+        shown[strlen(shown) - 1] = '\0'; /* the last newline */
+        (void)snprintf(err->text + have, sizeof err->text - have, "\n%s", shown);
+        return;
+    }
 }
