@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
+#include "engine/url_fetch.h"
 
 #include <openssl/evp.h>
 
@@ -125,13 +126,48 @@ static int pull(struct dray_http *h, struct dray_engine *e, const char *name, st
     return end_stream(h, rc, &why);
 }
 
+static int end_fetch(void *ctx, struct dray_err *err)
+{
+    struct dray_url_fetch **f = ctx;
+    return dray_url_fetch_end(dray_steal(*f), err);
+}
+
+/* Run the import on the request's body, or on what the URL gives. */
+static int run_import(struct dray_http *h, struct dray_engine *e, struct dray_import_req *req,
+                      char id[DRAY_DIGEST_LEN], struct dray_err *err)
+{
+    struct dray_url_fetch *fetch = NULL;
+    dray_autofd int fd = -EBADF;
+    if (strcmp(req->source, "-") == 0) {
+        req->fd = dray_http_body_fd(h);
+        return dray_images_import(e->images, req, id, err);
+    }
+    int rc = dray_url_fetch_begin(req->source, req->cancel_fd, &fetch, &fd, err);
+    if (rc)
+        return rc;
+    struct json_object *line = json_object_new_object();
+    dray_autofree char *text = dray_strf("Downloading from %s", req->source);
+    dray_json_add_str(line, "status", text);
+    rc = send_line(h, line);
+    req->fd = fd;
+    req->complete = end_fetch;
+    req->ctx = &fetch;
+    struct dray_err why = {0};
+    if (!rc)
+        rc = dray_images_import(e->images, req, id, &why);
+    dray_cleanup_fd(&fd); /* a thread that still writes notices */
+    fd = -EBADF;
+    struct dray_err cause = {0};
+    int ended = dray_url_fetch_end(fetch, &cause);
+    if (rc && ended && cause.code != DRAY_E_CANCELED && cause.code != DRAY_E_UNAVAIL)
+        why = cause; /* an archive that is none because the server said so */
+    if (rc && err)
+        *err = why;
+    return rc;
+}
+
 static int import(struct dray_http *h, struct dray_engine *e, const char *src, struct dray_err *err)
 {
-    if (strcmp(src, "-") != 0)
-        return dray_fail(err, DRAY_E_NOTSUP,
-                         "import of %.200s: only archives in the request's body (\"-\") can be "
-                         "imported; download it first",
-                         src);
     const char *repo = dray_http_query(h, "repo"), *tag = dray_http_query(h, "tag");
     dray_autofree char *name =
         repo && *repo ? dray_strf("%s%s%s", repo, tag && *tag ? ":" : "", tag ? tag : "") : NULL;
@@ -141,7 +177,7 @@ static int import(struct dray_http *h, struct dray_engine *e, const char *src, s
         if (!dray_strlist_add(&list, change))
             return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct dray_strs changes = dray_strlist_view(&list);
-    struct dray_import_req req = {.fd = dray_http_body_fd(h),
+    struct dray_import_req req = {.fd = -EBADF,
                                   .repo = name,
                                   .message = dray_http_query(h, "message"),
                                   .platform = dray_http_query(h, "platform"),
@@ -149,9 +185,12 @@ static int import(struct dray_http *h, struct dray_engine *e, const char *src, s
                                   .changes = &changes,
                                   .cancel_fd = dray_http_cancel_fd(h)};
     char id[DRAY_DIGEST_LEN];
-    int rc = dray_images_import(e->images, &req, id, err);
+    struct dray_err why = {0};
+    int rc = run_import(h, e, &req, id, &why);
+    if (rc && err)
+        *err = why;
     if (rc)
-        return rc;
+        return end_stream(h, rc, &why);
     struct json_object *line = json_object_new_object();
     dray_json_add_str(line, "status", id);
     return send_line(h, line);

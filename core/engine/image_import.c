@@ -134,7 +134,9 @@ int dray_images_import(struct dray_images *im, const struct dray_import_req *req
         return rc;
     struct img_part part = part_of(&r);
     dray_autojson *whole = import_config(req, &pf, r.diff, json_object_get(config));
-    rc = img_make(im, whole, &part, 1, r.layer, "", id_out, err);
+    rc = req->complete ? req->complete(req->ctx, err) : 0;
+    if (!rc)
+        rc = img_make(im, whole, &part, 1, r.layer, "", id_out, err);
     img_layer_unref(im, r.layer);
     img_blob_unref(im, r.blob, false);
     if (!rc)

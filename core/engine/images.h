@@ -162,6 +162,9 @@ struct dray_import_req {
     const char *source;   /* where it came from, for the history: "-" or a URL */
     const struct dray_strs *changes; /* Dockerfile instructions, or NULL */
     int cancel_fd;
+    /* Asked after the end of fd: did all of it come? NULL: yes. */
+    int (*complete)(void *ctx, struct dray_err *err);
+    void *ctx;
 };
 /** Make an image of one layer from a tar of a root file system. */
 int dray_images_import(struct dray_images *im, const struct dray_import_req *req,

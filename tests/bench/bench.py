@@ -118,7 +118,8 @@ class Engine:
 
 def start_engines(args):
     def root(name):
-        return tempfile.mkdtemp(prefix=f"dray-bench-{name}-", dir="/var/tmp")
+        return tempfile.mkdtemp(
+            prefix=f"dray-bench-{name}-", dir=getattr(args, "dir", "/var/tmp"))
 
     stage = os.path.abspath(args.stage)
     dray = [stage + "/bin/drayd", "--data-root", "{root}/data", "--exec-root", "{root}/exec",
@@ -303,4 +304,5 @@ def main():
             e.stop()
 
 
-main()
+if __name__ == "__main__":
+    main()
