@@ -135,6 +135,27 @@ int dray_blobs_each(struct dray_blobs *bs, void (*fn)(void *ctx, const char *dig
     return 0;
 }
 
+void dray_blobs_each_partial(struct dray_blobs *bs, void (*fn)(void *ctx, const char *digest),
+                             void *ctx)
+{
+    DIR *d = open_list(bs->ingest_fd);
+    if (!d)
+        return;
+    for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+        char digest[DRAY_DIGEST_LEN + 8];
+        int n = snprintf(digest, sizeof digest, "sha256:%.70s", e->d_name);
+        if (n > 0 && dray_digest_valid(digest))
+            fn(ctx, digest);
+    }
+    (void)closedir(d);
+}
+
+void dray_blobs_drop_partial(struct dray_blobs *bs, const char *digest)
+{
+    if (dray_digest_valid(digest))
+        (void)unlinkat(bs->ingest_fd, dray_digest_hex(digest), 0);
+}
+
 int dray_blobs_sync(struct dray_blobs *bs, struct dray_err *err)
 {
     return syncfs(bs->blobs_fd) == 0 ? 0 : dray_fail_errno(err, "sync the image store");

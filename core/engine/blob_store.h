@@ -37,6 +37,11 @@ void dray_blobs_remove(struct dray_blobs *bs, const char *digest);
 /** Call fn for every blob, with the time it came (ns since 1970). */
 int dray_blobs_each(struct dray_blobs *bs, void (*fn)(void *ctx, const char *digest, int64_t when),
                     void *ctx, struct dray_err *err);
+/** Call fn for every blob that has come in part. */
+void dray_blobs_each_partial(struct dray_blobs *bs, void (*fn)(void *ctx, const char *digest),
+                             void *ctx);
+/** Forget what came of a blob. Nobody ingests it now. */
+void dray_blobs_drop_partial(struct dray_blobs *bs, const char *digest);
 /** Make everything written so far survive power loss. */
 int dray_blobs_sync(struct dray_blobs *bs, struct dray_err *err);
 /** Drop what began to come in before the time (CLOCK_REALTIME, ns) and all that has no digest. */

@@ -63,7 +63,7 @@ static void refs_of(struct dray_images *im, const char *id, struct dray_strlist 
 #define CONFLICT_STOPPED 4u
 #define CONFLICT_SOFT (CONFLICT_REFERENCE | CONFLICT_STOPPED)
 
-/* *used_out: a container is the reason. */
+/* *used_out: a container or another image is the reason. */
 static int check_conflict(struct dray_images *im, const char *id, unsigned mask, bool *used_out,
                           struct dray_err *err)
 {
@@ -75,6 +75,7 @@ static int check_conflict(struct dray_images *im, const char *id, unsigned mask,
     bool children = img_has_children(im, id);
     img_refs_of(im, id, &keys);
     pthread_mutex_unlock(&im->lock);
+    *used_out = children;
     if ((mask & CONFLICT_HARD) && children)
         return dray_fail(err, DRAY_E_CONFLICT,
                          "conflict: unable to delete %.12s (cannot be forced) - image has "

@@ -132,6 +132,42 @@ static int64_t shared_size(const struct img *g)
     return (int64_t)size;
 }
 
+/* The one manifest that is here, as clients of API 1.47 and later may ask for it. */
+static struct json_object *manifests(const struct img *g)
+{
+    struct json_object *o = json_object_new_object(), *desc = json_object_new_object();
+    struct json_object *size = json_object_new_object(), *data = json_object_new_object();
+    struct json_object *platform = json_object_new_object(), *unpacked = json_object_new_object();
+    uint64_t content = g->manifest_size;
+    for (size_t i = 0; i < g->n_parts; i++)
+        content += g->parts[i].size;
+    dray_json_add_str(desc, "mediaType", g->manifest_type);
+    dray_json_add_str(desc, "digest", g->manifest);
+    dray_json_add_int(desc, "size", (int64_t)g->manifest_size);
+    dray_json_add_str(o, "ID", g->manifest);
+    dray_json_add(o, "Descriptor", desc);
+    dray_json_add_bool(o, "Available", true);
+    dray_json_add_int(size, "Content", (int64_t)content);
+    dray_json_add_int(size, "Total", (int64_t)(content + g->size));
+    dray_json_add(o, "Size", size);
+    dray_json_add_str(o, "Kind", "image");
+    dray_json_add_str(platform, "architecture", g->arch);
+    dray_json_add_str(platform, "os", g->os);
+    if (g->variant && *g->variant)
+        dray_json_add_str(platform, "variant", g->variant);
+    dray_json_add(data, "Platform", platform);
+    struct json_object *users = json_object_new_array();
+    for (size_t i = 0; i < g->holds.n; i++)
+        json_object_array_add(users, json_object_new_string(g->holds.v[i]));
+    dray_json_add(data, "Containers", users);
+    dray_json_add_int(unpacked, "Unpacked", (int64_t)g->size);
+    dray_json_add(data, "Size", unpacked);
+    dray_json_add(o, "ImageData", data);
+    struct json_object *list = json_object_new_array();
+    json_object_array_add(list, o);
+    return list;
+}
+
 static struct json_object *summary(struct dray_images *im, const struct img *g,
                                    const struct dray_images_list_req *req, struct json_object *keys)
 {
@@ -153,6 +189,8 @@ static struct json_object *summary(struct dray_images *im, const struct img *g,
     dray_json_add_int(o, "Size", (int64_t)g->size);
     if (req->api_version < 144)
         dray_json_add_int(o, "VirtualSize", (int64_t)g->size);
+    if (req->manifests && req->api_version >= 147)
+        dray_json_add(o, "Manifests", manifests(g));
     (void)im;
     return o;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_load.c - images from archives: OCI layouts, what docker save writes now, and its older
  * form. */
-#include "engine/image_priv.h"
+#include "engine/image_pull.h"
 
 #include "base/fs.h"
 
@@ -11,17 +11,19 @@
 #include <sys/stat.h>
 
 #define ENTRIES_MAX 200000
+#define BAR_STEP (512u << 10)
 
 /** One archive, its files spooled into a folder of ours under numbers. */
 struct load {
     struct dray_images *im;
     int dir;                   /* the folder */
     char name[48];             /* its name in data_root */
-    struct json_object *files; /* path -> number as text, or "@path" of a link */
+    struct json_object *files; /* path -> number as text, "@path" of a link, "#digest" of a blob */
     unsigned n;
     dray_progress_fn fn;
     void *ctx;
     int cancel_fd;
+    bool quiet;             /* no bars */
     struct img_blob **held; /* blobs that are used until the end */
     size_t n_held;
 };
@@ -86,9 +88,100 @@ static int spool_file(struct load *l, struct archive *a, const char *path, struc
     return 0;
 }
 
+/* A bar for what is not JSON: layers. */
+static int show_bar(struct load *l, const char *digest, uint64_t at, uint64_t total)
+{
+    char id[13];
+    (void)snprintf(id, sizeof id, "%.12s", dray_digest_hex(digest));
+    return l->fn(l->ctx, img_progress_bar(id, "Loading layer", at, total));
+}
+
+static int blob_block(struct load *l, struct dray_ingest *in, const void *block, size_t size,
+                      int64_t offset, struct dray_err *err)
+{
+    static const char zeros[4096];
+    if (offset < (int64_t)dray_ingest_offset(in))
+        return dray_fail(err, DRAY_E_CORRUPT, "the archive goes back in a file");
+    int rc = img_fd_ready(l->cancel_fd) ? dray_fail(err, DRAY_E_CANCELED, "canceled") : 0;
+    while (!rc && dray_ingest_offset(in) < (uint64_t)offset) { /* a hole */
+        uint64_t gap = (uint64_t)offset - dray_ingest_offset(in);
+        rc = dray_ingest_write(in, zeros, gap < sizeof zeros ? (size_t)gap : sizeof zeros, err);
+    }
+    return rc ? rc : dray_ingest_write(in, block, size, err);
+}
+
+static int write_blob(struct load *l, struct archive *a, const char *digest, uint64_t total,
+                      struct dray_ingest *in, struct dray_err *err)
+{
+    uint64_t shown = 0;
+    bool bar = false;
+    for (int rc = 0;;) {
+        const void *block;
+        size_t size;
+        int64_t offset;
+        int got = archive_read_data_block(a, &block, &size, &offset);
+        if (got == ARCHIVE_EOF)
+            break;
+        if (got < ARCHIVE_WARN)
+            return dray_fail(err, DRAY_E_INVAL, "read the archive: %s", archive_error_string(a));
+        if (offset == 0 && size > 0)
+            bar = !l->quiet && l->fn && *(const char *)block != '{';
+        rc = blob_block(l, in, block, size, offset, err);
+        if (!rc && bar && dray_ingest_offset(in) >= shown + BAR_STEP) {
+            shown = dray_ingest_offset(in);
+            if (show_bar(l, digest, shown, total) != 0)
+                rc = dray_fail(err, DRAY_E_CANCELED, "canceled");
+        }
+        if (rc)
+            return rc;
+    }
+    int rc = dray_ingest_commit(in, UINT64_MAX, NULL, err);
+    if (!rc && bar && show_bar(l, digest, total, total) != 0)
+        rc = dray_fail(err, DRAY_E_CANCELED, "canceled");
+    return rc;
+}
+
+static int hold(struct load *l, struct img_blob *b, struct dray_err *err);
+
+/* A file that is named by its digest goes where it belongs at once; verified on the way. */
+static int spool_blob(struct load *l, struct archive *a, struct archive_entry *e,
+                      const char *digest, struct dray_err *err)
+{
+    bool mine = false;
+    struct img_blob *b = img_blob_ref(l->im, digest);
+    int rc = b ? hold(l, b, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc)
+        rc = img_blob_claim(l->im, b, l->cancel_fd, &mine, err);
+    if (rc || !mine)
+        return rc;
+    dray_autoingest *in = NULL;
+    rc = dray_ingest_open(l->im->blobs, digest, &in, err);
+    if (!rc && dray_ingest_offset(in) > 0)
+        rc = dray_ingest_restart(in, err);
+    if (!rc)
+        rc = write_blob(l, a, digest, (uint64_t)archive_entry_size(e), in, err);
+    if (rc && in)
+        (void)dray_ingest_restart(in, NULL); /* part of an archive is worth nothing */
+    uint64_t size = 0;
+    (void)dray_blobs_has(l->im->blobs, digest, &size);
+    img_blob_done(l->im, b, rc == 0, size);
+    return rc;
+}
+
+/* "blobs/sha256/<hex>": the digest that it must have. */
+static bool blob_path(const char *path, char digest[DRAY_DIGEST_LEN])
+{
+    static const char blobs[] = "blobs/sha256/";
+    if (!dray_str_prefix(path, blobs) || strlen(path) != sizeof blobs - 1 + 64)
+        return false;
+    (void)snprintf(digest, DRAY_DIGEST_LEN, "sha256:%s", path + sizeof blobs - 1);
+    return dray_digest_valid(digest);
+}
+
 static int spool_entry(struct load *l, struct archive *a, struct archive_entry *e,
                        struct dray_err *err)
 {
+    char digest[DRAY_DIGEST_LEN];
     DRAY_AUTO(dray_buf) path = {0};
     if (!archive_entry_pathname(e) || !plain_path(archive_entry_pathname(e), &path))
         return 0;
@@ -106,7 +199,13 @@ static int spool_entry(struct load *l, struct archive *a, struct archive_entry *
         }
         return 0;
     }
-    return archive_entry_filetype(e) == AE_IFREG ? spool_file(l, a, path.data, err) : 0;
+    if (archive_entry_filetype(e) != AE_IFREG)
+        return 0;
+    if (!blob_path(path.data, digest))
+        return spool_file(l, a, path.data, err);
+    dray_autofree char *mark = dray_strf("#%s", digest);
+    dray_json_add_str(l->files, path.data, mark);
+    return spool_blob(l, a, e, digest, err);
 }
 
 static int spool(struct load *l, int fd, struct dray_err *err)
@@ -143,6 +242,9 @@ static int open_file(struct load *l, const char *path)
         if (!json_object_object_get_ex(l->files, path, &v))
             return -1;
         const char *at = json_object_get_string(v);
+        int fd = -1;
+        if (*at == '#')
+            return dray_blobs_get(l->im->blobs, at + 1, &fd, NULL, NULL) ? -1 : fd;
         if (*at != '@')
             return openat(l->dir, at, O_RDONLY | O_CLOEXEC);
         path = at + 1;
@@ -181,7 +283,10 @@ static int take_blob(struct load *l, const char *digest, struct dray_err *err)
     struct img_blob *b = NULL;
     int rc;
     dray_autofree char *path = dray_strf("blobs/sha256/%s", dray_digest_hex(digest));
-    dray_autofd int fd = path ? open_file(l, path) : -1;
+    struct json_object *mark = NULL;
+    bool placed = path && json_object_object_get_ex(l->files, path, &mark) &&
+                  *json_object_get_string(mark) == '#';
+    dray_autofd int fd = path && !placed ? open_file(l, path) : -1;
     if (fd < 0 && !dray_blobs_has(l->im->blobs, digest, NULL))
         return dray_fail(err, DRAY_E_NOTFOUND, "the archive has no blob %s", digest);
     if (fd < 0) {
@@ -387,8 +492,8 @@ static int load_all(struct load *l, struct dray_err *err)
 int dray_images_load(struct dray_images *im, int fd, bool quiet, int cancel_fd, dray_progress_fn fn,
                      void *ctx, struct dray_err *err)
 {
-    (void)quiet;
-    struct load l = {.im = im, .dir = -EBADF, .fn = fn, .ctx = ctx, .cancel_fd = cancel_fd};
+    struct load l = {
+        .im = im, .dir = -EBADF, .fn = fn, .ctx = ctx, .cancel_fd = cancel_fd, .quiet = quiet};
     char tail[13];
     dray_id_hex(tail, sizeof tail - 1);
     (void)snprintf(l.name, sizeof l.name, "tmp/load-%s", tail);

@@ -431,3 +431,63 @@ void img_pull_layers_tick(struct pull_layers *p)
                              img_progress_bar(l->id, "Extracting", l->progress, l->desc.size));
     }
 }
+
+/* --- an image whose blobs are all here --------------------------------------------------------*/
+
+static int fill_layers(struct pull_layers *p, const struct img_part *parts, size_t n,
+                       struct dray_err *err)
+{
+    p->v = calloc(n + 1, sizeof *p->v);
+    if (!p->v)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        struct pull_layer *l = &p->v[i];
+        memcpy(l->desc.digest, parts[i].digest, sizeof l->desc.digest);
+        l->desc.size = parts[i].size;
+        l->desc.media_type = strdup(parts[i].media_type ? parts[i].media_type : "");
+        memcpy(l->diff, parts[i].diff, sizeof l->diff);
+        (void)snprintf(l->id, sizeof l->id, "%.12s", dray_digest_hex(l->desc.digest));
+        p->n = i + 1;
+        if (!l->desc.media_type)
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    }
+    return 0;
+}
+
+/* Every blob must be here: there is no registry to ask. */
+static int check_blobs(struct dray_images *im, const struct img_part *parts, size_t n,
+                       struct dray_err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!dray_blobs_has(im->blobs, parts[i].digest, NULL))
+            return dray_fail(err, DRAY_E_NOTFOUND, "unpack layer %.19s: no such blob: %s",
+                             parts[i].digest, parts[i].digest);
+    return 0;
+}
+
+int img_unpack_image(struct dray_images *im, const struct img_part *parts, size_t n, int abort_fd,
+                     struct img_layer **top_out, struct dray_err *err)
+{
+    struct img_progress quiet;
+    struct img_source none = {.im = im, .repo = "", .abort_fd = abort_fd};
+    struct pull_layers p = {.source = &none, .progress = &quiet};
+    *top_out = NULL;
+    int rc = check_blobs(im, parts, n, err);
+    if (rc || n == 0)
+        return rc;
+    rc = img_progress_init(&quiet, err);
+    if (rc)
+        return rc;
+    rc = fill_layers(&p, parts, n, err);
+    if (!rc)
+        rc = img_pull_layers(&p, err);
+    if (!rc) {
+        *top_out = p.v[n - 1].layer;
+        pthread_mutex_lock(&im->lock);
+        img_layer_ref_locked(*top_out);
+        pthread_mutex_unlock(&im->lock);
+    }
+    img_pull_layers_drop(&p, false);
+    img_progress_fini(&quiet);
+    return rc;
+}

@@ -473,6 +473,32 @@ static void note_orphan(void *ctx, const char *digest, int64_t when)
         (void)dray_strlist_add(&o->list, digest);
 }
 
+static void note_partial(void *ctx, const char *digest)
+{
+    (void)dray_strlist_add(ctx, digest);
+}
+
+/* What interrupted pulls left, unless one is at it now. */
+static void drop_partial(struct dray_images *im)
+{
+    DRAY_AUTO(dray_strlist) list = {0};
+    dray_blobs_each_partial(im->blobs, note_partial, &list);
+    for (size_t i = 0; i < list.n; i++) {
+        struct img_blob *b = img_blob_ref(im, list.v[i]);
+        if (!b)
+            continue;
+        pthread_mutex_lock(&im->lock);
+        bool mine = !b->busy && !b->present;
+        b->busy = b->busy || mine;
+        pthread_mutex_unlock(&im->lock);
+        if (mine) {
+            dray_blobs_drop_partial(im->blobs, list.v[i]);
+            img_blob_done(im, b, false, 0);
+        }
+        img_blob_unref(im, b, true);
+    }
+}
+
 void img_drop_orphans(struct dray_images *im, int64_t before_ns)
 {
     struct orphans o = {.im = im, .before = before_ns};
@@ -483,4 +509,6 @@ void img_drop_orphans(struct dray_images *im, int64_t before_ns)
             img_blob_unref(im, b, false);
     }
     dray_strlist_free(&o.list);
+    if (before_ns == INT64_MAX)
+        drop_partial(im);
 }

@@ -261,39 +261,3 @@ int img_unpack_blob(struct dray_images *im, struct img_layer *layer, const char 
     rc = img_unpack_end(u, got, size_out, err);
     return rc ? rc : img_check_diff(diff, got, err);
 }
-
-/* One layer of an image whose blobs are all here. */
-static int unpack_part(struct dray_images *im, struct img_layer *parent, const struct img_part *p,
-                       int abort_fd, struct img_layer **out, struct dray_err *err)
-{
-    struct img_layer *l = NULL;
-    bool mine = false;
-    int rc = img_layer_claim(im, parent, p->diff, abort_fd, &l, &mine, err);
-    if (!rc && mine) {
-        uint64_t size = 0;
-        rc = img_unpack_blob(im, l, p->digest, p->diff, abort_fd, NULL, &size, err);
-        int done = img_layer_done(im, l, rc == 0, size, rc ? NULL : err);
-        rc = rc ? rc : done;
-        if (rc)
-            img_layer_unref(im, l);
-    }
-    if (!rc)
-        *out = l;
-    return rc;
-}
-
-int img_unpack_image(struct dray_images *im, const struct img_part *parts, size_t n, int abort_fd,
-                     struct img_layer **top_out, struct dray_err *err)
-{
-    struct img_layer *top = NULL;
-    for (size_t i = 0; i < n; i++) {
-        struct img_layer *l = NULL;
-        int rc = unpack_part(im, top, &parts[i], abort_fd, &l, err);
-        img_layer_unref(im, top);
-        if (rc)
-            return dray_err_note(err, "unpack layer %.19s", parts[i].digest);
-        top = l;
-    }
-    *top_out = top;
-    return 0;
-}
