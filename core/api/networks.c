@@ -21,14 +21,31 @@ static int list(struct dray_http *h, struct dray_engine *e, struct dray_err *err
     return rc ? rc : dray_http_reply_json(h, 200, out);
 }
 
+/* "verbose" tells more of swarm services only; a wrong value is refused all the same. */
+static int check_verbose(const char *value, struct dray_err *err)
+{
+    static const char *const words[] = {"1", "t", "T",     "TRUE",  "true",  "True", "0",
+                                        "f", "F", "FALSE", "false", "False", ""};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (!value || strcmp(value, words[i]) == 0)
+            return 0;
+    return dray_fail(err, DRAY_E_INVAL,
+                     "invalid value for verbose: %s: strconv.ParseBool: parsing \"%s\": invalid "
+                     "syntax",
+                     value, value);
+}
+
 static int inspect(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     const char *id = dray_http_param(h, "id");
     const char *scope = dray_http_query(h, "scope");
     struct json_object *out = NULL;
+    int rc = check_verbose(dray_http_query(h, "verbose"), err);
+    if (rc)
+        return rc;
     if (scope && *scope && strcmp(scope, "local") != 0)
         return dray_fail(err, DRAY_E_NOTFOUND, "network %s not found", id);
-    int rc = dray_networks_inspect(e->networks, id, &out, err);
+    rc = dray_networks_inspect(e->networks, id, &out, err);
     return rc ? rc : dray_http_reply_json(h, 200, out);
 }
 

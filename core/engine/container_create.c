@@ -270,17 +270,22 @@ static int check_peers(struct creation *k, struct dray_err *err)
 }
 
 /* Several networks at once came with API 1.44. */
-static int check_endpoints(const struct dray_create_req *req, struct dray_err *err)
+static int check_endpoints(struct creation *k, const struct dray_create_req *req,
+                           struct dray_err *err)
 {
     struct json_object *nets = dray_json_obj(req->body, "NetworkingConfig.EndpointsConfig");
     DRAY_AUTO(dray_buf) names = {0};
-    if (!nets || req->api_version >= 144 || json_object_object_length(nets) < 2)
+    int rc = 0;
+    if (!nets)
         return 0;
     json_object_object_foreach(nets, name, ep)
     {
-        (void)ep;
         dray_buf_addf(&names, "%s%s", names.len ? ", " : "", name);
+        if (rc == 0)
+            rc = dray_networks_check_endpoint(k->cs->engine->networks, name, false, ep, err);
     }
+    if (rc != 0 || req->api_version >= 144 || json_object_object_length(nets) < 2)
+        return rc;
     return dray_fail(err, DRAY_E_INVAL, "Container cannot be connected to network endpoints: %s",
                      names.data ? names.data : "");
 }
@@ -290,7 +295,7 @@ static int build(struct creation *k, const struct dray_create_req *req, struct d
     struct dray_container *c = k->c;
     int rc = prepare_config(k, req, err);
     if (rc == 0)
-        rc = check_endpoints(req, err);
+        rc = check_endpoints(k, req, err);
     if (rc == 0)
         rc = check_peers(k, err);
     if (rc == 0)

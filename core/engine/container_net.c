@@ -362,9 +362,8 @@ static int connect_running(struct dray_container *c, struct json_object *endpoin
     pthread_mutex_unlock(&c->lock);
     dray_autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
-        return dray_fail(err, DRAY_E_DENIED,
-                         "container sharing network namespace with another container or host "
-                         "cannot be connected to any other network");
+        return dray_fail(err, DRAY_E_INTERNAL, "open the network namespace of container %.12s",
+                         c->id);
     dray_autojson *config = dray_container_json(c, &c->config);
     dray_autojson *host = dray_container_json(c, &c->host);
     struct joining j = {.c = c,
@@ -391,6 +390,66 @@ static int store_endpoints(struct dray_container *c, struct json_object *endpoin
     return rc ? rc : saved;
 }
 
+#define SHARES_NETWORK                                                                             \
+    "container sharing network namespace with another container or host cannot be connected to "   \
+    "any other network"
+#define PRIVATE_NETWORK                                                                            \
+    "container cannot be connected to multiple networks with one of the networks in private "      \
+    "(none) mode"
+
+/** May the network be joined beside those that the container is on? */
+static int check_company(struct dray_container *c, struct json_object *endpoints,
+                         const struct dray_network_ref *ref, struct dray_err *err)
+{
+    dray_autojson *host = dray_container_json(c, &c->host);
+    const char *mode = dray_json_str(host, "NetworkMode", "");
+    if (ref->mode == DRAY_NETMODE_HOST && strcmp(mode, "host") != 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "container cannot be connected to host network - container must be "
+                         "created in host network mode");
+    if (dray_str_prefix(mode, "container:"))
+        return dray_fail(err, DRAY_E_INVAL, SHARES_NETWORK);
+    json_object_object_foreach(endpoints, name, ep)
+    {
+        struct dray_network_ref other;
+        (void)ep;
+        if (strcmp(name, ref->name) == 0 ||
+            dray_networks_find(c->set->engine->networks, name, &other, NULL) != 0)
+            continue;
+        if (other.mode == DRAY_NETMODE_HOST || ref->mode == DRAY_NETMODE_HOST)
+            return dray_fail(err, DRAY_E_INVAL, SHARES_NETWORK);
+        if (other.mode == DRAY_NETMODE_NONE || ref->mode == DRAY_NETMODE_NONE)
+            return dray_fail(err, DRAY_E_INVAL, PRIVATE_NETWORK);
+    }
+    return 0;
+}
+
+/** Call with op held. */
+static int connect_locked(struct dray_container *c, const struct dray_network_ref *ref,
+                          struct json_object *config, struct dray_err *err)
+{
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    dray_autojson *wanted = config ? dray_json_copy(config) : json_object_new_object();
+    bool there = json_object_object_get_ex(endpoints, ref->name, NULL);
+    pthread_mutex_lock(&c->lock);
+    bool alive = dray_container_alive(c);
+    pthread_mutex_unlock(&c->lock);
+    int rc = dray_networks_check_endpoint(c->set->engine->networks, ref->name, true, wanted, err);
+    rc = rc ? rc : check_company(c, endpoints, ref, err);
+    if (rc != 0)
+        return rc;
+    if (there && alive)
+        return dray_fail(err, DRAY_E_DENIED, "endpoint with name %s already exists in network %s",
+                         c->name, ref->name);
+    if (there)
+        return 0; /* what was said before stays */
+    if (alive)
+        rc = connect_running(c, endpoints, ref->name, wanted, err);
+    else
+        json_object_object_add(endpoints, ref->name, dray_steal(wanted));
+    return rc ? rc : store_endpoints(c, endpoints, err);
+}
+
 int dray_containers_connect(struct dray_containers *cs, const char *container, const char *network,
                             struct json_object *endpoint_config, struct dray_err *err)
 {
@@ -403,62 +462,59 @@ int dray_containers_connect(struct dray_containers *cs, const char *container, c
         rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
-    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
-    dray_autojson *wanted =
-        endpoint_config ? dray_json_copy(endpoint_config) : json_object_new_object();
-    pthread_mutex_lock(&c->lock);
-    bool alive = dray_container_alive(c);
-    pthread_mutex_unlock(&c->lock);
-    if (ref.mode == DRAY_NETMODE_HOST)
-        rc = dray_fail(err, DRAY_E_DENIED,
-                       "container cannot be connected to host network - container must be created "
-                       "in host network mode");
-    else if (json_object_object_get_ex(endpoints, ref.name, NULL) && alive)
-        rc = dray_fail(err, DRAY_E_DENIED, "endpoint with name %s already exists in network %s",
-                       c->name, ref.name);
-    else if (alive)
-        rc = connect_running(c, endpoints, ref.name, wanted, err);
-    else
-        json_object_object_add(endpoints, ref.name, dray_steal(wanted));
-    if (rc == 0)
-        rc = store_endpoints(c, endpoints, err);
+    rc = connect_locked(c, &ref, endpoint_config, err);
     pthread_mutex_unlock(&c->op);
     return rc;
+}
+
+/** Call with op held. known: the network exists. */
+static int disconnect_locked(struct dray_container *c, const struct dray_network_ref *ref,
+                             bool known, struct dray_err *err)
+{
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    struct json_object *ep = NULL;
+    pthread_mutex_lock(&c->lock);
+    dray_autofree char *path = c->netns ? strdup(c->netns) : NULL;
+    bool alive = dray_container_alive(c);
+    pthread_mutex_unlock(&c->lock);
+    if (ref->mode == DRAY_NETMODE_HOST && alive)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "container cannot be disconnected from host network - container must be "
+                         "created in host network mode");
+    if (!json_object_object_get_ex(endpoints, ref->name, &ep))
+        return dray_fail(err, DRAY_E_INTERNAL, "container %s is not connected to %snetwork %s",
+                         c->id, alive ? "" : "the ", ref->name);
+    int rc = 0;
+    if (known && *dray_json_str(ep, "EndpointID", "")) {
+        dray_autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        rc = dray_networks_leave(c->set->engine->networks, c->id, ep, fd, err);
+    } else if (known) {
+        dray_networks_disconnected(c->set->engine->networks, ref->name, c->id);
+    }
+    if (rc != 0)
+        return rc;
+    json_object_object_del(endpoints, ref->name);
+    return store_endpoints(c, endpoints, err);
 }
 
 int dray_containers_disconnect(struct dray_containers *cs, const char *container,
                                const char *network, bool force, struct dray_err *err)
 {
     dray_autocontainer *c = NULL;
-    struct dray_network_ref ref;
+    struct dray_network_ref ref = {.mode = 0};
     int rc = dray_container_find(cs, container, &c, err);
-    if (rc == 0)
-        rc = dray_networks_find(cs->engine->networks, network, &ref, err);
-    if (rc == 0)
-        rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
-    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
-    struct json_object *ep = NULL;
-    pthread_mutex_lock(&c->lock);
-    dray_autofree char *path = c->netns ? strdup(c->netns) : NULL;
-    pthread_mutex_unlock(&c->lock);
-    if (ref.mode == DRAY_NETMODE_HOST) {
-        rc = dray_fail(err, DRAY_E_DENIED,
-                       "container cannot be disconnected from host network - container must be "
-                       "created in host network mode");
-    } else if (!json_object_object_get_ex(endpoints, ref.name, &ep)) {
-        rc = force ? 0
-                   : dray_fail(err, DRAY_E_DENIED, "container %s is not connected to network %s",
-                               c->id, ref.name);
-    } else if (*dray_json_str(ep, "EndpointID", "")) {
-        dray_autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-        rc = dray_networks_leave(cs->engine->networks, c->id, ep, fd, err);
-    }
-    if (rc == 0 && ep) {
-        json_object_object_del(endpoints, ref.name);
-        rc = store_endpoints(c, endpoints, err);
-    }
+    /* By force also from a network that is no more. */
+    bool known = dray_networks_find(cs->engine->networks, network, &ref, force ? NULL : err) == 0;
+    if (!known && !force)
+        return DRAY_E_NOTFOUND;
+    if (!known)
+        (void)snprintf(ref.name, sizeof ref.name, "%s", network);
+    rc = dray_container_op_begin(c, err);
+    if (rc != 0)
+        return rc;
+    rc = disconnect_locked(c, &ref, known, err);
     pthread_mutex_unlock(&c->op);
     return rc;
 }

@@ -330,7 +330,7 @@ int dray_net_addr_request(struct dray_net *n, uint32_t family, const char *want,
     }
     if (*want && !any)
         return dray_fail(err, DRAY_E_INVAL,
-                         "invalid endpoint settings:\nno configured subnet contains IP address %s",
+                         "invalid endpoint settings:\nno configured subnet or ip-range contain the IP address %s",
                          want);
     if (rc == DRAY_E_NOSPACE)
         return dray_fail(err, DRAY_E_DENIED,

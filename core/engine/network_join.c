@@ -75,33 +75,6 @@ static struct dray_net_ep *delist(struct dray_net *n, const char *ep_id)
     return found;
 }
 
-static bool has_pool_given(const struct dray_net *n, uint32_t family)
-{
-    for (size_t i = 0; i < n->n_pools; i++)
-        if (n->pools[i].family == family && n->pools[i].given)
-            return true;
-    return false;
-}
-
-static int check_fixed(const struct joining *j, uint32_t family, const char *want,
-                       struct dray_err *err)
-{
-    if (!*want)
-        return 0;
-    if (j->net->predefined)
-        return dray_fail(err, DRAY_E_INVAL,
-                         "invalid endpoint settings:\nuser specified IP address is supported on "
-                         "user defined networks only");
-    if (dray_addr_family(want) != family || strchr(want, '/'))
-        return dray_fail(err, DRAY_E_INVAL, "invalid endpoint settings:\ninvalid IPv%u address: %s",
-                         family, want);
-    if (!has_pool_given(j->net, family))
-        return dray_fail(err, DRAY_E_INVAL,
-                         "invalid endpoint settings:\nuser specified IP address is supported only "
-                         "when connecting to networks with user configured subnets");
-    return 0;
-}
-
 static int get_address(struct joining *j, uint32_t family, struct dray_err *err)
 {
     bool replay = j->req->replay;
@@ -111,9 +84,8 @@ static int get_address(struct joining *j, uint32_t family, struct dray_err *err)
     const char *want = wanted(j, replay ? before : fixed);
     if (replay && !*want)
         return 0;
-    int rc = replay ? 0 : check_fixed(j, family, want, err);
     char got[DRAY_NET_CIDR] = "";
-    rc = rc ? rc : dray_net_addr_request(j->net, family, want, replay, got, err);
+    int rc = dray_net_addr_request(j->net, family, want, replay, got, err);
     if (rc)
         return rc;
     pthread_mutex_lock(&j->net->lock);
@@ -253,7 +225,9 @@ static int connect_all(struct joining *j, struct dray_err *err)
     if (!n->driver)
         return dray_fail(err, DRAY_E_UNAVAIL, "network %s: its driver \"%s\" is not there", n->name,
                          n->driver_name);
-    if (n->ipam && n->ipv4)
+    if (!j->req->replay)
+        rc = dray_net_endpoint_check(n->ipam ? n : NULL, n->predefined, j->req->config, err);
+    if (!rc && n->ipam && n->ipv4)
         rc = get_address(j, 4, err);
     if (!rc && n->ipam && n->ipv6)
         rc = get_address(j, 6, err);

@@ -138,6 +138,12 @@ uint32_t dray_addr_family(const char *text);
 /** Is the address within the CIDR? */
 bool dray_cidr_has(const char *cidr, const char *addr);
 
+/* network_endpoint.c */
+
+/** Objections to EndpointSettings, INVAL in Docker's words. n NULL: subnets are not looked at. */
+int dray_net_endpoint_check(const struct dray_net *n, bool predefined, struct json_object *config,
+                            struct dray_err *err);
+
 /* network_routes.c */
 
 /** CIDRs of this machine's addresses and routes, but for those of one link. */

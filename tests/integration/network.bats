@@ -161,7 +161,7 @@ s.sendto(b'ping', ('127.0.0.1', $port)); print(s.recv(9).decode())"
     run docker run --rm --network fixed --ip 10.202.0.50 busybox true
     [[ "$output" == *"Address already in use"* ]]
     run docker run --rm --network fixed --ip 10.9.0.50 busybox true
-    [[ "$output" == *"no configured subnet contains IP address 10.9.0.50"* ]]
+    [[ "$output" == *"no configured subnet or ip-range contain the IP address 10.9.0.50"* ]]
     run docker run --rm --ip 172.17.0.50 busybox true
     [[ "$output" == *"user specified IP address is supported on user defined networks only"* ]]
 }

@@ -324,7 +324,7 @@ static void test_join(void)
                             "{\"IPAMConfig\":{\"IPv4Address\":\"10.4.0.77\"}}", NULL, &none,
                             &no_ports),
                     DRAY_E_INVAL);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "no configured subnet contains IP address 10.4.0.77"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "no configured subnet or ip-range contain the IP address 10.4.0.77"));
     CU_ASSERT_EQUAL(join_as(false, C2, "bridge", ns2,
                             "{\"IPAMConfig\":{\"IPv4Address\":\"172.17.0.9\"}}", NULL, &none,
                             &no_ports),
