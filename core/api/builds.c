@@ -5,7 +5,6 @@
 #include "api/http.h"
 #include "api/http_priv.h"
 #include "base/json.h"
-#include "engine/build_peer.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
 
@@ -331,26 +330,11 @@ static int build(struct dray_http *h, struct dray_engine *e, struct dray_err *er
         .line = on_line,
         .auth = auth_for,
         .ctx = &r,
-        .cancel_fd = dray_http_cancel_fd(h),
-        .session = query_or(h, "session", "")};
+        .cancel_fd = dray_http_cancel_fd(h)};
     struct dray_err why = {0};
     char image[72] = "";
     rc = dray_builds_run(e->builds, &req, image, &why);
     return end(&r, rc, image, &why, err);
-}
-
-/* --- the client's session ----------------------------------------------------------------------*/
-
-static int session(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
-{
-    int sock = -EBADF;
-    struct dray_build_peer *peer = NULL;
-    int rc = dray_builds_session(e->builds, query_or(h, "id", ""), &peer, err);
-    if (rc)
-        return rc;
-    rc = dray_http_hijack(h, "application/vnd.dray.build-session", &sock, err);
-    dray_build_peer_serve(peer, rc ? -1 : sock);
-    return rc;
 }
 
 /* --- prune -------------------------------------------------------------------------------------*/
@@ -375,7 +359,6 @@ static int prune(struct dray_http *h, struct dray_engine *e, struct dray_err *er
 
 const struct dray_route dray_routes_builds[] = {
     {DRAY_POST, "/build", build, DRAY_ROUTE_BODY, 0, 0},
-    {DRAY_POST, "/build/session", session, DRAY_ROUTE_HIJACK, 0, 0},
     {DRAY_POST, "/build/prune", prune, 0, 131, 0},
     {0, NULL, NULL, 0, 0, 0},
 };

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* build_session.c - answers what a build asks: secrets from files and variables, the ssh agent. */
+/*
+ * build_session.c - lends to a build what it mounts: secrets, put before it begins, and connections
+ * to ssh agents. One to each agent lies ready; when the build uses it, the next is opened.
+ */
 #include "client/build_session.h"
 
 #include "client/api.h"
 #include "client/specs.h"
 
 #include "base/fs.h"
-#include "base/peerwire.h"
 #include "base/spawn.h"
 
 #include <fcntl.h>
@@ -19,7 +21,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#define MAX_CHANNELS 64
+#define MAX_LINKS 64
+/** Longest secret, as BuildKit has it. */
+#define SECRET_MAX (500u << 10)
 
 /** Where a secret comes from: a file or a variable of ours. */
 struct secret {
@@ -33,9 +37,10 @@ struct agent {
     pid_t program;
 };
 
-/** A connection from the build to an agent. */
-struct channel {
-    uint32_t number;
+/** A connection that was lent: fd is the agent's, once something in the build has spoken. */
+struct link {
+    const struct agent *agent;
+    struct http_conn *conn;
     int fd;
 };
 
@@ -45,13 +50,11 @@ struct build_session {
     struct secret *secrets;
     struct agent *agents;
     size_t n_secrets, n_agents;
-    struct http_conn *conn;
     int stop; /* eventfd */
     pthread_t thread;
     bool started;
-    struct channel channels[MAX_CHANNELS];
-    size_t n_channels;
-    struct dray_buf in;
+    struct link links[MAX_LINKS]; /* the thread's own */
+    size_t n_links;
 };
 
 /* --- the flags ---------------------------------------------------------------------------------*/
@@ -128,7 +131,7 @@ static int add_secret(struct build_session *s, struct cli *cli, const char *text
     if (x->file && stat(x->file, &sb) != 0)
         return cli_fail(cli, "failed to stat %s: stat %s: %s", x->file, x->file,
                         cli_strerror(errno));
-    if (x->file && sb.st_size > PEER_SECRET_MAX)
+    if (x->file && sb.st_size > SECRET_MAX)
         return cli_fail(cli, "secret %s too big. max size 500KB", x->id);
     return 0;
 }
@@ -246,165 +249,153 @@ static int add_agent(struct build_session *s, struct cli *cli, const char *text)
     return start_agent(cli, a, &keys);
 }
 
-/* --- answers -----------------------------------------------------------------------------------*/
+/* --- secrets -----------------------------------------------------------------------------------*/
 
-static bool send_frame(struct build_session *s, enum peer_type type, uint32_t channel,
-                       const void *data, size_t n)
+/* A text that is not left in memory. */
+static void wipe(struct dray_buf *b)
 {
-    struct dray_buf b = {0};
-    peer_put(&b, type, channel, data, n);
-    bool ok = !b.failed;
-    for (size_t at = 0; ok && at < b.len;) {
-        ssize_t k = http_raw_write(s->conn, b.data + at, b.len - at);
-        ok = k > 0;
-        at += ok ? (size_t)k : 0;
+    if (b->data)
+        explicit_bzero(b->data, b->cap);
+    dray_buf_free(b);
+}
+
+static int read_secret(struct cli *cli, const struct secret *x, struct dray_buf *out)
+{
+    if (x->env) {
+        const char *value = getenv(x->env);
+        if (!value)
+            return cli_fail(cli, "secret %s: the variable %s is not set", x->id, x->env);
+        dray_buf_adds(out, value);
+        return 0;
     }
-    peer_wipe(&b);
-    return ok;
-}
-
-static bool send_file(struct build_session *s, uint32_t channel, const char *path)
-{
-    struct dray_buf b = {0};
-    dray_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *room = fd >= 0 ? dray_buf_room(&b, PEER_SECRET_MAX + 1) : NULL;
-    for (ssize_t n = 1; room && n > 0 && b.len <= PEER_SECRET_MAX;) {
-        n = read(fd, room + b.len, PEER_SECRET_MAX + 1 - b.len);
-        b.len += n > 0 ? (size_t)n : 0;
-        if (n < 0 && errno != EINTR)
-            room = NULL;
+    dray_autofd int fd = open(x->file, O_RDONLY | O_CLOEXEC);
+    char *room = fd >= 0 ? dray_buf_room(out, SECRET_MAX + 1) : NULL;
+    ssize_t n = room ? 1 : -1;
+    while (n > 0 && out->len <= SECRET_MAX) {
+        n = read(fd, room + out->len, SECRET_MAX + 1 - out->len);
+        out->len += n > 0 ? (size_t)n : 0;
+        n = n < 0 && errno == EINTR ? 1 : n;
     }
-    bool ok = room ? send_frame(s, PEER_VALUE, channel, b.data, b.len)
-                   : send_frame(s, PEER_NONE, channel, "", 0);
-    peer_wipe(&b);
-    return ok;
+    if (n < 0)
+        return cli_fail(cli, "open %s: %s", x->file, cli_strerror(errno));
+    return out->len <= SECRET_MAX ? 0 : cli_fail(cli, "secret %s too big. max size 500KB", x->id);
 }
 
-static bool give_secret(struct build_session *s, uint32_t channel, const char *id)
+static int put_secret(struct build_session *s, struct cli *cli, const struct secret *x)
 {
-    for (size_t i = 0; i < s->n_secrets; i++) {
-        const struct secret *x = &s->secrets[i];
-        if (strcmp(x->id, id) != 0)
-            continue;
-        const char *value = x->env ? getenv(x->env) : NULL;
-        if (!x->env)
-            return send_file(s, channel, x->file);
-        return value ? send_frame(s, PEER_VALUE, channel, value, strlen(value))
-                     : send_frame(s, PEER_NONE, channel, "", 0);
+    struct dray_buf value = {0};
+    DRAY_AUTO(dray_buf) path = {0};
+    struct http_conn *c = NULL;
+    dray_buf_addf(&path, "/build/session/%s/secrets", s->id);
+    api_piece(&path, x->id);
+    int rc = read_secret(cli, x, &value);
+    dray_autofree char *head =
+        cli_strf("Content-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n");
+    const struct api_request r = {.method = "PUT", .path = path.data, .headers = head};
+    if (rc == 0)
+        rc = api_begin(cli, &r, &c);
+    if (rc == 0) {
+        if (value.len)
+            (void)http_send_chunk(c, value.data, value.len, NULL);
+        (void)http_send_chunk(c, NULL, 0, NULL);
+        rc = api_await(cli, &c);
     }
-    return send_frame(s, PEER_NONE, channel, "", 0);
+    if (c)
+        api_done(cli, c);
+    wipe(&value);
+    return rc;
 }
 
-static const struct agent *find_agent(const struct build_session *s, const char *id)
+/* --- agents ------------------------------------------------------------------------------------*/
+
+/* One more connection that lies ready. */
+static int lend(struct build_session *s, const struct agent *a)
 {
-    for (size_t i = 0; i < s->n_agents; i++)
-        if (strcmp(s->agents[i].id, id) == 0)
-            return &s->agents[i];
-    return NULL;
+    DRAY_AUTO(dray_buf) path = {0};
+    struct http_conn *c = NULL;
+    if (s->n_links == MAX_LINKS)
+        return 0;
+    dray_buf_addf(&path, "/build/session/%s/ssh", s->id);
+    api_piece(&path, a->id);
+    const struct api_request r = {
+        .method = "POST", .path = path.data, .headers = "Connection: Upgrade\r\nUpgrade: tcp\r\n"};
+    if (api_open(&s->cli, &r, &c) != 0)
+        return -1;
+    s->links[s->n_links++] = (struct link){a, c, -1};
+    return 0;
 }
 
-static bool open_channel(struct build_session *s, uint32_t number, const char *id)
+static void end_link(struct build_session *s, size_t i)
 {
-    const struct agent *a = find_agent(s, id);
-    int fd = a && s->n_channels < MAX_CHANNELS ? connect_to(a->socket) : -1;
-    if (fd < 0)
-        return send_frame(s, PEER_CLOSE, number, "", 0);
-    s->channels[s->n_channels++] = (struct channel){number, fd};
+    http_close(s->links[i].conn);
+    if (s->links[i].fd >= 0)
+        (void)close(s->links[i].fd);
+    s->links[i] = s->links[--s->n_links];
+}
+
+/* Bytes from the build for the agent; false: the link is over. */
+static bool to_agent(struct build_session *s, size_t i)
+{
+    char buf[16384];
+    struct link *l = &s->links[i];
+    ssize_t n = http_raw_read(l->conn, buf, sizeof buf);
+    if (n <= 0)
+        return false;
+    if (l->fd < 0) {
+        l->fd = connect_to(l->agent->socket);
+        if (l->fd < 0 || lend(s, l->agent) != 0)
+            return false;
+        l = &s->links[i];
+    }
+    for (ssize_t at = 0; at < n;) {
+        ssize_t k = send(l->fd, buf + at, (size_t)(n - at), MSG_NOSIGNAL);
+        if (k < 0 && errno != EINTR)
+            return false;
+        at += k > 0 ? k : 0;
+    }
     return true;
 }
 
-static void close_channel(struct build_session *s, size_t i)
-{
-    (void)close(s->channels[i].fd);
-    s->channels[i] = s->channels[--s->n_channels];
-}
-
-static void take_data(struct build_session *s, const struct peer_frame *f)
-{
-    size_t i = 0;
-    while (i < s->n_channels && s->channels[i].number != f->channel)
-        i++;
-    if (i == s->n_channels)
-        return;
-    bool ok = f->type == PEER_DATA;
-    for (size_t at = 0; ok && at < f->n;) {
-        ssize_t n = send(s->channels[i].fd, f->data + at, f->n - at, MSG_NOSIGNAL);
-        ok = n > 0 || errno == EINTR;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    if (!ok)
-        close_channel(s, i);
-}
-
-static bool take_frame(struct build_session *s, const struct peer_frame *f)
-{
-    dray_autofree char *id = cli_strf("%.*s", (int)f->n, f->data);
-    switch (f->type) {
-    case PEER_SECRET:
-        return give_secret(s, f->channel, id);
-    case PEER_QUERY:
-        return send_frame(s, find_agent(s, id) ? PEER_VALUE : PEER_NONE, f->channel, "", 0);
-    case PEER_OPEN:
-        return open_channel(s, f->channel, id);
-    case PEER_DATA:
-    case PEER_CLOSE:
-        take_data(s, f);
-        return true;
-    case PEER_VALUE:
-    case PEER_NONE:
-        break;
-    }
-    return false;
-}
-
-static bool read_daemon(struct build_session *s)
-{
-    char *room = dray_buf_room(&s->in, 65536);
-    ssize_t n = room ? http_raw_read(s->conn, room, 65536) : -1;
-    size_t from = 0;
-    struct peer_frame f;
-    if (n <= 0)
-        return false;
-    s->in.len += (size_t)n;
-    while ((n = peer_take(s->in.data + from, s->in.len - from, &f)) > 0) {
-        if (!take_frame(s, &f))
-            return false;
-        from += (size_t)n;
-    }
-    memmove(s->in.data, s->in.data + from, s->in.len - from);
-    s->in.len -= from;
-    return n == 0;
-}
-
-static bool read_channel(struct build_session *s, size_t i)
+static bool from_agent(struct build_session *s, size_t i)
 {
     char buf[16384];
-    uint32_t number = s->channels[i].number;
-    ssize_t n = recv(s->channels[i].fd, buf, sizeof buf, 0);
-    if (n > 0)
-        return send_frame(s, PEER_DATA, number, buf, (size_t)n);
-    close_channel(s, i);
-    return send_frame(s, PEER_CLOSE, number, "", 0);
+    struct link *l = &s->links[i];
+    ssize_t n = recv(l->fd, buf, sizeof buf, 0);
+    for (ssize_t at = 0; at < n;) {
+        ssize_t k = http_raw_write(l->conn, buf + at, (size_t)(n - at));
+        if (k <= 0)
+            return false;
+        at += k;
+    }
+    return n > 0;
 }
 
+/* Two descriptors a link; the agent's is -1, which poll passes over, while the link lies ready. */
 static void *serve(void *arg)
 {
     struct build_session *s = arg;
-    for (bool ok = true; ok;) {
-        struct pollfd p[2 + MAX_CHANNELS] = {{s->conn->fd, POLLIN, 0}, {s->stop, POLLIN, 0}};
-        size_t n = s->n_channels;
-        for (size_t i = 0; i < n; i++)
-            p[2 + i] = (struct pollfd){s->channels[i].fd, POLLIN, 0};
-        bool pending = http_raw_pending(s->conn);
-        if (poll(p, 2 + n, pending ? 0 : -1) < 0 && errno != EINTR)
+    while (s->n_links) {
+        struct pollfd p[1 + 2 * MAX_LINKS] = {{s->stop, POLLIN, 0}};
+        size_t n = s->n_links;
+        bool pending = false;
+        for (size_t i = 0; i < n; i++) {
+            p[1 + 2 * i] = (struct pollfd){s->links[i].conn->fd, POLLIN, 0};
+            p[2 + 2 * i] = (struct pollfd){s->links[i].fd, POLLIN, 0};
+            pending = pending || http_raw_pending(s->links[i].conn);
+        }
+        if (poll(p, 1 + 2 * n, pending ? 0 : -1) < 0 && errno != EINTR)
             break;
-        if (p[1].revents)
+        if (p[0].revents)
             break;
-        for (size_t i = n; ok && i-- > 0;)
-            if (p[2 + i].revents)
-                ok = read_channel(s, i);
-        if (ok && (pending || p[0].revents))
-            ok = read_daemon(s);
+        for (size_t i = n; i-- > 0;) {
+            bool ok = true;
+            if (p[1 + 2 * i].revents || http_raw_pending(s->links[i].conn))
+                ok = to_agent(s, i);
+            if (ok && p[2 + 2 * i].revents)
+                ok = from_agent(s, i);
+            if (!ok)
+                end_link(s, i);
+        }
     }
     return NULL;
 }
@@ -449,14 +440,17 @@ int build_session_new(struct cli *cli, const struct dray_strlist *secrets,
 
 int build_session_start(struct build_session *s, struct cli *cli)
 {
-    dray_autofree char *path = cli_strf("/build/session?id=%s", s->id);
-    const struct api_request r = {
-        .method = "POST", .path = path, .headers = "Connection: Upgrade\r\nUpgrade: tcp\r\n"};
     s->cli.version = cli->version;
     s->cli.version_known = true;
-    if (api_open(&s->cli, &r, &s->conn) != 0)
-        return cli_fail(cli, "secrets and ssh agents cannot be forwarded: %s",
-                        s->cli.error.data ? s->cli.error.data : "");
+    for (size_t i = 0; i < s->n_secrets; i++)
+        if (put_secret(s, cli, &s->secrets[i]) != 0)
+            return -1;
+    for (size_t i = 0; i < s->n_agents; i++)
+        if (lend(s, &s->agents[i]) != 0)
+            return cli_fail(cli, "the ssh agent cannot be forwarded: %s",
+                            s->cli.error.data ? s->cli.error.data : "");
+    if (s->n_agents == 0)
+        return 0;
     s->started = pthread_create(&s->thread, NULL, serve, s) == 0;
     return s->started ? 0 : cli_fail(cli, "out of threads");
 }
@@ -475,10 +469,8 @@ void build_session_free(struct build_session *s)
         (void)!write(s->stop, &one, sizeof one);
         (void)pthread_join(s->thread, NULL);
     }
-    if (s->conn)
-        http_close(s->conn);
-    while (s->n_channels)
-        close_channel(s, 0);
+    while (s->n_links)
+        end_link(s, s->n_links - 1);
     for (size_t i = 0; i < s->n_secrets; i++)
         secret_cleanup(&s->secrets[i]);
     for (size_t i = 0; i < s->n_agents; i++)
@@ -486,7 +478,6 @@ void build_session_free(struct build_session *s)
     api_forget(&s->cli);
     dray_buf_free(&s->cli.error);
     dray_cleanup_fd(&s->stop);
-    peer_wipe(&s->in);
     free(s->secrets);
     free(s->agents);
     free(s);

@@ -10,7 +10,7 @@ struct build_session;
 /** From --secret and --ssh; *out NULL when there are none. Errors are kept in cli. */
 int build_session_new(struct cli *cli, const struct dray_strlist *secrets,
                       const struct dray_strlist *agents, struct build_session **out);
-/** Connect and answer questions, in a thread, until build_session_free(). */
+/** Send the secrets, and have connections to the agents ready until build_session_free(). */
 int build_session_start(struct build_session *s, struct cli *cli);
 /** For POST /build?session=. */
 const char *build_session_id(const struct build_session *s);

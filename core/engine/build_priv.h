@@ -3,7 +3,6 @@
 #ifndef DRAY_ENGINE_BUILD_PRIV_H
 #define DRAY_ENGINE_BUILD_PRIV_H
 
-#include "engine/build_peer.h"
 #include "engine/builds.h"
 #include "engine/image_priv.h"
 
@@ -40,7 +39,6 @@ struct dray_builds {
     struct lh_table *records;
     struct build_mount_dir *mounts; /**< folders of cache mounts */
     pthread_cond_t mount_free;
-    struct dray_build_peers *peers; /**< clients that have a session */
 };
 
 /** One build under way. */
@@ -48,7 +46,6 @@ struct build {
     struct dray_builds *set;
     struct dray_engine *e;
     const struct dray_build_req *req;
-    struct dray_build_peer *peer; /**< for secrets and agents; NULL: the client has no session */
     char id[33];
     pthread_mutex_t lock; /**< guards all below. order: before set->lock */
     struct build_pin *pins;

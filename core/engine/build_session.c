@@ -158,7 +158,6 @@ bool build_part_find(struct build *b, const char *chain, struct build_part *out)
 static void build_fini(struct build *b)
 {
     build_cache_release(b);
-    dray_build_peer_unref(b->peer);
     for (size_t i = b->n_pins; i > 0; i--)
         build_pin_drop(b->e->images, &b->pins[i - 1]);
     for (size_t i = 0; i < b->n_texts; i++)
@@ -219,21 +218,9 @@ int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, ch
     dray_id_hex(b.id, 32);
     pthread_mutex_init(&b.lock, NULL);
     pthread_mutex_init(&b.out, NULL);
-    int rc = 0;
-    if (req->session && *req->session)
-        b.peer = dray_build_peer_find(bs->peers, req->session);
-    if (req->session && *req->session && !b.peer)
-        rc = dray_fail(err, DRAY_E_NOTFOUND, "no active session for %.128s", req->session);
-    if (!rc)
-        rc = call_builder(&b, d, image_out, err);
+    int rc = call_builder(&b, d, image_out, err);
     build_fini(&b);
     return rc;
-}
-
-int dray_builds_session(struct dray_builds *bs, const char *id, struct dray_build_peer **out,
-                        struct dray_err *err)
-{
-    return dray_build_peers_join(bs->peers, id, out, err);
 }
 
 /* --- open and close ----------------------------------------------------------------------------*/
@@ -247,10 +234,7 @@ int dray_builds_open(struct dray_engine *e, struct dray_builds **out, struct dra
     bs->dir = bs->cache_dir = -EBADF;
     pthread_mutex_init(&bs->lock, NULL);
     pthread_cond_init(&bs->mount_free, NULL);
-    bs->peers = dray_build_peers_new();
-    int rc = bs->peers ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (!rc)
-        rc = dray_fs_open_dir(e->data_fd, "build", 0700, &bs->dir, err);
+    int rc = dray_fs_open_dir(e->data_fd, "build", 0700, &bs->dir, err);
     if (!rc)
         rc = dray_fs_open_dir(bs->dir, "cache", 0700, &bs->cache_dir, err);
     if (!rc)
@@ -267,7 +251,6 @@ void dray_builds_close(struct dray_builds *bs)
 {
     if (!bs)
         return;
-    dray_build_peers_free(bs->peers);
     build_cache_free(bs);
     dray_cleanup_fd(&bs->cache_dir);
     dray_cleanup_fd(&bs->dir);

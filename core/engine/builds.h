@@ -14,7 +14,6 @@
 #include <stdbool.h>
 
 struct dray_builds;
-struct dray_build_peer;
 struct dray_engine;
 struct dray_filters;
 struct json_object;
@@ -37,15 +36,10 @@ struct dray_build_req {
     dray_build_auth_fn auth;
     void *ctx; /* of both */
     int cancel_fd;
-    const char *session; /* id of the client's session, or "" */
 };
 /** Run a build. image_out: id of the image, "" when only mistakes were looked for. */
 int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, char image_out[72],
                     struct dray_err *err);
-
-/** A client's session, to be served with dray_build_peer_serve() (build_peer.h). */
-int dray_builds_session(struct dray_builds *bs, const char *id, struct dray_build_peer **out,
-                        struct dray_err *err);
 
 /** Array in the shape of BuildCache in GET /system/df. */
 int dray_builds_usage(struct dray_builds *bs, struct json_object **out, struct dray_err *err);

@@ -3,4 +3,3 @@ dray_unit_test(test_dockerfile SOURCES test_dockerfile.c LIBS builder_dockerfile
 dray_unit_test(test_dockerfile_words SOURCES test_dockerfile_words.c LIBS builder_dockerfile_lang)
 dray_unit_test(test_pathmatch SOURCES test_pathmatch.c)
 dray_unit_test(test_dockerfile_lint SOURCES test_dockerfile_lint.c LIBS builder_dockerfile_lang)
-dray_unit_test(test_build_peer SOURCES test_build_peer.c LIBS dray_engine)
