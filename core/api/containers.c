@@ -265,7 +265,7 @@ static int stat_archive(struct dray_http *h, struct dray_engine *e, struct dray_
 const struct dray_route dray_routes_containers[] = {
     {DRAY_GET, "/containers/json", list, 0, 0, 0},
     {DRAY_POST, "/containers/create", create, 0, 0, 0},
-    {DRAY_POST, "/containers/prune", prune, 0, 125, 0},
+    {DRAY_POST, "/containers/prune", prune, 0, 0, 0},
     {DRAY_GET, "/containers/{name}/json", inspect, 0, 0, 0},
     {DRAY_GET, "/containers/{name}/top", top, 0, 0, 0},
     {DRAY_GET, "/containers/{name}/changes", changes, 0, 0, 0},

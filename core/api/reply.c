@@ -8,8 +8,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <strings.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 
 #ifndef DRAY_VERSION
@@ -18,6 +21,9 @@
 
 #define SEND_STALL_MS 600000 /* a client that reads nothing for so long is taken for gone */
 #define LINGER_MS 1000
+#define HEAD_STEP_NS 50000     /* how often the head of a hijack is looked after, */
+#define HEAD_STEPS 200         /* how often at most, */
+#define HEAD_MOMENT_NS 3000000 /* and how long where nothing tells */
 
 static const struct {
     int code, status;
@@ -382,6 +388,27 @@ static int interpose_relay(struct dray_http *h, struct dray_err *err)
     return 0;
 }
 
+/* Some clients (docker-py among them) read the head through a buffer and what follows around it:
+ * bytes that come together with the head are lost to them. So output waits until the head has been
+ * read. On a local socket the kernel tells; elsewhere those clients get a moment. */
+static void await_head_read(struct dray_http *h)
+{
+    struct sockaddr_un addr;
+    socklen_t len = sizeof addr;
+    bool local = getsockname(h->fd, (struct sockaddr *)(void *)&addr, &len) == 0 &&
+                 addr.sun_family == AF_UNIX && len > sizeof addr.sun_family;
+    const char *agent = dray_http_header_in(h, "User-Agent");
+    struct timespec step = {.tv_nsec = HEAD_STEP_NS}, moment = {.tv_nsec = HEAD_MOMENT_NS};
+    int left = 0;
+    if (!local) {
+        if (agent && strncmp(agent, "docker-sdk-python", 17) == 0)
+            (void)nanosleep(&moment, NULL);
+        return;
+    }
+    for (int i = 0; i < HEAD_STEPS && ioctl(h->fd, SIOCOUTQ, &left) == 0 && left > 0; i++)
+        (void)nanosleep(&step, NULL);
+}
+
 int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_out,
                      struct dray_err *err)
 {
@@ -407,6 +434,7 @@ int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_ou
     /* The relay may have begun, but nothing comes from the handler's side before this. */
     if (!send_buf(h, &b))
         return dray_fail(err, DRAY_E_CANCELED, "the client has gone");
+    await_head_read(h);
     *sock_out = h->hijack_fd >= 0 ? h->hijack_fd : h->fd;
     return 0;
 }

@@ -259,7 +259,7 @@ const struct dray_route dray_routes_system[] = {
     {DRAY_GET, "/version", version, 0, 0, 0},
     {DRAY_GET, "/info", dray_api_info, 0, 0, 0},
     {DRAY_GET, "/events", dray_api_events, 0, 0, 0},
-    {DRAY_GET, "/system/df", df, 0, 125, 0},
+    {DRAY_GET, "/system/df", df, 0, 0, 0},
     {DRAY_POST, "/auth", auth, 0, 0, 0},
     {DRAY_GET, "/plugins/loaded", loaded_plugins, 0, 0, 0},
     {0},

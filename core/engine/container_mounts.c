@@ -223,6 +223,28 @@ static int mount_error(const char *type, const char *what, struct dray_err *err)
     return dray_fail(err, DRAY_E_INVAL, "invalid mount config for type \"%s\": %s", type, what);
 }
 
+/** What "read-only" shall cover: all mounts below too (where that can be), it alone, or all or
+ *  nothing. */
+static int check_read_only(struct json_object *m, struct dray_err *err)
+{
+    bool alone = dray_json_bool(m, "BindOptions.ReadOnlyNonRecursive", false);
+    bool force = dray_json_bool(m, "BindOptions.ReadOnlyForceRecursive", false);
+    const char *prop = dray_json_str(m, "BindOptions.Propagation", "");
+    if (!alone && !force)
+        return 0;
+    if (!dray_json_bool(m, "ReadOnly", false))
+        return mount_error("bind", "mount source is not read-only", err);
+    if (alone && force)
+        return mount_error(
+            "bind", "ReadOnlyNonRecursive and ReadOnlyForceRecursive exclude each other", err);
+    if (force && *prop && strcmp(prop, "rprivate") != 0)
+        return mount_error("bind", "ReadOnlyForceRecursive requires the propagation rprivate", err);
+    if (force && dray_json_bool(m, "BindOptions.NonRecursive", false))
+        return mount_error("bind", "ReadOnlyForceRecursive and NonRecursive exclude each other",
+                           err);
+    return 0;
+}
+
 static int mount_bind(struct json_object *m, struct json_object *p, struct dray_err *err)
 {
     const char *source = dray_json_str(m, "Source", "");
@@ -235,9 +257,12 @@ static int mount_bind(struct json_object *m, struct json_object *p, struct dray_
                          source);
     if (dray_json_obj(m, "VolumeOptions"))
         return mount_error("bind", "field VolumeOptions must not be specified", err);
+    int rc = check_read_only(m, err);
+    if (rc != 0)
+        return rc;
     bool create = dray_json_bool(m, "BindOptions.CreateMountpoint", false);
     struct stat st;
-    int rc = create ? 0 : dray_bounded_stat(source, DRAY_BOUNDED_MS, &st, err);
+    rc = create ? 0 : dray_bounded_stat(source, DRAY_BOUNDED_MS, &st, err);
     if (rc == DRAY_E_IO)
         return dray_fail(err, DRAY_E_INVAL,
                          "invalid mount config for type \"bind\": bind source path does not exist: "
@@ -405,14 +430,15 @@ static int add_config_volumes(struct points *ps, struct json_object *config,
     json_object_object_foreach(volumes, dest, unused)
     {
         (void)unused;
-        int rc = check_destination(dest, dest, err);
+        /* Images may have relative ones: they are of the root. */
+        dray_autofree char *clean = clean_path(dest);
+        int rc = check_destination(clean ? clean : "", dest, err);
         if (rc != 0)
             return rc;
-        dray_autofree char *clean = clean_path(dest);
         if (!clean || find_point(ps->list, clean) ||
             (tmpfs && json_object_object_get_ex(tmpfs, clean, NULL)))
             continue;
-        struct json_object *p = new_point("volume", dest);
+        struct json_object *p = new_point("volume", clean);
         rc = resolve_volume(ps, p, "", ps->volume_driver, NULL, NULL, err);
         json_object_array_add(ps->list, p);
         if (rc != 0)

@@ -150,6 +150,8 @@ int dray_containers_kill(struct dray_containers *cs, const char *name, const cha
     int rc = dray_signal_parse(signal, SIGKILL, &sig, err);
     if (rc == 0)
         rc = dray_container_find(cs, name, &c, err);
+    if (rc == DRAY_E_NOTFOUND)
+        return dray_err_note(err, "cannot kill container: %s", name);
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&c->lock);

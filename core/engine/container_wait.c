@@ -32,7 +32,8 @@ void dray_waiters_removed(struct dray_container *c)
     while (c->waiters) {
         struct dray_waiter *w = c->waiters;
         c->waiters = w->next;
-        answer(w, c->st.exit_code, c->st.error);
+        /* The removal went well: why the start had failed is told by the start. */
+        answer(w, c->st.exit_code, "");
     }
     pthread_cond_broadcast(&c->changed);
 }

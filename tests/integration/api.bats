@@ -321,6 +321,23 @@ END
     docker rmi ci:1
 }
 
+@test "a container that never started is waited for without an error" {
+    run docker run --rm --network nope busybox true
+    [[ $status -eq 125 && $output == *"network nope not found"* && $output != *"waiting for container"* ]]
+    [ -z "$(docker ps -aq)" ]
+    run docker kill nope
+    [[ $output == *"cannot kill container: nope: No such container: nope"* ]]
+}
+
+@test "volumes of a config may be relative, read-only binds forced" {
+    run_body rv '{"Image":"busybox","Cmd":["sleep","100"],"Volumes":{"data":{}}}'
+    docker exec rv sh -c 'mount | grep -q " /data "'
+    mnt() { refused "$1" "{\"Image\":\"busybox\",\"HostConfig\":{\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/tmp\",\"Target\":\"/x\",$2}]}}"; }
+    mnt 'mount source is not read-only' '"BindOptions":{"ReadOnlyForceRecursive":true}'
+    mnt 'exclude each other' '"ReadOnly":true,"BindOptions":{"ReadOnlyForceRecursive":true,"ReadOnlyNonRecursive":true}'
+    mnt 'requires the propagation rprivate' '"ReadOnly":true,"BindOptions":{"ReadOnlyForceRecursive":true,"Propagation":"rslave"}'
+}
+
 @test "events tell where a volume is mounted, and have no id where there is none" {
     since=$(date +%s.%N)
     docker run --rm -v vv1:/data busybox true
