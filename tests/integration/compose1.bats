@@ -30,3 +30,4 @@ teardown_file() { [ -z "$COMPOSE" ] || daemon_done; }
 @test "internal and external networks, and driver options" { case_inner; }
 @test "environment from files, .env and the caller" { case_environ; }
 @test "logs -f, exec, top, cp, port, pause, run, kill, stop, start, rm" { case_tools; }
+@test "images that are built: arguments, labels, stages, the cache, down --rmi" { case_build; }

@@ -248,3 +248,24 @@ case_tools() {
     [ -z "$(ids_of tools)" ]
     compose tools down >/dev/null
 }
+
+case_build() {
+    local first
+    export DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=0
+    up build
+    [ "$(within build app cat /www/greeting /www/page.html | tr '\n' ' ')" = "hello page " ]
+    [ "$(within build app stat -c %a /www/page.html)" = 600 ]
+    [ "$(within build small cat /copied)" = first ]
+    [ "$(docker image inspect -f '{{index .Config.Labels "built.by"}}' built-app)" = compose ]
+    first=$(ids_of build)
+    up build --build # nothing changed: all steps come from the cache
+    [ "$(ids_of build)" = "$first" ]
+    GREETING=goodbye compose build build >/dev/null
+    GREETING=goodbye up build
+    [ "$(within build app cat /www/greeting)" = goodbye ]
+    [ "$(comm -12 <(echo "$first") <(ids_of build) | wc -l)" -eq 1 ]
+    compose build down -t 0 --rmi all >/dev/null
+    run docker image inspect built-app
+    [ "$status" -ne 0 ]
+    docker image inspect busybox >/dev/null
+}
