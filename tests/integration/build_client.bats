@@ -87,7 +87,7 @@ files_of() { # ARGS of dray build
     run dray build .
     [ "$status" -eq 1 ]
     [[ $output == *"dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)"* ]]
-    [[ $output == *"Dockerfile:2"* && $output == *"2 | >>> RUNN echo"* ]]
+    [[ $output == *"Dockerfile:2:1"* && $output == *"2 | >>> RUNN echo"* ]]
 }
 
 @test ".dockerignore: patterns, exceptions, order; what the build needs is sent" {

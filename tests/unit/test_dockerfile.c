@@ -141,6 +141,34 @@ static void excerpts(void)
     free(got);
 }
 
+/* Error texts have little room: what does not fit is left out, from the outside. */
+static void explanations(void)
+{
+    static const char text[] = "FROM scratch\nRUN --mount=type=bnd,target=/a x\n";
+    char wide[2000];
+    struct dray_df_where where = {2, 2, 18};
+    struct dray_err err = {.text = "why"};
+    dray_df_explain(text, strlen(text), "d/Df", &where, &err);
+    CU_ASSERT_STRING_EQUAL(err.text, "why\nd/Df:2:18\n--------------------\n   1 |     FROM "
+                                     "scratch\n   2 | >>> RUN --mount=type=bnd,target=/a x\n"
+                                     "--------------------");
+    (void)snprintf(wide, sizeof wide, "%s%0400d\nFROM x\n", "FROM scratch\n#", 0);
+    where = (struct dray_df_where){3, 3, 1};
+    (void)snprintf(err.text, sizeof err.text, "why");
+    dray_df_explain(wide, strlen(wide), "Df", &where, &err);
+    CU_ASSERT_STRING_EQUAL(err.text, "why\nDf:3:1\n--------------------\n   3 | >>> FROM x\n"
+                                     "--------------------");
+    where.line = 2;
+    (void)snprintf(err.text, sizeof err.text, "why");
+    dray_df_explain(wide, strlen(wide), "Df", &where, &err);
+    CU_ASSERT(strlen(err.text) > 150 && strlen(err.text) < 220);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "   2 | >>> #0000"));
+    (void)snprintf(err.text, sizeof err.text, "why");
+    where.line = 0;
+    dray_df_explain(wide, strlen(wide), "Df", &where, &err);
+    CU_ASSERT_STRING_EQUAL(err.text, "why");
+}
+
 /* A text that repeats a piece. */
 static char *repeat(const char *head, const char *piece, size_t n, const char *tail)
 {
@@ -201,6 +229,7 @@ static const struct check_case cases[] = {
     {"a later stage wins a name", later_stage_wins_a_name},
     {"# check", check_option},
     {"excerpts", excerpts},
+    {"explanations", explanations},
     {"bounds", bounds},
     {"one instruction", one_instruction},
 };

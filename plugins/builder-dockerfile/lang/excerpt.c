@@ -5,33 +5,34 @@
 /** Lines shown before and after, and how much of a long one. */
 #define AROUND 2u
 #define WIDTH 400
+#define NARROW 120
 
 /* Bytes to show of a line: no half characters. */
-static int shown(const char *line, size_t len)
+static int shown(const char *line, size_t len, size_t width)
 {
     while (len && (line[len - 1] == '\r' || line[len - 1] == '\n'))
         len--;
-    if (len <= WIDTH)
+    if (len <= width)
         return (int)len;
-    len = WIDTH;
+    len = width;
     while (len && ((unsigned char)line[len] & 0xc0) == 0x80)
         len--;
     return (int)len;
 }
 
-/* around: lines before and after; most: marked lines after the first at most. */
+/* path: with the line, as it is to be shown; around: lines before and after; most: marked lines
+ * after the first at most. */
 static char *excerpt(const char *text, size_t len, const char *path,
-                     const struct dray_df_where *where, uint32_t around, uint32_t most)
+                     const struct dray_df_where *where, uint32_t around, size_t width)
 {
+    uint32_t most = around * 8;
     uint32_t first = where->line > around ? where->line - around : 1, n = 1;
     uint32_t last = where->end_line > where->line ? where->end_line : where->line;
     uint32_t mark = last < where->line + most ? last : where->line + most;
     const char *rule = "--------------------\n", *at = text, *end = text + len;
     DRAY_AUTO(dray_df_buf) b = {0};
-    char head[64];
-    (void)snprintf(head, sizeof head, ":%u\n", where->line);
     dray_df_buf_adds(&b, path);
-    dray_df_buf_adds(&b, head);
+    dray_df_buf_adds(&b, "\n");
     dray_df_buf_adds(&b, rule);
     for (; at < end && n <= mark + around; n++) {
         const char *nl = memchr(at, '\n', (size_t)(end - at));
@@ -39,7 +40,7 @@ static char *excerpt(const char *text, size_t len, const char *path,
         char line[WIDTH + 64];
         bool marked = n >= where->line && n <= mark;
         (void)snprintf(line, sizeof line, "%4u | %s %.*s\n", n, marked ? ">>>" : "   ",
-                       shown(at, size), at);
+                       shown(at, size, width), at);
         if (n >= first)
             dray_df_buf_adds(&b, line);
         at += size + (nl != NULL);
@@ -54,7 +55,9 @@ static char *excerpt(const char *text, size_t len, const char *path,
 char *dray_df_excerpt(const char *text, size_t len, const char *path,
                       const struct dray_df_where *where)
 {
-    return excerpt(text, len, path, where, AROUND, 20);
+    char place[512];
+    (void)snprintf(place, sizeof place, "%.480s:%u", path, where->line);
+    return excerpt(text, len, place, where, AROUND, WIDTH);
 }
 
 void dray_df_explain(const char *text, size_t len, const char *path,
@@ -64,9 +67,10 @@ void dray_df_explain(const char *text, size_t len, const char *path,
     char place[512];
     if (where->line == 0)
         return;
-    (void)snprintf(place, sizeof place, "%s", path);
+    (void)snprintf(place, sizeof place, "%.200s:%u:%u", path, where->line, where->column);
     for (uint32_t around = AROUND + 1; around-- > 0;) {
-        dray_autofree char *shown = excerpt(text, len, place, where, around, around * 4);
+        dray_autofree char *shown =
+            excerpt(text, len, place, where, around, around ? WIDTH : NARROW);
         if (!shown || have + 1 + strlen(shown) > room)
             continue;
         shown[strlen(shown) - 1] = '\0'; /* the last newline */
