@@ -11,6 +11,7 @@
  *   {"op":"set","doc":DOC} + optionally that descriptor: the container is as DOC says from now on.
  *   {"op":"drop","id":ID}: the container answers to nothing any more; its sockets are closed.
  *   {"op":"keep","ids":[ID,...]}: drop all others.
+ *   {"op":"same","dev":N,"ino":N}: DRAY_E_CONFLICT if the program that runs is another file.
  *   {"op":"leave","always":bool}: end if there is no container (or always; documents stay).
  *
  * All but "open" are answered by {"code":0} or {"code":DRAY_E_*,"error":TEXT}; "set" once the new

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define DRAY_LOG_AREA "dns"
@@ -148,6 +149,44 @@ void dray_dns_check(struct dray_dns *d)
         dray_error("embedded DNS: %s", err.text);
 }
 
+static struct json_object *which_program(struct dray_dns *d)
+{
+    dray_autofree char *path = dray_strf("%s/dray-dns", d->engine->config->libexec_dir);
+    struct stat st;
+    if (!path || stat(path, &st))
+        return NULL;
+    struct json_object *m = message("same", NULL);
+    dray_json_add_int(m, "dev", (int64_t)st.st_dev);
+    dray_json_add_int(m, "ino", (int64_t)st.st_ino);
+    return m;
+}
+
+/* The old one leaves its documents; its end closes the connection. */
+static int replace(struct dray_dns *d, int sock, struct dray_err *err)
+{
+    dray_autojson *m = message("leave", NULL);
+    dray_json_add_bool(m, "always", true);
+    int rc = ask_at(sock, m, -1, err);
+    DRAY_AUTO(dray_sockmsg) end = {0};
+    if (!rc && dray_sockmsg_recv(sock, ANSWER_MS, &end, NULL) != DRAY_E_UNAVAIL)
+        rc = dray_fail(err, DRAY_E_TIMEOUT, "the old resolver does not leave");
+    return rc ? rc : start(d, err);
+}
+
+static void renew(struct dray_dns *d)
+{
+    dray_autojson *m = which_program(d);
+    dray_autofd int sock = -EBADF;
+    struct dray_err err = {0};
+    if (!m || connect_to(d, &sock, NULL) || ask_at(sock, m, -1, &err) != DRAY_E_CONFLICT)
+        return;
+    dray_info("the resolver is replaced by this version's");
+    pthread_mutex_lock(&d->starting);
+    if (replace(d, sock, &err))
+        dray_error("embedded DNS: %s", err.text);
+    pthread_mutex_unlock(&d->starting);
+}
+
 int dray_dns_open(struct dray_engine *e, struct dray_dns **out, struct dray_err *err)
 {
     struct dray_dns *d = calloc(1, sizeof *d);
@@ -155,6 +194,7 @@ int dray_dns_open(struct dray_engine *e, struct dray_dns **out, struct dray_err 
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     d->engine = e;
     pthread_mutex_init(&d->starting, NULL);
+    renew(d);
     *out = d;
     return 0;
 }

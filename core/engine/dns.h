@@ -9,7 +9,8 @@ struct dray_dns;
 struct dray_engine;
 struct json_object;
 
-/** Starts nothing: the resolver runs from the first container that needs it. */
+/** Starts nothing: the resolver runs from the first container that needs it. One of another version
+ *  of the program is replaced. */
 int dray_dns_open(struct dray_engine *e, struct dray_dns **out, struct dray_err *err);
 /** A resolver without containers ends; else it goes on without the daemon. */
 void dray_dns_close(struct dray_dns *d);

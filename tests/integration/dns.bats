@@ -249,6 +249,26 @@ serves_itself() { nsenter -t "$(pid_of client)" -n dig +short +time=1 +tries=1 "
     [ "$(status aa bb)" != NOERROR ]
 }
 
+@test "a daemon of another version brings its own resolver, which takes over" {
+    local before pid
+    docker network create one >/dev/null
+    box aa --network one
+    box bb --network one
+    before=$(dns_pids)
+    pid=$(pid_of aa)
+    cp -a "$DRAY_STAGE" "$T/stage"
+    daemon_stop
+    [ "$(nsenter -t "$pid" -n dig +short @127.0.0.11 bb | wc -l)" -eq 1 ]
+    DRAY_STAGE=$T/stage daemon_start
+    [ -z "$(comm -12 <(tr ' ' '\n' <<<"$before") <(tr ' ' '\n' <<<"$(dns_pids)") | tr -d '\n')" ]
+    [ "$(addresses aa bb)" = "$(ip_of bb one) " ]
+    [ "$(addresses bb aa +tcp)" = "$(ip_of aa one) " ]
+    daemon_stop
+    daemon_start
+    [ "$(addresses aa bb)" = "$(ip_of bb one) " ]
+    rm -rf "$T/stage"
+}
+
 @test "parts of it that die are replaced: the worker at once, all of it soon" {
     local keeper worker
     docker network create one >/dev/null
