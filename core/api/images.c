@@ -151,10 +151,13 @@ static int run_import(struct dray_http *h, struct dray_engine *e, struct dray_im
     rc = send_line(h, line);
     req->fd = fd;
     req->complete = end_fetch;
+    /* cppcheck-suppress autoVariables ; cleared below */
     req->ctx = &fetch;
     struct dray_err why = {0};
     if (!rc)
         rc = dray_images_import(e->images, req, id, &why);
+    req->complete = NULL;
+    req->ctx = NULL;
     dray_cleanup_fd(&fd); /* a thread that still writes notices */
     fd = -EBADF;
     struct dray_err cause = {0};

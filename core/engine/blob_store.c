@@ -98,7 +98,11 @@ int dray_blobs_put(struct dray_blobs *bs, const void *data, size_t len, char out
     uint64_t size = 0;
     if (dray_blobs_has(bs, out, &size) && size == len)
         return 0;
-    return dray_fs_replace(bs->blobs_fd, dray_digest_hex(out), data, len, 0600, false, err);
+    dray_autoingest *in = NULL; /* not in place: what is listed there may be removed as an orphan */
+    int rc = dray_ingest_open(bs, NULL, &in, err);
+    if (!rc)
+        rc = dray_ingest_write(in, data, len, err);
+    return rc ? rc : dray_ingest_commit(in, len, NULL, err);
 }
 
 void dray_blobs_remove(struct dray_blobs *bs, const char *digest)
@@ -128,8 +132,6 @@ int dray_blobs_each(struct dray_blobs *bs, void (*fn)(void *ctx, const char *dig
         struct stat st;
         if (n > 0 && dray_digest_valid(digest) && fstatat(bs->blobs_fd, e->d_name, &st, 0) == 0)
             fn(ctx, digest, (int64_t)st.st_mtim.tv_sec * DRAY_NS_PER_S);
-        else if (e->d_name[0] != '.')
-            (void)unlinkat(bs->blobs_fd, e->d_name, 0); /* a temporary file of a crash */
     }
     (void)closedir(d);
     return 0;

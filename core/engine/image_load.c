@@ -7,10 +7,12 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #define ENTRIES_MAX 200000
+#define SPOOL_PREFIX "load-"
 #define BAR_STEP (512u << 10)
 
 /** One archive, its files spooled into a folder of ours under numbers. */
@@ -489,6 +491,23 @@ static int load_all(struct load *l, struct dray_err *err)
     return rc;
 }
 
+void img_drop_spools(struct dray_images *im)
+{
+    DRAY_AUTO(dray_strlist) names = {0};
+    int fd = openat(im->data_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        dray_cleanup_fd(&fd);
+        return;
+    }
+    for (struct dirent *e = readdir(d); e; e = readdir(d))
+        if (dray_str_prefix(e->d_name, SPOOL_PREFIX))
+            (void)dray_strlist_add(&names, e->d_name);
+    for (size_t i = 0; i < names.n; i++)
+        (void)dray_fs_remove_tree(dirfd(d), names.v[i], NULL);
+    (void)closedir(d);
+}
+
 int dray_images_load(struct dray_images *im, int fd, bool quiet, int cancel_fd, dray_progress_fn fn,
                      void *ctx, struct dray_err *err)
 {
@@ -496,7 +515,7 @@ int dray_images_load(struct dray_images *im, int fd, bool quiet, int cancel_fd, 
         .im = im, .dir = -EBADF, .fn = fn, .ctx = ctx, .cancel_fd = cancel_fd, .quiet = quiet};
     char tail[13];
     dray_id_hex(tail, sizeof tail - 1);
-    (void)snprintf(l.name, sizeof l.name, "tmp/load-%s", tail);
+    (void)snprintf(l.name, sizeof l.name, "tmp/" SPOOL_PREFIX "%s", tail);
     int rc = dray_fs_open_dir(im->data_fd, l.name, 0700, &l.dir, err);
     if (rc)
         return rc;

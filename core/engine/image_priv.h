@@ -158,6 +158,8 @@ const char *img_ref_get(struct dray_images *im, const char *key);
 /** Append the keys of an image in order, lock held. */
 void img_refs_of(struct dray_images *im, const char *id, struct dray_strlist *out);
 
+/** Remove what loads left that a dead daemon did not end. Before any load begins. */
+void img_drop_spools(struct dray_images *im);
 /** Remove blobs of pulls that never ended, which came before the time. */
 void img_drop_orphans(struct dray_images *im, int64_t before_ns);
 void img_event(struct dray_images *im, const char *actor, const char *name, const char *action);

@@ -115,6 +115,7 @@ int dray_images_open(struct dray_engine *e, struct dray_images **out, struct dra
         dray_images_close(im);
         return dray_err_note(err, "open the image store");
     }
+    img_drop_spools(im);
     *out = im;
     return 0;
 }
