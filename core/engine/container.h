@@ -109,6 +109,7 @@ struct dray_container {
     bool accepts_attach; /* the shim takes attaches itself */
     bool removed;        /* off the table; only references keep it */
     bool restart_canceled;
+    unsigned backoff_steps; /* how often the pause before a restart has doubled */
     bool start_canceled;
     int starting;          /* connection to the shim while it starts the container, else -EBADF */
     uint64_t start_serial; /* counts starts, so that late timers know they are late */

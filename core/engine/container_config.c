@@ -479,8 +479,23 @@ int dray_container_config_merge(struct json_object *config, struct json_object *
     return merge_command(config, image, err);
 }
 
+/* A field that only a new container can have is not dropped without a word. */
+static void warn_fixed(struct json_object *user, const struct field *f,
+                       struct json_object *warnings)
+{
+    struct json_object *v = dray_json_get(user, f->name);
+    char text[128];
+    if (!warnings || is_empty(v) ||
+        (json_object_is_type(v, json_type_object) && json_object_object_length(v) == 0) ||
+        (json_object_is_type(v, json_type_int) && json_object_get_int64(v) == 0) ||
+        (json_object_is_type(v, json_type_boolean) && !json_object_get_boolean(v)))
+        return;
+    (void)snprintf(text, sizeof text, "%s cannot be changed in an update. Discarded.", f->name);
+    json_object_array_add(warnings, json_object_new_string(text));
+}
+
 int dray_host_config_update(struct json_object *host, struct json_object *user,
-                            struct dray_err *err)
+                            struct json_object *warnings, struct dray_err *err)
 {
     static const char *const keys[] = {
         "CpuShares",    "Memory",     "NanoCpus",      "BlkioWeight",       "CpuPeriod",
@@ -492,6 +507,8 @@ int dray_host_config_update(struct json_object *host, struct json_object *user,
         for (size_t k = 0; k < COUNT(keys) && !wanted; k++)
             wanted = strcmp(keys[k], host_fields[i].name) == 0;
         struct json_object *v = NULL;
+        if (!wanted)
+            warn_fixed(user, &host_fields[i], warnings);
         int rc = wanted ? take_field(user, "UpdateConfig", &host_fields[i], &v, err) : 0;
         if (rc != 0)
             return rc;

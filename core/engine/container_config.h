@@ -31,8 +31,8 @@ int dray_host_config_check_host(struct json_object *host, struct json_object *co
                                 struct dray_err *err);
 /** Does a body of POST /containers/create name any field of Config? */
 bool dray_container_config_given(struct json_object *body);
-/** Resource fields that an update may change: copied from `user` into host. */
+/** Resource fields that an update may change: copied from `user` into host; others are warned of. */
 int dray_host_config_update(struct json_object *host, struct json_object *user,
-                            struct dray_err *err);
+                            struct json_object *warnings, struct dray_err *err);
 
 #endif

@@ -143,10 +143,10 @@ static void schedule_restart(struct dray_container *c)
         return;
     pthread_mutex_lock(&c->lock);
     int64_t ran = c->st.finished_ns - c->st.started_ns;
-    if (ran >= RAN_WELL)
-        c->st.restart_count = 0;
+    /* The pause doubles, and begins anew after a run that went well; the count goes on. */
+    c->backoff_steps = ran >= RAN_WELL || c->st.restart_count == 0 ? 0 : c->backoff_steps + 1;
     int64_t wait = BACKOFF_FIRST;
-    for (int i = 0; i < c->st.restart_count && wait < BACKOFF_MOST; i++)
+    for (unsigned i = 0; i < c->backoff_steps && wait < BACKOFF_MOST; i++)
         wait *= 2;
     *job = (struct restart_job){.c = dray_container_ref(c), .serial = c->start_serial};
     pthread_mutex_unlock(&c->lock);

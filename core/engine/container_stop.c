@@ -271,6 +271,17 @@ static int check_swap_kept(struct json_object *host, struct json_object *body, s
                      "memoryswap at the same time");
 }
 
+static int check_policy_kept(struct json_object *host, struct json_object *body,
+                             struct dray_err *err)
+{
+    const char *name = dray_json_str(body, "RestartPolicy.Name", "");
+    if (!*name || strcmp(name, "no") == 0 || !dray_json_bool(host, "AutoRemove", false))
+        return 0;
+    return dray_fail(err, DRAY_E_CONFLICT,
+                     "Restart policy cannot be updated because AutoRemove is enabled for the "
+                     "container");
+}
+
 static int apply_update(struct dray_container *c, struct json_object *host, struct dray_err *err)
 {
     pthread_mutex_lock(&c->lock);
@@ -302,7 +313,9 @@ int dray_containers_update(struct dray_containers *cs, const char *name, struct 
     dray_autojson *host = dray_container_json(c, &c->host);
     rc = check_swap_kept(host, body, err);
     if (rc == 0)
-        rc = dray_host_config_update(host, body, err);
+        rc = check_policy_kept(host, body, err);
+    if (rc == 0)
+        rc = dray_host_config_update(host, body, warnings, err);
     if (rc == 0)
         rc = dray_host_config_check(host, config, cs->engine->config, warnings, err);
     if (rc == 0)

@@ -212,4 +212,10 @@ END
     [ "$(get up '{{.HostConfig.RestartPolicy.Name}}')" = always ]
     kill -9 "$pid"
     wait_until 5 is up '{{.RestartCount}} {{.State.Running}}' '1 true'
+    # What cannot be changed is warned of, and a policy does not go with --rm.
+    [[ $(api POST /containers/up/update -H 'Content-Type: application/json' -d '{"Ulimits":[{"Name":"nofile","Soft":1,"Hard":1}]}') == *"Ulimits cannot be changed in an update"* ]]
+    [[ $(api POST /containers/up/update -H 'Content-Type: application/json' -d '{"Ulimits":[],"Memory":0}') == *'"Warnings":[]'* ]]
+    docker run -d --rm --name ur --network none busybox sleep 1000
+    run docker update --restart always ur
+    [[ $status -eq 1 && $output == *"Restart policy cannot be updated because AutoRemove is enabled"* ]]
 }
