@@ -17,6 +17,8 @@ const get = (host, port) => new Promise((resolve, reject) => {
 const serve = ['sh', '-c', 'mkdir -p /www; echo served >/www/index.html; echo ready; exec httpd -f -p 80 -h /www'];
 
 async function main() {
+  // Testcontainers does not let its log streams keep the process alive.
+  setInterval(() => {}, 1000);
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'drtc-'));
   fs.writeFileSync(path.join(dir, 'from-file'), 'a file');
 
@@ -71,15 +73,12 @@ async function main() {
   const got = await client.exec(['wget', '-qO-', `http://${ip}/index.html`]);
   assert.equal(got.output, 'served\n');
   ok('networks');
-  if (process.env.DRAY_TEST_DNS) {
-    assert.equal((await client.exec(['wget', '-qO-', 'http://srv/index.html'])).output, 'served\n');
-    ok('aliases');
-  }
+  assert.equal((await client.exec(['wget', '-qO-', 'http://srv/index.html'])).output, 'served\n');
+  ok('aliases');
   await client.stop({ timeout: 0 });
   await server.stop({ timeout: 0 });
   await network.stop();
 
-  if (process.env.DRAY_TEST_BUILD === '0') return;
   fs.writeFileSync(path.join(dir, 'Dockerfile'), 'FROM busybox\nARG W=none\nCOPY from-file /in-image\nRUN echo "built $W" >/built\nCMD ["sleep", "1000"]\n');
   const image = await GenericContainer.fromDockerfile(dir).withBuildArgs({ W: 'well' }).build();
   const built = await image.start();
