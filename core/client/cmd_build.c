@@ -326,6 +326,9 @@ static int prepare(struct build *b)
     const char *iidfile = cli_str(b->args, "iidfile");
     cli_list(b->args, "tag", &b->tags);
     cli_list(b->args, "output", &outputs);
+    bool push = cli_bool(b->args, "push");
+    if (push || (cli_bool(b->args, "load") && outputs.n == 0))
+        cli_need(dray_strlist_add(&outputs, push ? "type=registry" : "type=docker") ? b : NULL);
     if (outputs.n > 1)
         return cli_fail(b->cli, "multiple outputs currently unsupported");
     b->has_output = outputs.n == 1;
