@@ -20,6 +20,8 @@ struct show {
     struct build_result *out;
     const struct dray_strlist *tags;
     bool saw_step;
+    struct dray_buf warnings; /* for the end, a line each */
+    size_t n_warnings;
 };
 
 void build_result_cleanup(struct build_result *r)
@@ -115,6 +117,21 @@ static void take_check(struct show *w, struct json_object *c)
     w->out->warnings = (size_t)n;
 }
 
+/* A finding of a build that goes on: told at its end. */
+static void keep_warning(struct show *w, struct json_object *o)
+{
+    w->n_warnings++;
+    dray_buf_addf(&w->warnings, " - %s: %s (line %lld)\n", dray_json_str(o, "rule", ""),
+                  dray_json_str(o, "detail", ""), (long long)dray_json_int(o, "line", 0));
+}
+
+static void tell_warnings(struct show *w)
+{
+    if (w->n_warnings && (w->v.mode == BUILD_PLAIN || w->v.mode == BUILD_TTY))
+        (void)fprintf(w->v.out, "\n %zu warning%s found (use --check to expand):\n%s",
+                      w->n_warnings, w->n_warnings == 1 ? "" : "s", w->warnings.data);
+}
+
 static int take_error(struct show *w, struct json_object *m, const char *error)
 {
     w->out->exit_code = (int)dray_json_int(m, "errorDetail.code", 0);
@@ -169,6 +186,8 @@ static int take_message(struct show *w, struct json_object *m, const char *line,
         take_step(w, part);
     } else if (json_object_object_get_ex(m, "finding", &part)) {
         take_finding(w, part);
+    } else if (json_object_object_get_ex(m, "warning", &part)) {
+        keep_warning(w, part);
     } else if (json_object_object_get_ex(m, "check", &part)) {
         take_check(w, part);
     } else if (w->v.mode == BUILD_QUIET && stream && dray_str_prefix(stream, "sha256:")) {
@@ -295,12 +314,13 @@ int build_show(struct cli *cli, struct http_conn *conn, enum build_progress mode
     if (mode == BUILD_TTY)
         build_tty_draw(&w.v, true);
     if (rc == 0)
-        tell_image(&w);
+        tell_image(&w), tell_warnings(&w);
     else if (mode == BUILD_PLAIN || mode == BUILD_TTY)
         tell_failure(&w.v);
     if (w.classic)
         progress_free(w.classic);
     (void)fflush(w.v.out);
+    dray_buf_free(&w.warnings);
     end_view(&w.v);
     return rc;
 }

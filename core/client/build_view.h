@@ -10,8 +10,9 @@
  *     {"step":{"id":"0.2","state":"done","cached":true}}
  *     {"step":{"id":"0.2","state":"error","error":"exit code: 2"}}
  *
- * and of the findings of check=1 in {"finding":{"rule","description","url","detail","file","line",
- * "excerpt"}}, and {"check":{"warnings":1,"error":"..."}} at the end.
+ * of findings in {"warning":{"rule","description","url","detail","file","line","excerpt"}} when all
+ * is done; of those of check=1 in {"finding":{..}} and {"check":{"warnings":1,"error":"..."}} at the
+ * end.
  */
 #ifndef DRAY_CLIENT_BUILD_VIEW_H
 #define DRAY_CLIENT_BUILD_VIEW_H

@@ -116,6 +116,10 @@ void bd_trace_end(struct bd_stage *s, const struct dray_err *err);
 
 /** Look for mistakes in the Dockerfile: emits "finding" objects and a "check" at the end. */
 int bd_check(struct bd_build *b, struct dray_err *err);
+/** Fail when findings shall fail the build ("# check=error=true"). */
+int bd_check_gate(struct bd_build *b, struct dray_err *err);
+/** Tell a client that wants steps of the findings, as "warning" objects. */
+void bd_check_warn(struct bd_build *b);
 /** Take the Dockerfile and the ignore file out of the context when .dockerignore names them: the
  *  client sends them in any case. */
 int bd_context_hide(struct bd_build *b, struct dray_err *err);

@@ -321,6 +321,8 @@ static int build_all(struct bd_build *b, const char **image_out, struct dray_err
     if (!rc && (b->spec->flags & DRAY_BUILD_CHECK))
         return bd_check(b, err);
     if (!rc)
+        rc = bd_check_gate(b, err);
+    if (!rc)
         rc = bd_context_hide(b, err);
     if (!rc)
         rc = plan(b, err);
@@ -333,6 +335,7 @@ static int build_all(struct bd_build *b, const char **image_out, struct dray_err
     if (rc)
         return rc;
     bd_warn_unused(b);
+    bd_check_warn(b);
     say_result(b, *image_out);
     return 0;
 }

@@ -53,36 +53,56 @@ int bd_context_hide(struct bd_build *b, struct dray_err *err)
     return 0;
 }
 
-static void emit_finding(void *arg, const struct dray_df_finding *f)
+static void emit_object(struct bd_build *b, const char *key, const struct dray_df_finding *f)
 {
-    struct bd_build *b = arg;
     struct json_object *line = json_object_new_object(), *o = json_object_new_object();
-    dray_autofree char *shown =
-        dray_df_excerpt(b->file->text, b->file->len, b->spec->dockerfile, &f->where);
     bd_json_set(o, "rule", f->rule);
     bd_json_set(o, "description", f->description);
     bd_json_set(o, "url", f->url);
     bd_json_set(o, "detail", f->detail);
     bd_json_set(o, "file", b->spec->dockerfile);
     json_object_object_add(o, "line", json_object_new_int64(f->where.line));
+    dray_autofree char *shown =
+        dray_df_excerpt(b->file->text, b->file->len, b->spec->dockerfile, &f->where);
     bd_json_set(o, "excerpt", shown ? shown : "");
-    json_object_object_add(line, "finding", o);
+    json_object_object_add(line, key, o);
     (void)bd_emit_json(b, line);
 }
 
-int bd_check(struct bd_build *b, struct dray_err *err)
+static void emit_finding(void *arg, const struct dray_df_finding *f)
+{
+    emit_object(arg, "finding", f);
+}
+
+static void emit_warning(void *arg, const struct dray_df_finding *f)
+{
+    emit_object(arg, "warning", f);
+}
+
+static void emit_nothing(void *arg, const struct dray_df_finding *f)
+{
+    (void)arg, (void)f;
+}
+
+/* How many findings there are; *why says what is violated when *bad. */
+static int lint(struct bd_build *b, dray_df_finding_fn fn, bool *bad, struct dray_err *why)
 {
     DRAY_AUTO(bd_buf) text = {0};
     dray_autofree char *name = NULL;
-    struct dray_err why = {0};
-    bool bad = false;
-    int rc = read_ignore(b, &name, &text, err);
+    int rc = read_ignore(b, &name, &text, why);
     if (rc)
         return rc;
     const struct dray_df_lint options = {.build_args = b->spec->args,
                                          .platform = bd_platform_arg(b, "TARGETPLATFORM"),
                                          .ignore_file = name ? bd_text(&text) : NULL};
-    int n = dray_df_lint(b->file, &options, emit_finding, b, &bad, &why);
+    return dray_df_lint(b->file, &options, fn, b, bad, why);
+}
+
+int bd_check(struct bd_build *b, struct dray_err *err)
+{
+    struct dray_err why = {0};
+    bool bad = false;
+    int n = lint(b, emit_finding, &bad, &why);
     if (n < 0) {
         if (err)
             *err = why;
@@ -95,4 +115,19 @@ int bd_check(struct bd_build *b, struct dray_err *err)
     json_object_object_add(line, "check", o);
     (void)bd_emit_json(b, line);
     return 0;
+}
+
+int bd_check_gate(struct bd_build *b, struct dray_err *err)
+{
+    bool bad = false;
+    int n = lint(b, emit_nothing, &bad, err);
+    return n < 0 ? n : bad ? DRAY_E_INVAL : 0;
+}
+
+void bd_check_warn(struct bd_build *b)
+{
+    struct dray_err ignored = {0};
+    bool bad = false;
+    if (b->spec->flags & DRAY_BUILD_TRACE)
+        (void)lint(b, emit_warning, &bad, &ignored);
 }

@@ -205,6 +205,21 @@ files_of() { # ARGS of dray build
     [ "$status" -eq 1 ] && [[ $output == *"lint violation found for rules: FromAsCasing"* ]]
 }
 
+@test "a build tells of the Dockerfile's mistakes, and fails on them when it is told to" {
+    printf 'FROM busybox\nARG DB_PASSWORD\nENV API_TOKEN=x\n' >Dockerfile
+    run --separate-stderr dray build --progress plain --build-arg DB_PASSWORD=secret .
+    echo "$stderr"
+    [ "$status" -eq 0 ]
+    [[ $stderr == *" 2 warnings found (use --check to expand):"* ]]
+    [[ $stderr == *' - SecretsUsedInArgOrEnv: Do not use ARG or ENV instructions for sensitive data (ARG "DB_PASSWORD") (line 2)'* ]]
+    [[ $stderr == *'(ENV "API_TOKEN") (line 3)'* ]]
+    sed -i '1i # check=error=true' Dockerfile
+    run dray build .
+    [ "$status" -eq 1 ] && [[ $output == *"lint violation found for rules: SecretsUsedInArgOrEnv"* ]]
+    run dray build --build-arg BUILDKIT_DOCKERFILE_CHECK=skip=all .
+    [ "$status" -eq 0 ] && [[ $output != *warning* ]]
+}
+
 @test "builder prune frees the cache" {
     printf 'FROM busybox\nRUN --network=none echo prune-me > /f\n' >Dockerfile
     dray build -q . >/dev/null
