@@ -128,6 +128,9 @@ static int write_resolv(struct dray_container *c, struct json_object *host,
     DRAY_AUTO(dray_resolv) r = {0};
     DRAY_AUTO(dray_buf) b = {0};
     dray_container_resolv(c, host, endpoints, &r);
+    const char *bad = dray_resolv_bad_server(&r);
+    if (bad)
+        return dray_fail(err, DRAY_E_INVAL, "bad nameserver address %s", bad);
     dray_resolv_print(&r, &b);
     return write_file(c, "resolv.conf", &b, err);
 }

@@ -174,8 +174,8 @@ static void leave_all(struct dray_container *c, struct json_object *endpoints)
 /** What is kept of an endpoint while the container does not run: what the user asked for. */
 static struct json_object *dormant(struct json_object *ep)
 {
-    static const char *const keep[] = {"IPAMConfig", "Links",     "Aliases",        "DriverOpts",
-                                       "GwPriority", "NetworkID", "MacAddressGiven"};
+    static const char *const keep[] = {"IPAMConfig", "Links",     "Aliases",         "DriverOpts",
+                                       "GwPriority", "NetworkID", "MacAddressGiven", "DNSNames"};
     struct json_object *out = json_object_new_object();
     for (size_t i = 0; i < sizeof keep / sizeof keep[0]; i++)
         if (dray_json_get(ep, keep[i]))

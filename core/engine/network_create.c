@@ -278,6 +278,8 @@ int dray_networks_prune(struct dray_networks *ns, const struct dray_filters *f,
     dray_json_add_str(attrs, "reclaimed", "0");
     dray_events_emit(ns->engine->events, "network", "prune", "", attrs);
     *out = json_object_new_object();
+    if (dray_json_len(deleted) == 0)
+        json_object_put(dray_steal(deleted)); /* null, as Docker's */
     dray_json_add(*out, "NetworksDeleted", deleted);
     return 0;
 }

@@ -143,6 +143,15 @@ void dray_resolv_override(struct dray_resolv *r, const struct dray_strlist *serv
     }
 }
 
+const char *dray_resolv_bad_server(const struct dray_resolv *r)
+{
+    const struct dray_strlist *l = r->upstream.n ? &r->upstream : &r->servers;
+    for (size_t i = 0; i < l->n; i++)
+        if (!family_of(l->v[i]))
+            return l->v[i];
+    return NULL;
+}
+
 static void use_default_servers(struct dray_resolv *r, struct dray_strlist *l, bool ipv6)
 {
     static const char *const servers[] = {"8.8.8.8", "8.8.4.4", "2001:4860:4860::8888",

@@ -27,6 +27,8 @@ void dray_resolv_load_host(struct dray_resolv *r);
 /** What the user or the daemon's configuration wants instead; empty lists change nothing. */
 void dray_resolv_override(struct dray_resolv *r, const struct dray_strlist *servers,
                           const struct dray_strlist *search, const struct dray_strlist *options);
+/** The first server that was given and is no address, or NULL. */
+const char *dray_resolv_bad_server(const struct dray_resolv *r);
 /** For a network without embedded resolver: no servers that are out of reach. */
 void dray_resolv_for_legacy(struct dray_resolv *r, bool ipv6);
 /** For the embedded resolver: servers become upstream. */

@@ -170,12 +170,33 @@ only_two() { [ "$(ask client web +short | wc -l)" -eq 2 ]; }
     [ "$(resolv plain)" = "nameserver $SERVER" ]
     docker exec plain grep -q "(legacy)" /etc/resolv.conf
     [ "$(docker run --rm --network none --dns 10.1.1.1 busybox grep ^nameserver /etc/resolv.conf)" = "nameserver 10.1.1.1" ]
-    [ "$(docker run --rm --network host busybox grep ^nameserver /etc/resolv.conf)" = "$(grep ^nameserver /etc/resolv.conf)" ]
+    run docker run --rm --network host busybox cat /etc/resolv.conf
+    echo "$status: $output" # told when the next line fails
+    [ "$(grep ^nameserver <<<"$output")" = "$(grep ^nameserver /etc/resolv.conf)" ]
     [ "$(docker run --rm --network container:user busybox cat /etc/resolv.conf)" = "$(docker exec user cat /etc/resolv.conf)" ]
     # A network that is connected later brings the resolver along.
     docker network connect one plain
     [ "$(resolv plain)" = $'nameserver 127.0.0.11\noptions ndots:0' ]
     docker exec plain ping -c 1 -W 1 user >/dev/null
+}
+
+@test "the daemon's own dns options; addresses that are none" {
+    cp "$T/daemon.json" "$T/daemon.json.was"
+    echo '{"dns": ["10.7.7.7"], "dns-search": ["daemon.example"], "dns-opts": ["attempts:3"]}' >"$T/daemon.json"
+    daemon_stop
+    daemon_start
+    docker network create one >/dev/null
+    box aa --network one
+    [ "$(resolv aa)" = $'nameserver 127.0.0.11\nsearch daemon.example\noptions attempts:3 ndots:0' ]
+    docker exec aa grep -q '^# ExtServers: \[10.7.7.7\]$' /etc/resolv.conf
+    [ "$(docker run --rm --dns 10.8.8.8 --dns-search own.example busybox grep -v -e '^#' -e '^$' /etc/resolv.conf)" = $'nameserver 10.8.8.8\nsearch own.example\noptions attempts:3' ]
+    mv "$T/daemon.json.was" "$T/daemon.json"
+    daemon_stop
+    daemon_start
+    api POST '/v1.43/containers/create?name=bb' -H 'Content-Type: application/json' -d '{"Image":"busybox","HostConfig":{"Dns":["nonsense"]}}' >/dev/null
+    run docker start bb
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"bad nameserver address nonsense"* ]]
 }
 
 @test "with ndots given, single labels are left to the search domains" {
@@ -285,6 +306,28 @@ serves_itself() { nsenter -t "$(pid_of client)" -n dig +short +time=1 +tries=1 "
     docker exec aa ping -c 1 -W 1 bb >/dev/null
 }
 resolves() { [ "$(nsenter -t "$(pid_of "$1")" -n dig +short +time=1 +tries=1 @127.0.0.11 "$2")" = "$(ip_of "$2" one)" ]; }
+
+@test "containers that come and go by the dozen leave nothing behind" {
+    local keeper i before rounds=${DRAY_TEST_ROUNDS:-1}
+    docker network create one >/dev/null
+    box stays --network one --network-alias all
+    keeper=$(dns_pids | cut -d ' ' -f 1)
+    before=$(descriptors)
+    for i in $(seq "$rounds"); do
+        for n in $(seq 24); do
+            (box "c$n" --network one --network-alias all && docker rm -f "c$n" >/dev/null) 3>&- &
+        done
+        while [ -n "$(jobs -r)" ]; do
+            ask stays all +short >"$T/answer"
+            grep -q "^$(ip_of stays one)\$" "$T/answer"
+        done
+        wait
+    done
+    [ "$(addresses stays all)" = "$(ip_of stays one) " ]
+    [ "$(descriptors)" = "$before" ]
+    [ "$(find "$T/exec/dns" -name '*.json' | wc -l)" -eq 1 ]
+}
+descriptors() { for p in $(dns_pids); do find "/proc/$p/fd" -mindepth 1 | wc -l; done | tr '\n' ' '; }
 
 @test "hostile packets do no harm" {
     local before
