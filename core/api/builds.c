@@ -11,6 +11,8 @@
 #include <openssl/evp.h>
 #include <strings.h>
 
+#define SECRET_MAX (1u << 20) /* of what is read of one */
+
 /* --- X-Registry-Config -------------------------------------------------------------------------*/
 
 static int decode64(const char *text, struct dray_buf *out, struct dray_err *err)
@@ -330,11 +332,56 @@ static int build(struct dray_http *h, struct dray_engine *e, struct dray_err *er
         .line = on_line,
         .auth = auth_for,
         .ctx = &r,
+        .session = query_or(h, "session", ""),
         .cancel_fd = dray_http_cancel_fd(h)};
     struct dray_err why = {0};
     char image[72] = "";
     rc = dray_builds_run(e->builds, &req, image, &why);
     return end(&r, rc, image, &why, err);
+}
+
+/* --- what a client lends to its build ----------------------------------------------------------*/
+
+static int put_secret(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    char buf[4096];
+    DRAY_AUTO(dray_buf) value = {0};
+    int fd = dray_http_body_fd(h);
+    for (ssize_t n = 1; n > 0;) {
+        n = read(fd, buf, sizeof buf);
+        if (n < 0 && errno != EINTR)
+            return dray_fail_errno(err, "read the secret");
+        if (n > 0)
+            dray_buf_add(&value, buf, (size_t)n);
+        if (value.len > SECRET_MAX)
+            break; /* the engine says that it is too long */
+    }
+    int rc = value.failed
+                 ? dray_fail(err, DRAY_E_NOMEM, "out of memory")
+                 : dray_builds_secret_put(e->builds, dray_http_param(h, "session"),
+                                          dray_http_param(h, "id"), value.data, value.len, err);
+    explicit_bzero(buf, sizeof buf);
+    if (value.data)
+        explicit_bzero(value.data, value.len);
+    return rc ? rc : dray_http_reply_empty(h, 204);
+}
+
+/* One connection to the client's agent: it lies ready until something in the build asks. */
+static int lend_agent(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    int sock = -1, fd = -EBADF;
+    pthread_t relay;
+    int rc = dray_http_hijack(h, "application/vnd.docker.raw-stream", &sock, err);
+    if (!rc)
+        rc = dray_builds_agent_wait(e->builds, dray_http_param(h, "session"),
+                                    dray_http_param(h, "id"), sock, &fd, err);
+    if (!rc) {
+        dray_autofd int theirs = fd;
+        rc = dray_relay_start(sock, theirs, NULL, 0, &relay);
+        if (!rc)
+            (void)pthread_join(relay, NULL);
+    }
+    return rc;
 }
 
 /* --- prune -------------------------------------------------------------------------------------*/
@@ -360,5 +407,7 @@ static int prune(struct dray_http *h, struct dray_engine *e, struct dray_err *er
 const struct dray_route dray_routes_builds[] = {
     {DRAY_POST, "/build", build, DRAY_ROUTE_BODY, 0, 0},
     {DRAY_POST, "/build/prune", prune, 0, 131, 0},
+    {DRAY_PUT, "/build/session/{session}/secrets/{id:*}", put_secret, DRAY_ROUTE_BODY, 0, 0},
+    {DRAY_POST, "/build/session/{session}/ssh/{id:*}", lend_agent, DRAY_ROUTE_HIJACK, 0, 0},
     {0, NULL, NULL, 0, 0, 0},
 };

@@ -31,14 +31,28 @@ struct build_record {
     unsigned users; /**< builds that rely on it now */
 };
 
+/** A folder of cache mounts. Guarded by the lock of the builds. */
+struct build_cache_dir {
+    struct build_cache_dir *next;
+    char name[72]; /**< below DATA/build/mounts */
+    char *id;      /**< as the Dockerfile has it */
+    int64_t created_ns, used_ns, times;
+    unsigned users;
+    bool exclusive; /**< its user shares it with nobody */
+    bool fresh;     /**< has no folder yet */
+    bool filling, going;
+};
+
 struct dray_builds {
     struct dray_engine *engine;
     int dir;              /**< DATA/build */
     int cache_dir;        /**< DATA/build/cache */
+    int mounts_dir;       /**< DATA/build/mounts */
     pthread_mutex_t lock; /**< guards all below. order: before the image store's */
     struct lh_table *records;
-    struct build_mount_dir *mounts; /**< folders of cache mounts */
-    pthread_cond_t mount_free;
+    struct build_cache_dir *mounts; /**< folders of cache mounts */
+    struct build_client *clients;
+    pthread_cond_t mount_free; /**< a cache folder or an agent's connection has come free */
 };
 
 /** One build under way. */
@@ -54,7 +68,8 @@ struct build {
     size_t n_texts, cap_texts;
     struct build_record **used;
     size_t n_used;
-    pthread_mutex_t out; /**< orders the lines to the client. order: leaf */
+    struct build_client *client; /**< set->lock; constant during the build */
+    pthread_mutex_t out;         /**< orders the lines to the client. order: leaf */
 };
 
 /* --- build_session.c
@@ -110,6 +125,40 @@ int build_mounts_add(struct build_mounts *m, struct json_object *body, struct js
 int build_mounts_clean(struct build_mounts *m, const char *layer, int64_t clamp_s,
                        struct dray_err *err);
 void build_mounts_close(struct build_mounts *m);
+
+/** Remove what a killed daemon left below EXEC_ROOT/builds. */
+void build_mounts_sweep(struct dray_builds *bs);
+
+/* --- build_cachedir.c
+ * ----------------------------------------------------------------------------*/
+
+void build_cache_dirs_load(struct dray_builds *bs);
+void build_cache_dirs_free(struct dray_builds *bs);
+/** Take the folder of a cache mount as its sharing wants; waits for a locked one. */
+int build_cache_dir_take(struct build *b, const struct dray_build_mount *m, int cancel_fd,
+                         struct build_cache_dir **out, char **path_out, struct dray_err *err);
+void build_cache_dir_give(struct dray_builds *bs, struct build_cache_dir *d);
+/** Remove an idle one with its content; false: it is in use. */
+bool build_cache_dir_remove(struct dray_builds *bs, struct build_cache_dir *d);
+
+/* --- build_agent.c
+ * -------------------------------------------------------------------------------*/
+
+struct build_agent;
+int build_agent_open(struct build *b, const struct dray_build_mount *m, const char *path,
+                     struct build_agent **out, struct dray_err *err);
+void build_agent_close(struct build_agent *a);
+
+/* --- build_client.c
+ * ------------------------------------------------------------------------------*/
+
+void build_client_begin(struct build *b);
+void build_client_end(struct build *b);
+void build_clients_free(struct dray_builds *bs);
+bool build_client_secret(struct build *b, const char *id, struct dray_buf *out);
+bool build_client_has_agent(struct build *b, const char *id);
+/** Hand a connection to the client's agent over; gives up when stop_fd is readable. */
+bool build_client_agent(struct build *b, const char *id, int fd /* takes */, int stop_fd);
 
 /* --- build_run.c
  * ---------------------------------------------------------------------------------*/

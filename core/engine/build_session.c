@@ -218,7 +218,9 @@ int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, ch
     dray_id_hex(b.id, 32);
     pthread_mutex_init(&b.lock, NULL);
     pthread_mutex_init(&b.out, NULL);
+    build_client_begin(&b);
     int rc = call_builder(&b, d, image_out, err);
+    build_client_end(&b);
     build_fini(&b);
     return rc;
 }
@@ -231,18 +233,22 @@ int dray_builds_open(struct dray_engine *e, struct dray_builds **out, struct dra
     if (!bs)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     bs->engine = e;
-    bs->dir = bs->cache_dir = -EBADF;
+    bs->dir = bs->cache_dir = bs->mounts_dir = -EBADF;
     pthread_mutex_init(&bs->lock, NULL);
     pthread_cond_init(&bs->mount_free, NULL);
     int rc = dray_fs_open_dir(e->data_fd, "build", 0700, &bs->dir, err);
     if (!rc)
         rc = dray_fs_open_dir(bs->dir, "cache", 0700, &bs->cache_dir, err);
     if (!rc)
+        rc = dray_fs_open_dir(bs->dir, "mounts", 0700, &bs->mounts_dir, err);
+    if (!rc)
         rc = build_cache_load(bs, err);
     if (rc) {
         dray_builds_close(bs);
         return dray_err_note(err, "open the build cache");
     }
+    build_cache_dirs_load(bs);
+    build_mounts_sweep(bs);
     *out = bs;
     return 0;
 }
@@ -252,6 +258,9 @@ void dray_builds_close(struct dray_builds *bs)
     if (!bs)
         return;
     build_cache_free(bs);
+    build_cache_dirs_free(bs);
+    build_clients_free(bs);
+    dray_cleanup_fd(&bs->mounts_dir);
     dray_cleanup_fd(&bs->cache_dir);
     dray_cleanup_fd(&bs->dir);
     pthread_cond_destroy(&bs->mount_free);

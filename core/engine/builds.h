@@ -34,12 +34,25 @@ struct dray_build_req {
     struct dray_build_spec spec;
     dray_build_line_fn line;
     dray_build_auth_fn auth;
-    void *ctx; /* of both */
+    void *ctx;           /* of both */
+    const char *session; /* under which the client lends secrets and agents; or NULL */
     int cancel_fd;
 };
 /** Run a build. image_out: id of the image, "" when only mistakes were looked for. */
 int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, char image_out[72],
                     struct dray_err *err);
+
+/**
+ * A client lends to a build what it names with the same session: secrets, put before the build, and
+ * connections to its ssh agent, which are waited for. All is forgotten when the build ends, or ten
+ * minutes after it was put when no build comes.
+ */
+int dray_builds_secret_put(struct dray_builds *bs, const char *session, const char *id,
+                           const void *data, size_t len, struct dray_err *err);
+/** Wait until something in the build wants the agent; *fd_out is that end, the caller's. sock is
+ *  the client's, which is watched. CANCELED when the build or the client ends. */
+int dray_builds_agent_wait(struct dray_builds *bs, const char *session, const char *id, int sock,
+                           int *fd_out, struct dray_err *err);
 
 /** Array in the shape of BuildCache in GET /system/df. */
 int dray_builds_usage(struct dray_builds *bs, struct json_object **out, struct dray_err *err);

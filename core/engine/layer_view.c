@@ -41,7 +41,7 @@ static int set_option(int fs, const char *option, struct dray_err *err)
     return 0;
 }
 
-static int mount_new(const struct dray_mount *m, int *fd_out, struct dray_err *err)
+static int mount_new(const struct dray_mount *m, bool rdonly, int *fd_out, struct dray_err *err)
 {
     dray_autofd int fs = (int)syscall(SYS_fsopen, m->type, FSOPEN_CLOEXEC);
     if (fs < 0)
@@ -54,19 +54,25 @@ static int mount_new(const struct dray_mount *m, int *fd_out, struct dray_err *e
     }
     if (config(fs, FSCONFIG_CMD_CREATE, NULL, NULL) != 0)
         return dray_fail_errno(err, "mount %s", m->type);
-    *fd_out = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
+    *fd_out = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, rdonly ? MOUNT_ATTR_RDONLY : 0);
     return *fd_out < 0 ? dray_fail_errno(err, "mount %s", m->type) : 0;
 }
 
-static int open_mount(const struct dray_mount *m, int *fd_out, struct dray_err *err)
+static int open_mount(const struct dray_mount *m, bool rdonly, int *fd_out, struct dray_err *err)
 {
     if (strcmp(m->type, "bind") != 0)
-        return mount_new(m, fd_out, err);
+        return mount_new(m, rdonly, fd_out, err);
     *fd_out = open(m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return *fd_out < 0 ? dray_fail_errno(err, "open %s", m->source) : 0;
 }
 
 int dray_layer_view(struct dray_driver *d, const char *id, int *fd_out, struct dray_err *err)
+{
+    return dray_layer_mount(d, id, true, fd_out, err);
+}
+
+int dray_layer_mount(struct dray_driver *d, const char *id, bool rdonly, int *fd_out,
+                     struct dray_err *err)
 {
     DRAY_AUTO(dray_call_scope) s = {0};
     dray_call_object(&s, id);
@@ -75,12 +81,13 @@ int dray_layer_view(struct dray_driver *d, const char *id, int *fd_out, struct d
         return rc;
     struct dray_mounts mounts = {0};
     rc = ((const struct dray_storage_ops *)s.ops)
-             ->mounts(s.self, &s.call, id, DRAY_MOUNTS_RDONLY, &mounts, err);
+             ->mounts(s.self, &s.call, id, rdonly ? DRAY_MOUNTS_RDONLY : DRAY_MOUNTS_VOLATILE,
+                      &mounts, err);
     if (!rc && mounts.n != 1)
         rc = dray_fail(err, DRAY_E_NOTSUP, "storage driver %s: %llu mounts for one root",
                        dray_driver_name(d), (unsigned long long)mounts.n);
     if (!rc)
-        rc = open_mount(&mounts.v[0], fd_out, err);
+        rc = open_mount(&mounts.v[0], rdonly, fd_out, err);
     return rc ? dray_err_note(err, "look into layer %s", id) : 0;
 }
 

@@ -73,7 +73,6 @@ struct bd_build {
     const struct dray_call *call;
     const struct dray_build_spec *spec;
     struct bd_tree *context;
-    char *context_dir; /**< the context as a folder, once something mounts it; build->lock */
     struct dray_df_file *file;
     char platform[BD_PLATFORM_ARGS][96]; /**< predefined ARGs */
     struct bd_vars globals;              /**< ARGs before the first FROM */
@@ -209,6 +208,10 @@ typedef int (*bd_layer_write_fn)(void *ctx, struct bd_tarout *t, struct bd_tree 
 /** Make a layer on top of the stage's. */
 int bd_layer_write(struct bd_stage *s, bd_layer_write_fn fn, void *ctx,
                    struct dray_build_layer *out, struct dray_err *err);
+/** The same on top of parent, which root shows. */
+int bd_layer_write_on(struct bd_build *b, const char *parent, struct bd_tree *root,
+                      bd_layer_write_fn fn, void *ctx, struct dray_build_layer *out,
+                      struct dray_err *err);
 /** Write an entry's head with the extended attributes that it has in `from` (or NULL). */
 int bd_layer_entry(struct bd_tarout *t, struct bd_tree *from, const char *path,
                    struct bd_tar_entry *e, struct dray_err *err);
@@ -224,6 +227,10 @@ int bd_layer_parents(struct bd_tarout *t, struct bd_tree *root, const char *path
  * -------------------------------------------------------------------------------*/
 
 int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err);
+/** A path of the context for RUN --mount=type=bind: its digest; and as a layer of its own, in which
+ *  it is at *path (owned by the caller). layer NULL: only the digest. */
+int bd_copy_context(struct bd_stage *s, const char *source, char hash[BD_DIGEST_LEN + 8],
+                    const char **layer, char **path, struct dray_err *err);
 
 /* --- run.c
  * ---------------------------------------------------------------------------------------*/
@@ -231,6 +238,17 @@ int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err 
 int bd_run(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err);
 /** Make the WORKDIR in the layer when it is missing. */
 int bd_workdir(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err);
+
+/* --- run_mounts.c
+ * --------------------------------------------------------------------------------*/
+
+struct bd_sum;
+/** What the mounts of a RUN mean for its key. */
+int bd_mounts_sum(struct bd_stage *s, const struct dray_df_mounts *mounts, struct bd_sum *sum,
+                  struct dray_err *err);
+/** The mounts for the host; *n as many. Texts live in the stage's arena. */
+int bd_mounts_make(struct bd_stage *s, const struct dray_df_mounts *mounts,
+                   struct dray_build_mount **out, struct dray_err *err);
 
 /* --- source.c
  * ------------------------------------------------------------------------------------*/

@@ -349,7 +349,6 @@ static void build_fini(struct bd_build *b)
     dray_df_free(b->file);
     bd_tree_free(b->context);
     free(b->arg_used);
-    free(b->context_dir);
     dray_cleanup_fd(&b->stop_fd);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->changed);

@@ -182,3 +182,36 @@ int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err 
     return by ? bd_commit(s, by, &hit.layer, hit.created_ns, err)
               : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
+
+/* --- a path of the context as a layer ----------------------------------------------------------*/
+
+static int context_layer(struct bd_copying *c, const char **layer, char **path,
+                         struct dray_err *err)
+{
+    struct bd_build *b = c->stage->build;
+    struct bd_tree *nothing = NULL;
+    struct dray_build_layer made = {.size = sizeof made};
+    int rc = bd_layer_tree(b, "", &nothing, err);
+    if (!rc)
+        rc = bd_layer_write_on(b, "", nothing, bd_copy_write, c, &made, err);
+    bd_tree_free(nothing);
+    if (rc)
+        return rc;
+    *layer = made.layer;
+    *path = S_ISDIR(c->v[0].entry.mode) ? strdup("/m") : bd_strf("/m/%s", c->v[0].name);
+    return *path ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+int bd_copy_context(struct bd_stage *s, const char *source, char hash[BD_DIGEST_LEN + 8],
+                    const char **layer, char **path, struct dray_err *err)
+{
+    const char *const sources[] = {source};
+    const struct dray_df_copy in = {.sources = {sources, 1}, .dest = "/m/"};
+    struct bd_copying c __attribute__((cleanup(copying_cleanup))) = {.stage = s, .in = &in};
+    int rc = set_dest(&c, err);
+    if (!rc)
+        rc = gather(&c, err);
+    if (!rc)
+        rc = bd_copy_hash(&c, hash, err);
+    return !rc && layer ? context_layer(&c, layer, path, err) : rc;
+}

@@ -33,13 +33,18 @@ static void *write_main(void *arg)
 int bd_layer_write(struct bd_stage *s, bd_layer_write_fn fn, void *ctx,
                    struct dray_build_layer *out, struct dray_err *err)
 {
-    struct bd_build *b = s->build;
-    struct writer w = {.fn = fn, .ctx = ctx};
+    struct bd_tree *root = NULL;
+    int rc = bd_stage_root(s, &root, err);
+    return rc ? rc : bd_layer_write_on(s->build, s->layer, root, fn, ctx, out, err);
+}
+
+int bd_layer_write_on(struct bd_build *b, const char *parent, struct bd_tree *root,
+                      bd_layer_write_fn fn, void *ctx, struct dray_build_layer *out,
+                      struct dray_err *err)
+{
+    struct writer w = {.root = root, .fn = fn, .ctx = ctx};
     struct dray_err own = {0};
     int fds[2];
-    int rc = bd_stage_root(s, &w.root, err);
-    if (rc)
-        return rc;
     if (pipe2(fds, O_CLOEXEC) != 0)
         return dray_fail_errno(err, "make a pipe");
     (void)fcntl(fds[1], F_SETPIPE_SZ, 1 << 20);
@@ -50,7 +55,7 @@ int bd_layer_write(struct bd_stage *s, bd_layer_write_fn fn, void *ctx,
         (void)close(fds[1]);
         return dray_fail(err, DRAY_E_NOMEM, "start a thread");
     }
-    rc = b->engine->layer_make(b->call, s->layer, (struct dray_fd_borrow){fds[0]}, out, &own);
+    int rc = b->engine->layer_make(b->call, parent, (struct dray_fd_borrow){fds[0]}, out, &own);
     (void)close(fds[0]);
     (void)pthread_join(thread, NULL);
     /* A writer that was not heard to the end has nothing to say; else its error came first. */

@@ -103,8 +103,9 @@ static int run_key(struct bd_stage *s, const struct dray_df_run *run, struct jso
     bd_sum_text(sum, run->network ? run->network : "default");
     bd_sum_text(sum, run->security ? run->security : "sandbox");
     bd_sum_num(sum, s->build->epoch_s);
+    int rc = bd_mounts_sum(s, &run->mounts, sum, err);
     bd_sum_end(sum, key);
-    return 0;
+    return rc;
 }
 
 /* --- running -----------------------------------------------------------------------------------*/
@@ -206,7 +207,12 @@ static int execute(struct bd_stage *s, const struct dray_df_run *in, struct json
         .network = in->network && strcmp(in->network, "default") != 0 ? in->network : "",
         .clamp_s = s->build->epoch_s};
     struct dray_build_ran ran = {.size = sizeof ran};
-    int rc = run_step(s, &run, &ran, err);
+    dray_autofree struct dray_build_mount *mounts = NULL;
+    int rc = bd_mounts_make(s, &in->mounts, &mounts, err);
+    run.mounts = mounts;
+    run.n_mounts = in->mounts.n;
+    if (!rc)
+        rc = run_step(s, &run, &ran, err);
     if (rc)
         return rc;
     if (ran.exit_code != 0) {

@@ -64,11 +64,10 @@ struct dray_build_layer {
 
 enum dray_build_mount_type {
     DRAY_BUILD_MOUNT_LAYER = 1, /**< a path of a layer */
-    DRAY_BUILD_MOUNT_DIR = 2,   /**< a path of a folder that the builder has made */
-    DRAY_BUILD_MOUNT_CACHE = 3, /**< a folder that is kept between builds */
-    DRAY_BUILD_MOUNT_TMPFS = 4,
-    DRAY_BUILD_MOUNT_SECRET = 5, /**< a file */
-    DRAY_BUILD_MOUNT_SSH = 6,    /**< a socket of the client's agent */
+    DRAY_BUILD_MOUNT_CACHE = 2, /**< a folder that is kept between builds */
+    DRAY_BUILD_MOUNT_TMPFS = 3,
+    DRAY_BUILD_MOUNT_SECRET = 4, /**< a file */
+    DRAY_BUILD_MOUNT_SSH = 5,    /**< a socket of the client's agent */
 };
 
 #define DRAY_BUILD_MOUNT_RDONLY 1u
@@ -89,9 +88,8 @@ struct dray_build_mount {
     const char *target; /**< absolute; made when it is missing, and removed again */
     const char *id;     /**< cache, secret, ssh */
     const char *layer;  /**< layer; cache: its first content, "" is none */
-    const char *dir;    /**< dir: absolute path */
-    const char *path;   /**< within layer or dir, resolved as if that were the root */
-    const char *env;    /**< secret: a variable that gets it, or "" */
+    const char *path;   /**< within the layer, resolved as if that were the root */
+    const char *env; /**< secret: a variable that gets it; ssh: one that names the socket; or "" */
     uint32_t mode, uid, gid;
     uint32_t reserved;
     uint64_t bytes; /**< tmpfs: size, 0 for the default */
