@@ -444,7 +444,7 @@ static int start_attached(struct dray_exec *x, const struct dray_exec_start *req
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC) != 0)
         return dray_fail_errno(err, "make a pipe");
-    dray_autofd int done = pipe_fds[0];
+    dray_autofd int done __attribute__((unused)) = pipe_fds[0]; /* closed at the end */
     dray_autofd int theirs = pipe_fds[1];
     const int fds[] = {sock, theirs};
     int rc = launch(x, req, fds, 2, err);
@@ -541,7 +541,7 @@ int dray_exec_run(struct dray_container *c, struct json_object *config, int time
     dray_autofd int theirs = pair[1];
     if (pipe2(pipe_fds, O_CLOEXEC) != 0)
         return dray_fail_errno(err, "make a pipe");
-    dray_autofd int done = pipe_fds[0];
+    dray_autofd int done __attribute__((unused)) = pipe_fds[0]; /* closed at the end */
     dray_autofd int done_w = pipe_fds[1];
     struct dray_exec *x = NULL;
     int rc = new_exec(c, config, &x, err);

@@ -3,14 +3,29 @@
  * go. */
 #include "engine/image_priv.h"
 
+#include <fcntl.h>
+
+#define PIPE_BYTES (1 << 20)
+#define READ_CHUNK (256u * 1024)
+
+/* Compression on a thread of its own, beside hashing and unpacking. */
+struct squeezer {
+    struct dray_deflate *deflate;
+    pthread_t thread;
+    int in, out; /* the pipe's ends: the thread's, the feeder's */
+    int rc;      /* read after it was joined */
+    struct dray_err err;
+};
+
 struct img_intake {
     struct dray_images *im;
     struct img_layer *layer; /* without a chain yet */
     struct img_unpack *unpack;
     struct dray_ingest *blob;
-    struct dray_deflate *squeeze;
+    struct squeezer *squeeze; /* or NULL */
     struct dray_inflate *pre; /* for what registries do not take: xz, bzip2 */
     bool want_squeeze, begun;
+    bool squeezed; /* the blob is gzip, whatever came */
 };
 
 static int to_blob(void *ctx, const void *data, size_t len, struct dray_err *err)
@@ -19,15 +34,105 @@ static int to_blob(void *ctx, const void *data, size_t len, struct dray_err *err
     return dray_ingest_write(in->blob, data, len, err);
 }
 
+/* --- squeezing --------------------------------------------------------------------------------*/
+
+static int squeeze_all(struct squeezer *q, char *buf)
+{
+    for (;;) {
+        ssize_t n = read(q->in, buf, READ_CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return dray_fail_errno(&q->err, "read what is to be compressed");
+        if (n == 0)
+            return dray_deflate_end(q->deflate, &q->err);
+        int rc = dray_deflate_feed(q->deflate, buf, (size_t)n, &q->err);
+        if (rc)
+            return rc;
+    }
+}
+
+static void *squeeze_thread(void *arg)
+{
+    struct squeezer *q = arg;
+    dray_autofree char *buf = malloc(READ_CHUNK);
+    q->rc = buf ? squeeze_all(q, buf) : dray_fail(&q->err, DRAY_E_NOMEM, "out of memory");
+    (void)close(q->in); /* a feeder that is still at it gets EPIPE */
+    return NULL;
+}
+
+static int squeeze_begin(struct img_intake *in, struct dray_err *err)
+{
+    int fds[2];
+    struct squeezer *q = calloc(1, sizeof *q);
+    int rc = q ? dray_deflate_new(to_blob, in, &q->deflate, err)
+               : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc && pipe2(fds, O_CLOEXEC) != 0)
+        rc = dray_fail_errno(err, "make a pipe");
+    if (!rc) {
+        (void)fcntl(fds[1], F_SETPIPE_SZ, PIPE_BYTES);
+        q->in = fds[0];
+        q->out = fds[1];
+        if (pthread_create(&q->thread, NULL, squeeze_thread, q) != 0) {
+            (void)close(fds[0]);
+            (void)close(fds[1]);
+            rc = dray_fail(err, DRAY_E_NOMEM, "start a thread");
+        }
+    }
+    if (rc) {
+        if (q)
+            dray_deflate_free(q->deflate);
+        free(q);
+        return rc;
+    }
+    in->squeeze = q;
+    return 0;
+}
+
+/* The end of the stream: what the thread says. */
+static int squeeze_end(struct img_intake *in, struct dray_err *err)
+{
+    struct squeezer *q = dray_steal(in->squeeze);
+    if (!q)
+        return 0;
+    (void)close(q->out);
+    (void)pthread_join(q->thread, NULL);
+    int rc = q->rc;
+    if (rc && err)
+        *err = q->err;
+    dray_deflate_free(q->deflate);
+    free(q);
+    return rc;
+}
+
+/* The feeding thread has SIGPIPE blocked since img_unpack_begin(). */
+static int squeeze_feed(struct img_intake *in, const char *data, size_t len, struct dray_err *err)
+{
+    while (len > 0) {
+        ssize_t n = write(in->squeeze->out, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            int rc = squeeze_end(in, err);
+            return rc ? rc : dray_fail(err, DRAY_E_INTERNAL, "compressing ended too early");
+        }
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* --- taking in --------------------------------------------------------------------------------*/
+
 void img_intake_abort(struct img_intake *in)
 {
     if (!in)
         return;
+    (void)squeeze_end(in, NULL);
     img_unpack_abort(in->unpack);
     if (in->layer)
         img_layer_anon_drop(in->im, in->layer);
     dray_inflate_free(in->pre);
-    dray_deflate_free(in->squeeze);
     dray_ingest_close(in->blob);
     free(in);
 }
@@ -56,8 +161,7 @@ int img_intake_begin(struct dray_images *im, struct img_layer *parent, bool sque
 static int take(void *ctx, const void *data, size_t len, struct dray_err *err)
 {
     struct img_intake *in = ctx;
-    int rc =
-        in->squeeze ? dray_deflate_feed(in->squeeze, data, len, err) : to_blob(in, data, len, err);
+    int rc = in->squeeze ? squeeze_feed(in, data, len, err) : to_blob(in, data, len, err);
     return rc ? rc : img_unpack_feed(in->unpack, data, len, err);
 }
 
@@ -71,7 +175,8 @@ static int begin_stream(struct img_intake *in, const void *data, size_t len, str
     if (foreign)
         rc = dray_inflate_new(take, in, dray_blobs_free_bytes(in->im->blobs), &in->pre, err);
     if (!rc && (foreign || (in->want_squeeze && kind == DRAY_PLAIN)))
-        rc = dray_deflate_new(to_blob, in, &in->squeeze, err);
+        rc = squeeze_begin(in, err);
+    in->squeezed = !rc && in->squeeze;
     return rc;
 }
 
@@ -86,7 +191,7 @@ int img_intake_feed(void *intake, const void *data, size_t len, struct dray_err 
 
 static const char *media_type(const struct img_intake *in, enum dray_compression kind)
 {
-    if (in->squeeze || kind == DRAY_GZIP)
+    if (in->squeezed || kind == DRAY_GZIP)
         return MT_DOCKER_LAYER;
     return kind == DRAY_ZSTD ? MT_OCI_LAYER_ZSTD : MT_DOCKER_LAYER_TAR;
 }
@@ -94,14 +199,11 @@ static const char *media_type(const struct img_intake *in, enum dray_compression
 /* List the blob and refer to it. */
 static int keep_blob(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
 {
+    int rc = squeeze_end(in, err);
+    if (rc)
+        return rc;
     out->blob_size = dray_ingest_offset(in->blob);
-    if (in->squeeze) {
-        int rc = dray_deflate_end(in->squeeze, err);
-        if (rc)
-            return rc;
-        out->blob_size = dray_ingest_offset(in->blob);
-    }
-    int rc = dray_ingest_commit(in->blob, UINT64_MAX, out->digest, err);
+    rc = dray_ingest_commit(in->blob, UINT64_MAX, out->digest, err);
     if (rc)
         return rc;
     out->blob = img_blob_ref(in->im, out->digest);

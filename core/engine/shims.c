@@ -177,7 +177,7 @@ static int reply_error(struct json_object *reply, struct dray_err *err)
 int dray_shim_call(int sock, struct json_object *body /* takes */, const int *fds, size_t n_fds,
                    int timeout_ms, struct json_object **reply, struct dray_err *err)
 {
-    dray_autojson *held = body;
+    dray_autojson *held __attribute__((unused)) = body;
     dray_json_add_int(body, "seq", 1);
     int rc = dray_sockmsg_send(sock, body, fds, n_fds, err);
     while (rc == 0) {

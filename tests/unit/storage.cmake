@@ -25,6 +25,7 @@ target_link_libraries(bench_layer_tar PRIVATE dray_plugin_lib)
 option(DRAY_FUZZ "Build the fuzz targets (with clang)" OFF)
 if(DRAY_FUZZ)
     include(${CMAKE_SOURCE_DIR}/tests/fuzz/storage.cmake)
+    include(${CMAKE_SOURCE_DIR}/tests/fuzz/images.cmake)
     include(${CMAKE_SOURCE_DIR}/tests/fuzz/builder.cmake)
 endif()
 
