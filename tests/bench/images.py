@@ -152,15 +152,18 @@ def curl(e, method, path, *more):
 
 
 def measure(engines, n, label, fn, undo=None):
-    values = {}
+    values, used = {}, {}
     for e in engines:
         runs = []
         for _ in range(n):
+            start = cpu(e)
             runs.append(timed(lambda: fn(e)))
+            used[e.name] = cpu(e) - start
             if undo:
                 undo(e)
         values[e.name] = statistics.median(runs)
     bench.report(label, "s", values)
+    bench.report("  processor time", "s", used)
 
 
 def item_push(engines, n):
