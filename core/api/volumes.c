@@ -73,7 +73,7 @@ static int update(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     (void)h;
     (void)e;
     return dray_fail(err, DRAY_E_UNAVAIL,
-                     "This node is not a swarm manager: only cluster volumes can be updated");
+                     "volume update only valid for cluster volumes, but swarm is unavailable");
 }
 
 static int remove_it(struct dray_http *h, struct dray_engine *e, struct dray_err *err)

@@ -264,16 +264,6 @@ void dray_volume_event(struct dray_volumes *vs, const struct dray_volume *v, con
 
 /* ---- Create ---- */
 
-static bool same_options(const struct dray_kvlist *have, struct dray_kvs want)
-{
-    if (have->n != want.n)
-        return false;
-    for (uint64_t i = 0; i < want.n; i++)
-        if (strcmp(dray_kvlist_get(have, want.v[i].key, "\n"), want.v[i].value) != 0)
-            return false;
-    return true;
-}
-
 static int check_name(const char *name, struct dray_err *err)
 {
     if (strlen(name) == 1)
@@ -290,18 +280,15 @@ static int check_name(const char *name, struct dray_err *err)
     return 0;
 }
 
-/* What exists under the name must be of the same driver. Docker takes other options silently when
- * none are asked for, and refuses when they differ. */
+/* What exists under the name must be of the same driver. With other options or labels it is returned
+ * as it is, as Docker does. */
 static int check_existing(const struct dray_volume *v, const char *driver,
                           const struct dray_volume_req *req, struct dray_err *err)
 {
     if (req->driver && *req->driver && strcmp(v->driver, driver) != 0)
         return dray_fail(err, DRAY_E_CONFLICT,
-                         "create %s: conflict: volume name already used by a volume of driver %s",
-                         v->name, v->driver);
-    if (req->options.n && !same_options(&v->options, req->options))
-        return dray_fail(err, DRAY_E_CONFLICT,
-                         "create %s: conflict: volume exists with other driver options", v->name);
+                         "create %s: driver '%s' already has volume '%s': volume name must be unique",
+                         v->name, v->driver, v->name);
     return 0;
 }
 
@@ -555,14 +542,17 @@ void dray_volumes_unhold(struct dray_volumes *vs, const char *name, const char *
     pthread_mutex_unlock(&vs->lock);
 }
 
-static void set_mounted(struct dray_volumes *vs, struct dray_volume *v, const char *container_id,
+/* True if that changes anything. */
+static bool set_mounted(struct dray_volumes *vs, struct dray_volume *v, const char *container_id,
                         bool mounted)
 {
     pthread_mutex_lock(&vs->lock);
+    bool was = dray_strlist_has(&v->mounted, container_id);
     drop_string(&v->mounted, container_id);
     if (mounted)
         (void)dray_strlist_add(&v->mounted, container_id);
     pthread_mutex_unlock(&vs->lock);
+    return was != mounted;
 }
 
 int dray_volumes_mount(struct dray_volumes *vs, const char *name, const char *container_id,
@@ -583,13 +573,14 @@ int dray_volumes_mount(struct dray_volumes *vs, const char *name, const char *co
         rc = ((const struct dray_volume_ops *)s.ops)
                  ->mount(s.self, &s.call, v->name, container_id, &path, err);
     if (rc)
-        (void)dray_err_note(err, "error while mounting volume '%s'", v->name);
+        (void)dray_err_note(err, "error while mounting volume '%s'",
+                            v->mountpoint && *v->mountpoint ? v->mountpoint : v->name);
     else if (!path || *path != '/' || !(*path_out = strdup(path)))
         rc = dray_fail(err, DRAY_E_INTERNAL, "volume driver %s gave no path for %s", v->driver,
                        v->name);
     dray_call_leave(&s);
     if (!rc) {
-        set_mounted(vs, v, container_id, true);
+        (void)set_mounted(vs, v, container_id, true);
         struct json_object *attrs = json_object_new_object();
         dray_json_add_str(attrs, "container", container_id);
         dray_json_add_str(attrs, "destination", destination);
@@ -618,8 +609,7 @@ int dray_volumes_unmount(struct dray_volumes *vs, const char *name, const char *
         rc = ((const struct dray_volume_ops *)s.ops)
                  ->unmount(s.self, &s.call, v->name, container_id, err);
     dray_call_leave(&s);
-    if (!rc) {
-        set_mounted(vs, v, container_id, false);
+    if (!rc && set_mounted(vs, v, container_id, false)) {
         dray_volume_event(vs, v, "unmount", "container", container_id);
     }
     dray_volume_unref(v);
@@ -632,7 +622,7 @@ int dray_volumes_restore(struct dray_volumes *vs, const char *name, const char *
     struct dray_volume *v = dray_volume_find(vs, name, err);
     struct dray_driver *d = v ? dray_volume_driver(vs, v->driver, err) : NULL;
     if (v)
-        set_mounted(vs, v, container_id, true);
+        (void)set_mounted(vs, v, container_id, true);
     if (!d) {
         dray_volume_unref(v);
         return err ? err->code : DRAY_E_NOTFOUND;

@@ -165,6 +165,12 @@ int bridge_join(struct dray_self *self, const struct dray_call *call, const char
                 struct dray_err *err);
 int bridge_leave(struct dray_self *self, const char *ep_id, int netns, struct dray_err *err);
 
+/* passage.c */
+
+/** Where iptables' FORWARD chain drops what it does not know, let our bridges through, and take
+ * back what we did there for bridges that have gone. */
+int passage_settle(struct dray_self *self, struct dray_err *err);
+
 /* conntrack.c */
 
 /** Forget the tracked flows to a UDP port of this machine, in the background. */

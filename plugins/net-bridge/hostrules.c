@@ -123,33 +123,15 @@ static int by_priority(const void *a, const void *b)
     return x->priority < y->priority ? -1 : x->priority > y->priority;
 }
 
-static void put_mark(struct dray_nl_batch *b, int type)
-{
-    struct nl_msg *m = dray_nl_add(b, type, 0, 64, "nftables: transaction");
-    struct nfgenmsg g = {.nfgen_family = AF_UNSPEC, .res_id = htons(NFNL_SUBSYS_NFTABLES)};
-    if (m && nlmsg_append(m, &g, sizeof g, NLMSG_ALIGNTO) < 0)
-        b->failed = true;
-}
-
 static void begin(struct dray_nl_batch *b, const struct scene *s)
 {
-    put_mark(b, NFNL_MSG_BATCH_BEGIN);
+    hostrules_begin(b);
     for (size_t i = 0; i < s->n_old; i++) {
         struct nl_msg *m = hostrules_msg(b, NFT_MSG_DELTABLE, 0, s->old[i].family, 0,
                                          "delete a table of host rules");
         if (m)
             nla_put_string(m, NFTA_TABLE_NAME, s->old[i].name);
     }
-}
-
-static int commit(int fd, struct dray_nl_batch *b, struct dray_err *err)
-{
-    if (b->n == 1 && !b->failed)
-        return 0; /* nothing to delete or add */
-    if (b->n)
-        nlmsg_hdr(b->v[b->n - 1].msg)->nlmsg_flags |= NLM_F_ACK;
-    put_mark(b, NFNL_MSG_BATCH_END);
-    return dray_nl_send(fd, b, err);
 }
 
 static int copy_all(int fd, struct scene *s, struct dray_err *err)
@@ -169,7 +151,7 @@ static int copy_all(int fd, struct scene *s, struct dray_err *err)
             (void)dray_err_note(err, "chain %s of table %s", s->chains[i].chain,
                                 s->chains[i].table);
     }
-    return rc ? rc : commit(fd, &b, err);
+    return rc ? rc : hostrules_commit(fd, &b, err);
 }
 
 /* Whoever asked for it prefers closed ports to unguarded ones. */
@@ -182,7 +164,7 @@ static void close_all(const struct scene *s)
     dray_autofd int fd = dray_nl_socket(NETLINK_NETFILTER);
     begin(&b, s);
     hostrules_put_closed(&b, name);
-    if (fd < 0 || commit(fd, &b, &why))
+    if (fd < 0 || hostrules_commit(fd, &b, &why))
         dray_host_logf(s->self->host, DRAY_LOG_ERROR, "cannot close published ports: %s", why.text);
 }
 

@@ -56,6 +56,9 @@ struct host_chain {
  * hook at the given priority. */
 int hostrules_copy(int fd, struct dray_nl_batch *b, const struct host_chain *from, const char *to,
                    int priority, struct dray_err *err);
+/** Begin a transaction of nftables, and carry it out; without requests in it nothing is done. */
+void hostrules_begin(struct dray_nl_batch *b);
+int hostrules_commit(int fd, struct dray_nl_batch *b, struct dray_err *err);
 /** Append requests for a table that drops whatever must pass. */
 void hostrules_put_closed(struct dray_nl_batch *b, const char *table);
 /** A request of nftables with its header. NULL without memory. */

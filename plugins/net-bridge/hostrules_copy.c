@@ -161,6 +161,29 @@ struct nl_msg *hostrules_msg(struct dray_nl_batch *b, int type, int flags, uint8
     return m;
 }
 
+static void put_mark(struct dray_nl_batch *b, int type)
+{
+    struct nl_msg *m = dray_nl_add(b, type, 0, 64, "nftables: transaction");
+    struct nfgenmsg g = {.nfgen_family = AF_UNSPEC, .res_id = htons(NFNL_SUBSYS_NFTABLES)};
+    if (m && nlmsg_append(m, &g, sizeof g, NLMSG_ALIGNTO) < 0)
+        b->failed = true;
+}
+
+void hostrules_begin(struct dray_nl_batch *b)
+{
+    put_mark(b, NFNL_MSG_BATCH_BEGIN);
+}
+
+int hostrules_commit(int fd, struct dray_nl_batch *b, struct dray_err *err)
+{
+    if (b->n == 1 && !b->failed)
+        return 0; /* nothing to delete or add */
+    if (b->n)
+        nlmsg_hdr(b->v[b->n - 1].msg)->nlmsg_flags |= NLM_F_ACK;
+    put_mark(b, NFNL_MSG_BATCH_END);
+    return dray_nl_send(fd, b, err);
+}
+
 static int ask(int fd, struct source *s, int type, int flags, const char *name, dray_nl_dump_fn fn,
                struct dray_err *err)
 {

@@ -173,6 +173,7 @@ static int establish(struct dray_self *self, struct network *n, struct dray_err 
         return dray_fail(err, DRAY_E_CONFLICT, "network %s exists", n->id);
     }
     rc = rules_add(self, &l, err);
+    rc = rc ? rc : passage_settle(self, err);
     if (rc && store_take_network(&self->store, n->id)) {
         if (!n->foreign)
             link_delete_later(self, n->bridge, 0);
@@ -219,6 +220,7 @@ int bridge_net_remove(struct dray_self *self, const char *id, struct dray_err *e
     int rc = 0;
     if (store_take_network(&self->store, id)) {
         rc = rules_delete(self, &l, err);
+        rc = rc ? rc : passage_settle(self, err);
         if (!n->foreign)
             link_delete_later(self, n->bridge, 0);
         network_unref(&self->store, n);

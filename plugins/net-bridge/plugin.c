@@ -116,6 +116,8 @@ static int32_t check(struct dray_self *self, const struct dray_call *call, struc
     free(l.v);
     int rules = rules_check(self, rc ? NULL : err);
     rc = rc ? rc : rules;
+    int passage = passage_settle(self, rc ? NULL : err);
+    rc = rc ? rc : passage;
     int host = self->hostrules.on ? hostrules_sync(self, rc ? NULL : err) : 0;
     return rc ? rc : host;
 }
@@ -172,6 +174,8 @@ static int32_t collect(struct dray_self *self, const struct dray_call *call, str
     int rc = links_collect(self, err);
     int rules = rules_collect(self, rc ? NULL : err);
     rc = rc ? rc : rules;
+    int passage = passage_settle(self, rc ? NULL : err);
+    rc = rc ? rc : passage;
     int host = hostrules_sync(self, rc ? NULL : err);
     return rc ? rc : host;
 }

@@ -4,6 +4,7 @@
 
 #include "bridge.h"
 
+#include <linux/netfilter.h>
 #include <linux/netlink.h>
 
 /*
@@ -229,12 +230,14 @@ static int change(struct dray_self *self, const struct elems *l, bool add, struc
     return rc;
 }
 
-/* Packets must pass every table's forward hook: our accept does not outvote another's drop. */
+/* Packets must pass every table's forward hook: our accept does not outvote another's drop. Unless
+ * the host's rules are to decide, passage.c sees to it. */
 static void warn_of_policy(struct dray_self *self)
 {
     pthread_mutex_lock(&self->rules.lock);
     int fd = netfilter(&self->rules);
-    bool dropped = fd >= 0 && rules_forward_dropped(fd);
+    bool dropped =
+        fd >= 0 && self->hostrules.on && rules_forward_state(fd, NFPROTO_IPV4) == FORWARD_DROPS;
     bool tell = dropped && !self->rules.warned;
     self->rules.warned = dropped;
     pthread_mutex_unlock(&self->rules.lock);

@@ -51,8 +51,13 @@ int rules_run(const char *commands, struct dray_err *err);
 bool rules_present(int fd, const char *table);
 /** Number that every transaction of anybody changes; 0 on failure. */
 uint32_t rules_generation(int fd);
-/** Does iptables' FORWARD chain drop what it does not know (Docker sets it so)? */
-bool rules_forward_dropped(int fd);
+enum forward_state {
+    FORWARD_ABSENT,
+    FORWARD_ACCEPTS,
+    FORWARD_DROPS, /* what it does not know; Docker sets it so */
+};
+/** iptables' FORWARD chain and its policy. */
+enum forward_state rules_forward_state(int fd, uint8_t family);
 /** Count the table's rules; false on failure. */
 bool rules_count(int fd, const char *table, unsigned *out);
 /** Count the elements of one set. */

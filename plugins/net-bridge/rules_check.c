@@ -59,22 +59,24 @@ static int note_policy(const struct nlmsghdr *h, void *ctx)
 {
     struct nlattr *a = nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)h, sizeof(struct nfgenmsg),
                                        NFTA_CHAIN_POLICY);
-    *(bool *)ctx = a && ntohl(nla_get_u32(a)) == NF_DROP;
+    *(enum forward_state *)ctx =
+        a && ntohl(nla_get_u32(a)) == NF_DROP ? FORWARD_DROPS : FORWARD_ACCEPTS;
     return 1;
 }
 
-bool rules_forward_dropped(int fd)
+enum forward_state rules_forward_state(int fd, uint8_t family)
 {
-    bool dropped = false;
+    enum forward_state state = FORWARD_ABSENT;
     DRAY_AUTO(dray_nl_batch) b = {0};
     struct nl_msg *m = ask(&b, NFT_MSG_GETCHAIN, 0, "look at FORWARD");
     if (!m)
-        return false;
+        return state;
     struct nfgenmsg *g = nlmsg_data(nlmsg_hdr(m));
-    g->nfgen_family = NFPROTO_IPV4; /* where iptables-nft keeps its chains */
+    g->nfgen_family = family; /* iptables-nft keeps its chains by family */
     nla_put_string(m, NFTA_CHAIN_TABLE, "filter");
     nla_put_string(m, NFTA_CHAIN_NAME, "FORWARD");
-    return !dray_nl_dump(fd, &b, note_policy, &dropped, NULL) && dropped;
+    (void)dray_nl_dump(fd, &b, note_policy, &state, NULL);
+    return state;
 }
 
 static int count_rule(const struct nlmsghdr *h, void *ctx)

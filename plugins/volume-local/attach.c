@@ -4,6 +4,7 @@
 #include "mounts.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <netdb.h>
@@ -152,9 +153,14 @@ static int attach_failed(const struct dray_mount *m, const char *path, struct dr
         else if (opts.data[0] != '\0')
             (void)snprintf(data, sizeof data, ", data: %s", opts.data);
     }
-    errno = error;
-    return dray_fail_errno(err, "failed to mount local volume: mount %s:%s%s%s", m->source, path,
-                           flags, data);
+    /* Go writes what the kernel says in small letters. */
+    char buf[96];
+    const char *why = strerror_r(error, buf, sizeof buf);
+    int rc = dray_fail(err, DRAY_E_IO, "failed to mount local volume: mount %s:%s%s%s: %c%s",
+                       m->source, path, flags, data, tolower((unsigned char)why[0]), why + 1);
+    if (err)
+        err->os_errno = error;
+    return rc;
 }
 
 int dray_local_attach(const struct local_opts *opts, const char *path, struct dray_err *err)

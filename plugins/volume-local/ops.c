@@ -276,8 +276,7 @@ static int attach(struct dray_self *self, const char *name, const char *path, st
         rc = dray_local_opts_load(dir, &opts, err);
     if (rc < 0 || !dray_local_opts_mounts(&opts) || dray_local_state(dir) == DRAY_LOCAL_MOUNTED)
         return rc;
-    rc = dray_local_attach(&opts, path, err);
-    return rc < 0 ? dray_err_note(err, "error while mounting volume '%s'", path) : 0;
+    return dray_local_attach(&opts, path, err);
 }
 
 static int32_t op_mount(struct dray_self *self, const struct dray_call *call, const char *name,

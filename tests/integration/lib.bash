@@ -56,6 +56,7 @@ daemon_done() {
     docker network prune -f >/dev/null 2>&1
     daemon_stop || rc=1
     leftovers_after || rc=1
+    [ -z "$DRAY_TEST_NS" ] || machine_done
     if [ $rc -ne 0 ] || grep -q 'ERROR: .*Sanitizer\|WARNING: ThreadSanitizer\|runtime error:' "$T/drayd.log"; then
         echo "--- drayd.log" >&2
         grep -n -A 30 'Sanitizer\|runtime error:' "$T/drayd.log" | head -n 80 >&2

@@ -31,6 +31,27 @@ gateway_of() { docker network inspect "$1" -f '{{(index .IPAM.Config 0).Gateway}
 host_port() { docker port "$1" "$2" | head -n 1 | sed 's/.*://'; }
 table() { nft list tables | awk '$3 ~ /^dray_/ {print $3}' | tail -n 1; }
 
+# --- a machine of one's own -------------------------------------------------------------------
+
+# The daemon, its rules and all commands about the network go into a network namespace of the test:
+# nothing of this machine's own firewall is touched. Call it after daemon_init.
+machine_own() {
+    mkdir -p "$T/ns"
+    touch "$T/ns/here"
+    unshare --net="$T/ns/here" ip link set lo up
+    export DRAY_TEST_NS=$T/ns/here
+    machine_commands
+    leftovers_before
+}
+
+machine_commands() {
+    local c
+    for c in ip nft iptables ip6tables iptables-save curl sysctl setsid ping iperf3 bridge; do
+        eval "$c() { nsenter --net=\"\$DRAY_TEST_NS\" $c \"\$@\"; }"
+    done
+}
+[ -z "$DRAY_TEST_NS" ] || machine_commands
+
 # --- other hosts ------------------------------------------------------------------------------
 
 # Make NAME, another host at 198.51.100.NUMBER; this machine is 198.51.100.1 and 2001:db8:51::1.
@@ -53,13 +74,19 @@ host_add() { # NAME NUMBER
 
 hosts_done() {
     local n
+    ip link del up0 2>/dev/null
     for n in "$T"/ns/*; do
+        [ "$n" != "$T/ns/here" ] || continue
         umount "$n" 2>/dev/null
         rm -f "$n"
     done
-    rmdir "$T/ns" 2>/dev/null
-    ip link del up0 2>/dev/null
     return 0
+}
+
+# After everything else that looks at the network.
+machine_done() {
+    umount "$T/ns/here" 2>/dev/null
+    rm -rf "$T/ns"
 }
 
 # on HOST COMMAND...

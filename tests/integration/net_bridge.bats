@@ -8,6 +8,7 @@ load net
 
 setup_file() {
     daemon_init
+    machine_own
     cat >"$T/daemon.json" <<'JSON'
 {"default-address-pools": [{"base": "10.60.0.0/16", "size": 24}, {"base": "10.61.0.0/16", "size": 26}]}
 JSON
@@ -29,6 +30,7 @@ teardown() {
     docker network prune -f >/dev/null
 }
 
+no_link() { ! ip link show "$1" >/dev/null 2>&1; }
 # The machine's way back to a network of containers.
 route_from() { on "$1" ip route replace "$2" via 198.51.100.1; }
 subnet_of() { docker network inspect "$1" -f '{{(index .IPAM.Config 0).Subnet}}'; }
@@ -49,7 +51,7 @@ subnet_of() { docker network inspect "$1" -f '{{(index .IPAM.Config 0).Subnet}}'
 
 @test "the bridge's name, MTU and MAC addresses" {
     docker network create -o com.docker.network.bridge.name=mybr0 -o com.docker.network.driver.mtu=1400 named >/dev/null
-    [ "$(cat /sys/class/net/mybr0/mtu)" = 1400 ]
+    ip -o link show mybr0 | grep -q "mtu 1400 "
     web one --network named
     [ "$(docker exec one cat /sys/class/net/eth0/mtu)" = 1400 ]
     local ip
@@ -63,7 +65,7 @@ subnet_of() { docker network inspect "$1" -f '{{(index .IPAM.Config 0).Subnet}}'
     [[ "$output" == *"networks have same bridge name"* ]]
     docker rm -f one two >/dev/null
     docker network rm named >/dev/null
-    wait_until 5 bash -c '! ip link show mybr0 2>/dev/null'
+    wait_until 5 no_link mybr0
 }
 
 @test "without icc containers of a network do not talk, but published ports answer" {

@@ -8,6 +8,7 @@ load net
 
 setup_file() {
     daemon_init
+    machine_own
     echo '{"publish-policy": "host-rules"}' >"$T/daemon.json"
     daemon_start
     busybox_import

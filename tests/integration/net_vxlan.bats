@@ -7,6 +7,7 @@ load lib
 load net
 
 # use a|b: talk to that daemon from here on.
+answers() { docker version >/dev/null 2>&1; }
 use() {
     export DOCKER_HOST=unix://$T/$1.sock DRAY_HOST=unix://$T/$1.sock
 }
@@ -16,7 +17,7 @@ start_on() { # HOST
         --exec-root "$T/$1.exec" -H "unix://$T/$1.sock" --pidfile "$T/$1.pid" \
         --config-file "$T/daemon.json" </dev/null >>"$T/drayd.log" 2>&1 3>&- &
     use "$1"
-    wait_until 10 docker version
+    wait_until 10 answers
 }
 
 stop_on() {
@@ -29,6 +30,7 @@ stop_on() {
 setup_file() {
     unshare -n ip link add t0 type vxlan id 1 dstport 4789 2>/dev/null || skip "this kernel has no vxlan links"
     daemon_init
+    machine_own
     host_add a 11
     host_add b 12
     for h in a b; do
@@ -48,6 +50,7 @@ teardown_file() {
     hosts_done
     leftovers_after || rc=1
     [ $rc -eq 0 ] || tail -n 30 "$T/drayd.log" >&2
+    machine_done
     rm -rf "$T"
     return $rc
 }
