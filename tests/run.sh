@@ -42,24 +42,41 @@ run_ctest() { # BUILD_FOLDER
     count $((total - bad)) "$bad"
 }
 
-run_bats() { # FILES
-    local out f ok bad skip
+# One file of integration tests, in namespaces of its own; its counts go to the folder in $counts.
+bats_file() { # FILE
+    local out ok bad skip rc begin=$SECONDS
     out=$(mktemp)
-    for f in "$@"; do
-        echo "-- $f"
-        local begin=$SECONDS
-        timeout --foreground 600 bats --tap "$f" </dev/null >"$out" 2>&1
-        local rc=$?
-        ok=$(grep -c '^ok ' "$out")
-        bad=$(grep -c '^not ok ' "$out")
-        skip=$(grep -c '^ok .* # skip' "$out")
-        [ $rc -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+    timeout -k 10 600 tests/box.sh bats --tap "$1" </dev/null >"$out" 2>&1
+    rc=$?
+    ok=$(grep -c '^ok ' "$out")
+    bad=$(grep -c '^not ok ' "$out")
+    skip=$(grep -c '^ok .* # skip' "$out")
+    [ $rc -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+    echo "$((ok - skip)) $bad $skip" >"$counts/$(basename "$1")"
+    {
+        echo "-- $1"
         grep '# skip' "$out" | sed 's/^/   /'
         [ "$bad" -eq 0 ] || sed 's/^/   /' "$out"
         echo "   $((ok - skip)) passed, $bad failed, $skip skipped, $((SECONDS - begin)) s"
-        count $((ok - skip)) "$bad" "$skip"
+    } >"$out.report"
+    cat "$out.report"
+    rm -f "$out" "$out.report"
+}
+
+# They mostly wait, so as many run at a time as there are processors.
+run_bats() { # FILES
+    local f n
+    counts=$(mktemp -d)
+    export counts
+    export -f bats_file
+    tests/integration/prepare.sh
+    printf '%s\n' "$@" | xargs -P "${DRAY_TEST_LANES:-$(nproc)}" -I{} bash -c 'bats_file "$1"' _ {}
+    for f in "$@"; do
+        n=$(cat "$counts/$(basename "$f")" 2>/dev/null) || n="0 1 0"
+        # shellcheck disable=SC2086
+        count $n
     done
-    rm -f "$out"
+    rm -rf "$counts"
 }
 
 # Static analysis takes only processor time, the other tests mostly wait: it runs beside them.

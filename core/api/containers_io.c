@@ -116,10 +116,14 @@ int dray_api_attach(struct dray_http *h, struct dray_engine *e, struct dray_err 
     struct dray_attach_req req = attach_request(h);
     bool tty = false;
     int sock = -1;
-    int rc = dray_containers_attach_prepare(e->containers, name, &req, &tty, err);
+    struct dray_attach_ticket *ticket = NULL;
+    int rc = dray_containers_attach_prepare(e->containers, name, &req, &tty, &ticket, err);
     if (!rc)
         rc = dray_http_hijack(h, dray_api_stream_type(h, tty), &sock, err);
-    return rc ? rc : dray_containers_attach(e->containers, name, &req, sock, err);
+    if (!rc)
+        return dray_containers_attach(ticket, &req, sock, err);
+    dray_attach_ticket_drop(ticket);
+    return rc;
 }
 
 /* A WebSocket carries both outputs as they come, without frames of Docker's. */
@@ -130,12 +134,15 @@ int dray_api_attach_ws(struct dray_http *h, struct dray_engine *e, struct dray_e
     struct dray_websocket w;
     bool tty = false;
     req.plain = true;
-    int rc = dray_containers_attach_prepare(e->containers, name, &req, &tty, err);
+    struct dray_attach_ticket *ticket = NULL;
+    int rc = dray_containers_attach_prepare(e->containers, name, &req, &tty, &ticket, err);
     if (!rc)
         rc = dray_websocket_open(h, &w, err);
-    if (rc)
+    if (rc) {
+        dray_attach_ticket_drop(ticket);
         return rc;
-    rc = dray_containers_attach(e->containers, name, &req, w.inner, err);
+    }
+    rc = dray_containers_attach(ticket, &req, w.inner, err);
     dray_websocket_close(&w);
     return rc;
 }

@@ -25,6 +25,7 @@ struct running {
     bool keep;
     struct build_mounts *mounts;
     pthread_t attach;
+    struct dray_attach_ticket *ticket;
     bool attached;
 };
 
@@ -107,24 +108,32 @@ static int create(struct running *r, struct dray_err *err)
     return rc;
 }
 
+static const struct dray_attach_req attach_req = {
+    .stream = true, .stdout_ = true, .stderr_ = true, .plain = true, .api_version = 151};
+
 static void *attach_main(void *arg)
 {
     struct running *r = arg;
-    const struct dray_attach_req req = {
-        .stream = true, .stdout_ = true, .stderr_ = true, .plain = true, .api_version = 151};
     struct dray_err err = {0};
-    if (dray_containers_attach(r->b->e->containers, r->container, &req, r->run->output.fd, &err))
+    if (dray_containers_attach(r->ticket, &attach_req, r->run->output.fd, &err))
         dray_warn("output of container %.12s: %s", r->container, err.text);
     return NULL;
 }
 
-/* The attach must be known before the start, so that nothing is lost: until then, wait. */
+/* The attach is announced before the start, so that nothing is lost. */
 static int attach(struct running *r, struct dray_err *err)
 {
-    if (pthread_create(&r->attach, NULL, attach_main, r) != 0)
+    bool tty = false;
+    int rc = dray_containers_attach_prepare(r->b->e->containers, r->container, &attach_req, &tty,
+                                            &r->ticket, err);
+    if (rc)
+        return rc;
+    if (pthread_create(&r->attach, NULL, attach_main, r) != 0) {
+        dray_attach_ticket_drop(r->ticket);
         return dray_fail(err, DRAY_E_NOMEM, "start a thread");
+    }
     r->attached = true;
-    return dray_containers_attach_wait(r->b->e->containers, r->container, err);
+    return 0;
 }
 
 static void kill_container(struct running *r)

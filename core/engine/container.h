@@ -106,6 +106,7 @@ struct dray_container {
     char *runtime;   /* driver name */
     struct dray_waiter *waiters;
     struct dray_pending_attach *pending;
+    unsigned announced;  /* attaches whose clients may know already, not yet in pending */
     bool accepts_attach; /* the shim takes attaches itself */
     bool removed;        /* off the table; only references keep it */
     bool restart_canceled;
@@ -192,6 +193,8 @@ void dray_container_event(struct dray_container *c, const char *action, ...)
 
 /** Kill what a shim that died or was killed left behind. */
 void dray_container_end_orphans(struct dray_container *c);
+/** Wait, some seconds at most, until no attach is merely announced. */
+void dray_container_await_announced(struct dray_container *c);
 /** Give up a start that waits for its shim; it fails soon after. */
 void dray_container_start_cancel(struct dray_container *c);
 /** The container stopped, was removed: answer those who wait. Call with lock held. */

@@ -12,7 +12,7 @@
 
 #define DRAY_LOG_AREA "attach"
 #define ASK_TIMEOUT_MS 10000
-#define ATTACH_WAIT_NS (10 * DRAY_NS_PER_S)
+#define ANNOUNCED_WAIT_NS (5 * DRAY_NS_PER_S)
 #define DEFAULT_KEYS "ctrl-p,ctrl-q"
 
 /* "ctrl-p,ctrl-q", "a", "ctrl-[,x" */
@@ -64,9 +64,38 @@ struct json_object *dray_attach_message(const struct dray_attach_req *req, bool 
     return m;
 }
 
+/* An attach whose client may hear of it any moment, and that is not in the list yet. */
+struct dray_attach_ticket {
+    struct dray_container *c;
+};
+
+static struct dray_attach_ticket *announce(struct dray_container *c)
+{
+    struct dray_attach_ticket *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->c = dray_container_ref(c);
+    pthread_mutex_lock(&c->lock);
+    c->announced++;
+    pthread_mutex_unlock(&c->lock);
+    return t;
+}
+
+void dray_attach_ticket_drop(struct dray_attach_ticket *t)
+{
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->c->lock);
+    t->c->announced--;
+    pthread_cond_broadcast(&t->c->changed);
+    pthread_mutex_unlock(&t->c->lock);
+    dray_container_unref(t->c);
+    free(t);
+}
+
 int dray_containers_attach_prepare(struct dray_containers *cs, const char *name,
                                    const struct dray_attach_req *req, bool *tty_out,
-                                   struct dray_err *err)
+                                   struct dray_attach_ticket **ticket_out, struct dray_err *err)
 {
     dray_autocontainer *c = NULL;
     int rc = dray_container_find(cs, name, &c, err);
@@ -86,7 +115,8 @@ int dray_containers_attach_prepare(struct dray_containers *cs, const char *name,
         return dray_fail(err, DRAY_E_CONFLICT,
                          "container %s is restarting, wait until the container is running", c->id);
     *tty_out = c->tty;
-    return 0;
+    *ticket_out = announce(c);
+    return *ticket_out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
 /** Wait for the end of the session; `watch_client` also for the client's (before the shim has it).
@@ -173,11 +203,14 @@ static int attach_running(struct dray_container *c, const struct dray_attach_req
 }
 
 static int attach_pending(struct dray_container *c, const struct dray_attach_req *req, int sock,
-                          bool *now_running, struct dray_err *err)
+                          struct dray_attach_ticket *ticket /* takes */, bool *now_running,
+                          struct dray_err *err)
 {
     int pipe_fds[2];
-    if (pipe2(pipe_fds, O_CLOEXEC) != 0)
+    if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
+        dray_attach_ticket_drop(ticket);
         return dray_fail_errno(err, "make a pipe");
+    }
     dray_autofd int done = pipe_fds[0];
     struct dray_pending_attach entry = {
         .req = req, .sock = sock, .done = pipe_fds[1], .tty = c->tty};
@@ -187,10 +220,10 @@ static int attach_pending(struct dray_container *c, const struct dray_attach_req
         entry.next = c->pending;
         /* cppcheck-suppress autoVariables ; taken out of the list below */
         c->pending = &entry;
-        pthread_cond_broadcast(&c->changed);
     }
     bool removed = c->removed;
     pthread_mutex_unlock(&c->lock);
+    dray_attach_ticket_drop(ticket);
     if (*now_running || removed) {
         (void)close(entry.done);
         return 0;
@@ -219,49 +252,42 @@ static int write_sock(void *ctx, const void *data, size_t len)
     return 0;
 }
 
-int dray_containers_attach(struct dray_containers *cs, const char *name,
-                           const struct dray_attach_req *req, int sock, struct dray_err *err)
+static int send_logs(struct dray_container *c, const struct dray_attach_req *req, int sock,
+                     struct dray_err *err)
 {
-    dray_autocontainer *c = NULL;
-    int rc = dray_container_find(cs, name, &c, err);
-    if (rc != 0)
+    struct logs_to to = {.sock = sock};
+    struct dray_logs_req logs = {.stdout_ = req->stdout_,
+                                 .stderr_ = req->stderr_,
+                                 .raw = req->plain,
+                                 .tail = -1,
+                                 .client = -1};
+    return dray_containers_logs(c->set, c->id, &logs, write_sock, &to, err);
+}
+
+int dray_containers_attach(struct dray_attach_ticket *ticket, const struct dray_attach_req *req,
+                           int sock, struct dray_err *err)
+{
+    dray_autocontainer *c = dray_container_ref(ticket->c);
+    int rc = req->logs ? send_logs(c, req, sock, err) : 0;
+    if (rc != 0 || !req->stream) {
+        dray_attach_ticket_drop(ticket);
         return rc;
-    if (req->logs) {
-        struct logs_to to = {.sock = sock};
-        struct dray_logs_req logs = {.stdout_ = req->stdout_,
-                                     .stderr_ = req->stderr_,
-                                     .raw = req->plain,
-                                     .tail = -1,
-                                     .client = -1};
-        rc = dray_containers_logs(cs, name, &logs, write_sock, &to, err);
-        if (rc != 0)
-            return rc;
     }
-    if (!req->stream)
-        return 0;
     dray_container_event(c, "attach", NULL);
-    pthread_mutex_lock(&c->lock);
-    bool running = c->accepts_attach;
-    pthread_mutex_unlock(&c->lock);
-    if (!running)
-        rc = attach_pending(c, req, sock, &running, err);
+    bool running = false;
+    rc = attach_pending(c, req, sock, ticket, &running, err);
     if (rc == 0 && running)
         rc = attach_running(c, req, sock, err);
     return rc;
 }
 
-int dray_containers_attach_wait(struct dray_containers *cs, const char *name, struct dray_err *err)
+void dray_container_await_announced(struct dray_container *c)
 {
-    dray_autocontainer *c = NULL;
-    int rc = dray_container_find(cs, name, &c, err);
-    if (rc != 0)
-        return rc;
-    int64_t end = dray_clock_mono() + ATTACH_WAIT_NS;
+    int64_t end = dray_clock_mono() + ANNOUNCED_WAIT_NS;
     struct timespec ts = {.tv_sec = end / DRAY_NS_PER_S, .tv_nsec = end % DRAY_NS_PER_S};
     int timed_out = 0;
     pthread_mutex_lock(&c->lock);
-    while (!c->pending && !c->accepts_attach && timed_out == 0)
+    while (c->announced > 0 && timed_out == 0)
         timed_out = pthread_cond_timedwait(&c->changed, &c->lock, &ts);
     pthread_mutex_unlock(&c->lock);
-    return timed_out == 0 ? 0 : dray_fail(err, DRAY_E_TIMEOUT, "attach to container %.12s", c->id);
 }

@@ -205,6 +205,7 @@ static struct json_object *log_json(struct dray_container *c, struct json_object
 static void hand_over_attaches(struct start *s)
 {
     struct dray_container *c = s->c;
+    dray_container_await_announced(c);
     pthread_mutex_lock(&c->lock);
     struct dray_pending_attach *p = dray_steal(c->pending);
     c->accepts_attach = true;

@@ -48,10 +48,10 @@ struct dray_step_root {
 };
 
 struct dray_create_req {
-    const char *name;         /* or NULL */
-    const char *platform;     /* or NULL */
-    struct json_object *body; /* Config with HostConfig and NetworkingConfig inside */
-    int api_version;          /* 151 */
+    const char *name;                  /* or NULL */
+    const char *platform;              /* or NULL */
+    struct json_object *body;          /* Config with HostConfig and NetworkingConfig inside */
+    int api_version;                   /* 151 */
     const struct dray_step_root *step; /* or NULL; then the body's Image counts */
 };
 /** *out: {"Id","Warnings":[]}. */
@@ -112,23 +112,22 @@ void dray_waiter_free(struct dray_waiter *w);
 
 struct dray_attach_req {
     bool stream, stdin_, stdout_, stderr_, logs;
-    bool plain; /* both outputs as they come, without frames */
+    bool plain;              /* both outputs as they come, without frames */
     const char *detach_keys; /* NULL: ctrl-p,ctrl-q */
     int api_version;
 };
-/** What the API must know before it answers the client: does the container have a terminal? */
+/** An attach that is about to be: a start waits for it, so that it misses nothing. */
+struct dray_attach_ticket;
+/** Before the client is answered. *tty_out: does the container have a terminal? The ticket goes to
+ *  dray_containers_attach(), or to dray_attach_ticket_drop() (NULL is allowed). */
 int dray_containers_attach_prepare(struct dray_containers *cs, const char *name,
                                    const struct dray_attach_req *req, bool *tty_out,
-                                   struct dray_err *err);
+                                   struct dray_attach_ticket **ticket_out, struct dray_err *err);
+void dray_attach_ticket_drop(struct dray_attach_ticket *t);
 /** Run the session over a client's socket, whose HTTP answer has been written; returns at its end.
  *  The descriptor stays the caller's. */
-int dray_containers_attach(struct dray_containers *cs, const char *name,
+int dray_containers_attach(struct dray_attach_ticket *ticket /* takes */,
                            const struct dray_attach_req *req, int sock, struct dray_err *err);
-
-/** Wait, at most 10 s, until an attach from another thread is there: it will miss nothing of what
- *  is started then. */
-int dray_containers_attach_wait(struct dray_containers *cs, const char *name,
-                                struct dray_err *err);
 
 struct dray_logs_req {
     bool follow, stdout_, stderr_, timestamps, details;
