@@ -40,11 +40,18 @@ int dray_plugin_conf_make(struct json_object *plugins, struct dray_plugin_conf *
     {
         if (!json_object_is_type(entry, json_type_object))
             return dray_fail(err, DRAY_E_INVAL, "\"plugins\": \"%s\" must be an object", name);
+        const char *isolation = dray_json_str(entry, "isolation", "none");
+        if (strcmp(isolation, "process") != 0 && strcmp(isolation, "none") != 0)
+            return dray_fail(err, DRAY_E_INVAL,
+                             "\"plugins\": \"%s\": \"isolation\" is \"process\" or \"none\", not "
+                             "\"%.40s\"",
+                             name, isolation);
         out->v[out->n++] = (struct dray_plugin_config){
             .name = name,
             .plugin = dray_json_str(entry, "plugin", NULL),
             .path = dray_json_str(entry, "path", NULL),
             .options = options_of(entry),
+            .isolated = strcmp(isolation, "process") == 0,
             .required = dray_json_bool(entry, "required", false),
             .disabled = dray_json_bool(entry, "disabled", false),
         };

@@ -97,6 +97,9 @@ static int refuse_suspect(const struct dray_call_scope *s, struct dray_err *err)
         if (o->state == SCOPE_OVERDUE && o->start_ns < oldest)
             oldest = o->start_ns;
     char why[96];
+    if (!in->n_overdue)
+        return refuse(err, DRAY_E_UNAVAIL, s->driver->label,
+                      "has ended and is being started again");
     (void)snprintf(why, sizeof why, "does not answer: a call has been under way for %llu s",
                    (unsigned long long)seconds_since(oldest));
     return refuse(err, DRAY_E_UNAVAIL, s->driver->label, why);

@@ -46,6 +46,7 @@ struct dray_plugin_config {
     const char *plugin;          /**< name on the card when it differs from `name`, or NULL */
     const char *path;            /**< file, or NULL: the one of that name in the plugin folders */
     struct json_object *options; /**< object or NULL; borrowed during dray_drivers_open() */
+    bool isolated;               /**< in a process of its own */
     bool required;               /**< a refusal makes dray_drivers_open() fail */
     bool disabled;
 };

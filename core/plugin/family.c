@@ -54,6 +54,10 @@ int dray_family_open(struct dray_instance *in, struct json_object *options)
     int rc = in->file->refusal.code;
     if (rc)
         in->refusal = in->file->refusal;
+    if (!rc && in->isolated)
+        rc = dray_fail(&in->refusal, DRAY_E_NOTSUP,
+                       "it is a family, whose drivers run in this process; remove \"isolation\" "
+                       "from its configuration");
     pthread_mutex_lock(&in->registry->load_lock);
     if (!rc && options)
         rc = prepare(in, options, &in->refusal);

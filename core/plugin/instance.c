@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* instance.c - the opening and closing of one instance of a plugin. */
 #define DRAY_LOG_AREA "plugin"
-#include "plugin/registry.h"
+#include "plugin/isolate.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/logging.h"
 
 #include <stdatomic.h>
@@ -23,18 +24,6 @@ void dray_instance_event(struct dray_instance *in, const char *action)
         c->on_event(c->ctx, instance_label(in), action);
 }
 
-static uint64_t offered_ops(const struct dray_kind_info *info, const struct dray_head *theirs)
-{
-    uint64_t bits = 0;
-    for (uint32_t i = 0; i < info->n_ops; i++) {
-        void *p = NULL;
-        if (info->ops[i].offset + sizeof p <= theirs->size)
-            memcpy(&p, (const char *)theirs + info->ops[i].offset, sizeof p);
-        bits |= p ? UINT64_C(1) << i : 0;
-    }
-    return bits;
-}
-
 static int adopt_iface(struct dray_instance *in, struct dray_driver *d,
                        const struct dray_iface *iface)
 {
@@ -46,7 +35,7 @@ static int adopt_iface(struct dray_instance *in, struct dray_driver *d,
     d->ops = calloc(1, info->size);
     if (!d->ops)
         return dray_fail(&in->refusal, DRAY_E_NOMEM, "out of memory");
-    d->offered = offered_ops(info, iface->ops);
+    d->offered = dray_kind_offered(info, iface->ops);
     const char *missing = NULL;
     int rc = dray_kind_adopt(info, iface->ops, d->ops, &missing);
     if (rc)
@@ -59,7 +48,7 @@ static int adopt_iface(struct dray_instance *in, struct dray_driver *d,
 
 static int adopt_ifaces(struct dray_instance *in)
 {
-    const struct dray_plugin *desc = &in->file->desc;
+    const struct dray_plugin *desc = in->desc;
     in->drivers = calloc(desc->n_ifaces, sizeof *in->drivers);
     if (!in->drivers)
         return dray_fail(&in->refusal, DRAY_E_NOMEM, "out of memory");
@@ -98,7 +87,7 @@ struct opening {
 
 static void run_opening(struct opening *o)
 {
-    const struct dray_plugin *desc = &o->in->file->desc;
+    const struct dray_plugin *desc = o->in->desc;
     struct dray_err said = {0};
     struct dray_self *self = NULL;
     int rc = 0;
@@ -142,7 +131,7 @@ static void drop_opening(struct opening *o)
 {
     struct dray_instance *in = o->in;
     if (o->rc == 0)
-        in->file->desc.close(o->self);
+        in->desc->close(o->self);
     free_opening(o);
     pthread_mutex_lock(&in->lock);
     in->stuck = false; /* the last touch: now it may be freed */
@@ -224,22 +213,35 @@ static int probe_and_open(struct dray_instance *in)
     return rc;
 }
 
+/* Into this process, or into one of its own. */
+static int load(struct dray_instance *in, struct dray_plugin_file *f, struct json_object *options)
+{
+    const char *text = options ? dray_json_text(options) : "{}";
+    int rc = f->refusal.code;
+    if (!rc && in->isolated)
+        rc = dray_isolate_start(in, text ? text : "{}");
+    else if (!rc)
+        rc = dray_plugin_load(f);
+    if (rc && !in->refusal.code)
+        in->refusal = f->refusal;
+    in->desc = in->isolate ? dray_isolate_desc(in->isolate) : &f->desc;
+    return rc;
+}
+
 int dray_instance_open(struct dray_instance *in, struct json_object *options)
 {
     struct dray_plugin_file *f = in->file;
     if (dray_instance_is_family(in))
         return dray_family_open(in, options);
-    int rc = dray_plugin_load(f);
-    if (rc) {
-        in->refusal = f->refusal;
-        return rc;
-    }
+    dray_host_init(in);
+    int rc = load(in, f, options);
     struct dray_options *parsed = NULL;
-    rc = dray_options_parse(f->desc.options, f->desc.n_options, options, &parsed, &in->refusal);
+    if (!rc)
+        rc = dray_options_parse(in->desc->options, in->desc->n_options, options, &parsed,
+                                &in->refusal);
     if (rc)
         return rc;
     atomic_store(&in->options, parsed);
-    dray_host_init(in);
     rc = adopt_ifaces(in);
     if (!rc)
         rc = probe_and_open(in);
@@ -251,6 +253,7 @@ int dray_instance_open(struct dray_instance *in, struct json_object *options)
 int dray_instance_open_child(struct dray_instance *in)
 {
     dray_host_init(in);
+    in->desc = &in->file->desc;
     int rc = adopt_ifaces(in);
     if (!rc)
         rc = probe_and_open(in);
@@ -287,7 +290,7 @@ bool dray_instance_close(struct dray_instance *in, uint64_t deadline_ns)
     if ((in->state != DRAY_INSTANCE_READY && in->state != DRAY_INSTANCE_SUSPECT) ||
         dray_instance_is_family(in))
         return !dray_instance_is_stuck(in);
-    const struct dray_plugin *desc = &in->file->desc;
+    const struct dray_plugin *desc = in->desc;
     struct dray_err err = {0};
     pthread_mutex_lock(&in->lock);
     bool suspect = in->state == DRAY_INSTANCE_SUSPECT;
@@ -315,6 +318,7 @@ void dray_instance_free(struct dray_instance *in)
 {
     for (size_t i = 0; i < in->n_drivers; i++)
         free(in->drivers[i].ops);
+    dray_isolate_free(in->isolate);
     free(in->drivers);
     dray_options_free(atomic_load(&in->options));
     dray_options_free(in->old_options);

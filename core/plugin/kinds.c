@@ -230,3 +230,15 @@ int dray_kind_adopt(const struct dray_kind_info *info, const struct dray_head *t
     }
     return 0;
 }
+
+uint64_t dray_kind_offered(const struct dray_kind_info *info, const struct dray_head *theirs)
+{
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < info->n_ops; i++) {
+        void *p = NULL;
+        if (info->ops[i].offset + sizeof p <= theirs->size)
+            memcpy(&p, (const char *)theirs + info->ops[i].offset, sizeof p);
+        bits |= p ? UINT64_C(1) << i : 0;
+    }
+    return bits;
+}

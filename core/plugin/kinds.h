@@ -35,4 +35,7 @@ const struct dray_kind_info *dray_kind_info(uint32_t kind);
 int dray_kind_adopt(const struct dray_kind_info *info, const struct dray_head *theirs, void *table,
                     const char **missing_out);
 
+/** Bit i: operation i of the kind is in a plugin's own table. */
+uint64_t dray_kind_offered(const struct dray_kind_info *info, const struct dray_head *theirs);
+
 #endif

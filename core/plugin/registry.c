@@ -129,6 +129,7 @@ static int open_entry(struct dray_drivers *r, const struct dray_plugin_config *c
     if (!in)
         return DRAY_E_NOMEM;
     in->named = true;
+    in->isolated = c->isolated;
     in->required = c->required;
     in->refusal = f ? f->refusal : why;
     struct dray_instance *other = f ? holder_of(r, in) : NULL;

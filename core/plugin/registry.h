@@ -45,6 +45,9 @@ struct dray_instance {
     struct dray_plugin_file *file; /**< NULL when no file was found */
     char *name;
     char *path; /**< of the file, for the list */
+    const struct dray_plugin *desc; /**< of the file, or of the process that runs it */
+    struct dray_isolate *isolate;   /**< NULL: in this process */
+    bool isolated;                  /**< shall be */
     struct dray_self *self;
     struct dray_host host;
     struct dray_options *_Atomic options;

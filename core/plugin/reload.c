@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reload.c - new options for instances that are open. */
 #define DRAY_LOG_AREA "plugin"
-#include "plugin/registry.h"
+#include "plugin/isolate.h"
 
+#include "base/json.h"
 #include "base/logging.h"
 
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 struct change {
     struct dray_instance *in;
     struct dray_options *options;
+    const char *json; /* the same, for an isolated one; the config's */
 };
 
 static bool is_open(const struct dray_instance *in)
@@ -43,11 +45,12 @@ static int plan(struct dray_drivers *r, const struct dray_plugin_config *c, stru
     struct dray_instance *in = find_instance(r, c);
     if (!in)
         return 0; /* loading and dropping plugins needs a restart */
-    const struct dray_plugin *desc = &in->file->desc;
+    const struct dray_plugin *desc = in->desc ? in->desc : &in->file->desc;
     int rc = dray_options_parse(desc->options, desc->n_options, c->options, &out->options, err);
     if (rc)
         return err ? dray_err_note(err, "plugin %s", label_of(in)) : rc;
     out->in = in;
+    out->json = c->options ? dray_json_text(c->options) : "{}";
     const char *fixed = dray_options_fixed_change(atomic_load(&in->options), out->options);
     if (fixed)
         return dray_fail(err, DRAY_E_INVAL,
@@ -60,7 +63,7 @@ static int plan(struct dray_drivers *r, const struct dray_plugin_config *c, stru
 static void tell(struct dray_instance *in)
 {
     struct dray_err err = {0};
-    if (in->n_drivers && in->file->desc.reload && in->file->desc.reload(in->self, &err))
+    if (in->n_drivers && in->desc->reload && in->desc->reload(in->self, &err))
         dray_error("%s: reload: %s", label_of(in), err.text);
     else
         dray_info("%s: options reloaded", label_of(in));
@@ -75,6 +78,8 @@ static void apply(struct change *ch)
     struct dray_options *old = atomic_exchange(&in->options, dray_steal(ch->options));
     dray_options_free(in->old_options);
     in->old_options = old;
+    if (in->isolate && ch->json && dray_isolate_set_options(in->isolate, ch->json))
+        dray_error("%s: reload: out of memory", label_of(in));
     tell(in);
     for (struct dray_instance *child = in->registry->instances; child; child = child->next)
         if (child->parent == in)

@@ -35,7 +35,7 @@ static void *ask_health(void *arg)
 {
     struct dray_instance *in = arg;
     struct dray_err err = {0};
-    int rc = in->file->desc.health(in->self, &err);
+    int rc = in->desc->health(in->self, &err);
     bool recovered = false;
     pthread_mutex_lock(&in->lock);
     if (rc == 0 && in->state == DRAY_INSTANCE_SUSPECT) {
@@ -60,7 +60,7 @@ static void *ask_health(void *arg)
 /* lock is held. */
 static bool health_due(struct dray_instance *in, uint64_t now)
 {
-    if (in->state != DRAY_INSTANCE_SUSPECT || !in->file->desc.health || in->n_health ||
+    if (in->state != DRAY_INSTANCE_SUSPECT || !in->desc->health || in->n_health ||
         now < in->next_health_ns || !dray_calls_may_ask(in))
         return false;
     in->next_health_ns = now + HEALTH_EVERY_NS;

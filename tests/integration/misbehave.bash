@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # misbehave.bash - builds the driver that hangs and crashes when it is told to, and tells it.
 
-# misbehave_build FILE.so
+# misbehave_build FILE.so [compiler arguments]
 misbehave_build() {
-    cc -shared -fPIC -O1 -std=gnu17 -D_GNU_SOURCE -I"$BATS_TEST_DIRNAME/../../sdk/include" -fvisibility=hidden \
-        -Wl,-z,defs,-z,now,-z,nodelete -o "$1" "$BATS_TEST_DIRNAME/plugins/misbehave.c"
+    local so=$1
+    shift
+    cc "$@" -shared -fPIC -O1 -std=gnu17 -D_GNU_SOURCE -I"$BATS_TEST_DIRNAME/../../sdk/include" -fvisibility=hidden \
+        -Wl,-z,defs,-z,now,-z,nodelete -o "$so" "$BATS_TEST_DIRNAME/plugins/misbehave.c"
 }
 
 hang() { : >"$ORDERS/hang.$1"; }

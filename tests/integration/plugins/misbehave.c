@@ -21,9 +21,16 @@
 #include <sys/stat.h>
 #include <time.h>
 
+/* Some kinds cannot run in a process of their own. */
+#ifdef WITHOUT_SHIM_KINDS
+#define SHIM_KINDS ""
+#else
+#define SHIM_KINDS ",\"log\",\"runtime\""
+#endif
+
 DRAY_PLUGIN_CARD(
     "{\"name\":\"misbehave\",\"version\":\"1.0.0\",\"abi\":\"0.1\",\"kinds\":[\"volume\","
-    "\"network\",\"ipam\",\"authz\",\"extension\",\"registry\",\"log\",\"runtime\"],"
+    "\"network\",\"ipam\",\"authz\",\"extension\",\"registry\"" SHIM_KINDS "],"
     "\"license\":\"Apache-2.0\"}");
 
 struct dray_self {
@@ -434,7 +441,7 @@ static int32_t log_close(struct dray_self *self, const struct dray_call *call, c
     return 0;
 }
 
-static const struct dray_log_ops log_ops = {
+__attribute__((unused)) static const struct dray_log_ops log_ops = {
     .head = DRAY_TABLE(struct dray_log_ops, 0),
     .open = log_open,
     .write = log_write,
@@ -482,7 +489,7 @@ static int32_t run_exec(struct dray_self *self, const struct dray_call *call, co
     return dray_fail(err, DRAY_E_NOTSUP, "%.12s: this runtime runs nothing", id);
 }
 
-static const struct dray_runtime_ops runtime_ops = {
+__attribute__((unused)) static const struct dray_runtime_ops runtime_ops = {
     .head = DRAY_TABLE(struct dray_runtime_ops, 0),
     .create = run_create,
     .start = run_none,
@@ -531,8 +538,10 @@ static const struct dray_iface ifaces[] = {
     {DRAY_KIND_AUTHZ, DRAY_THREAD_PARALLEL, &authz_ops.head},
     {DRAY_KIND_EXTENSION, DRAY_THREAD_PARALLEL, &extension_ops.head},
     {DRAY_KIND_REGISTRY, DRAY_THREAD_PARALLEL, &registry_ops.head},
+#ifndef WITHOUT_SHIM_KINDS
     {DRAY_KIND_LOG, DRAY_THREAD_PARALLEL, &log_ops.head},
     {DRAY_KIND_RUNTIME, DRAY_THREAD_PARALLEL, &runtime_ops.head},
+#endif
 };
 
 DRAY_PLUGIN_EXPORT const struct dray_plugin dray_plugin_v1 = {

@@ -1,0 +1,207 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# isolate.bats - plugins in processes of their own: they work as ever, and crash and hang alone.
+
+bats_require_minimum_version 1.5.0
+load lib
+load misbehave
+load registry
+
+setup_file() {
+    daemon_init
+    export ORDERS=$T/orders
+    mkdir "$ORDERS" "$T/so"
+    misbehave_build "$T/so/misbehave.so" -DWITHOUT_SHIM_KINDS
+    misbehave_build "$T/so/shimkinds.so"
+    cc -shared -fPIC -O1 -std=gnu17 -D_GNU_SOURCE -I"$BATS_TEST_DIRNAME/../../sdk/include" -fvisibility=hidden \
+        -Wl,-z,defs,-z,now,-z,nodelete -o "$T/so/ram.so" "$BATS_TEST_DIRNAME/../../examples/volume-ram/ram.c"
+    cat >"$T/daemon.json" <<JSON
+{"storage-driver": "vfs",
+ "plugins": {
+   "vfs": {"isolation": "process"},
+   "hub": {"isolation": "process"},
+   "ram": {"path": "$T/so/ram.so", "isolation": "process"},
+   "mis": {"plugin": "misbehave", "path": "$T/so/misbehave.so", "dir": "$ORDERS", "isolation": "process"},
+   "shimkinds": {"plugin": "misbehave", "path": "$T/so/shimkinds.so", "dir": "$ORDERS", "isolation": "process"},
+   "volume/remote": {"isolation": "process"}}}
+JSON
+    daemon_start
+    busybox_import
+}
+
+teardown_file() {
+    go_on
+    daemon_done
+}
+
+teardown() { go_on; }
+
+state_of() { api GET /plugins/loaded | jq -r --arg n "$1" '.[] | select(.Name == $n) | .State'; }
+is() { [ "$(state_of "$1")" = "$2" ]; }
+process_of() { pgrep -P "$(daemon_pid)" -f "dray-plugin-host $1\$"; }
+
+@test "the daemon does not have their files in its memory; each has a process" {
+    local name
+    for name in vfs hub ram mis; do
+        is $name ready
+        process_of $name
+    done
+    ! grep -qE 'storage-vfs|registry-hub|ram.so|misbehave.so' "/proc/$(daemon_pid)/maps"
+    grep -q /plugins/storage-vfs.so "/proc/$(process_of vfs)/maps" || grep -q storage-vfs "/proc/$(process_of vfs)/maps"
+}
+
+@test "storage: images and containers" {
+    docker run --name layer busybox sh -c 'echo hello >/file; rm /etc/group'
+    docker diff layer | grep -q '^A /file'
+    docker diff layer | grep -q '^D /etc/group'
+    docker commit layer mine:1
+    [ "$(docker run --rm mine:1 cat /file)" = hello ]
+    docker save mine:1 | tar t | grep -q manifest.json
+    docker rm layer
+    docker rmi mine:1
+    [ "$(docker info -f '{{.Driver}}')" = vfs ]
+}
+
+@test "registry: push and pull" {
+    command -v docker-registry >/dev/null || skip "docker-registry is missing"
+    registry_start
+    docker tag busybox "$REGISTRY/b:1"
+    docker push "$REGISTRY/b:1"
+    docker rmi "$REGISTRY/b:1"
+    docker pull "$REGISTRY/b:1"
+    docker run --rm "$REGISTRY/b:1" true
+    run docker pull "$REGISTRY/none:1"
+    [ "$status" -ne 0 ]
+    docker rmi "$REGISTRY/b:1"
+    registry_stop
+}
+
+@test "volume: the example driver, its options and errors" {
+    docker volume create -d ram -o size=2m r1
+    docker run --rm -v r1:/x busybox sh -c 'echo kept >/x/file; df -k /x | tail -n 1' | grep -q 2048
+    docker run -d --name user -v r1:/x busybox sleep 1000
+    docker exec user touch /x/more
+    docker rm -f user
+    docker volume rm r1
+    run docker volume create -d ram -o colour=red r2
+    [ "$status" -ne 0 ]
+    [[ $output == *"create r2: "*colour* ]]
+    ! docker volume inspect r2
+}
+
+@test "network, ipam, authz, extension" {
+    docker network create -d mis --ipam-driver mis n1
+    [ "$(docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' n1)" = 10.66.0.0/24 ]
+    docker run -d --name c1 --network n1 busybox sleep 1000
+    [ "$(docker inspect -f '{{.NetworkSettings.Networks.n1.MacAddress}}' c1)" = 02:01:02:03:04:05 ]
+    docker inspect -f '{{.NetworkSettings.Networks.n1.IPAddress}}' c1 | grep -q '^10.66.0.'
+    docker rm -f c1
+    docker network rm n1
+    [ "$(api GET '/extensions/mis/?q=1' -H 'X-Test: t' | sed 's/events=.*//')" = "GET / q=1 h=t " ]
+    head -c 2000000 /dev/urandom >"$T/blob"
+    api POST /extensions/mis/echo --data-binary "@$T/blob" | cmp - "$T/blob"
+    [ "$(status_of GET '/extensions/mis/?fail=1')" = 409 ]
+    sed -i 's/"storage-driver"/"authorization-plugins": ["mis"], "storage-driver"/' "$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    denied() { [ "$(status_of GET '/info?x=FORBIDDEN')" = 403 ]; }
+    wait_until 5 denied
+    [ "$(status_of GET /info)" = 200 ]
+    sed -i 's/"authorization-plugins": \["mis"\], //' "$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    allowed() { ! denied; }
+    wait_until 5 allowed
+}
+
+@test "a crash ends its own call alone: logged, started again, told what was in use" {
+    local old t
+    docker volume create -d mis held
+    docker run -d --name user -v held:/x busybox sleep 1000
+    docker network create -d mis --ipam-driver mis n2
+    old=$(process_of mis)
+    [ "$(docker volume inspect -f '{{.Status.pid}}' held)" = "$old" ]
+    crash volume.create
+    t=$(date +%s%N)
+    run docker volume create -d mis falls
+    [ "$status" -ne 0 ]
+    [ $(($(date +%s%N) - t)) -lt 4000000000 ]
+    [[ $output == *"has ended and is being started again"* ]]
+    docker ps | grep -q user
+    wait_until 5 is mis ready
+    [ "$(process_of mis)" != "$old" ]
+    [ "$(docker volume inspect -f '{{.Status.pid}}' held)" = "$(process_of mis)" ]
+    grep -q "volume/mis: its process $old was ended by signal 6" "$T/drayd.log"
+    grep -q "restore held for $(docker inspect -f '{{.Id}}' user)" "$T/drayd.log"
+    docker events --since 5m --until 0s --filter type=plugin >"$T/ev" 2>&1
+    grep -q "plugin suspect volume/mis" "$T/ev"
+    docker volume create -d mis falls
+    docker rm -f user
+    docker volume rm held falls
+    docker network rm n2
+}
+
+@test "one killed from outside comes back, and others are not held up meanwhile" {
+    kill -KILL "$(process_of mis)"
+    docker run --rm busybox true
+    wait_until 5 is mis ready
+    docker volume create -d mis v1
+    docker volume rm v1
+}
+
+@test "a call past its deadline: its process is killed, the caller is told, the next one serves" {
+    local old
+    docker volume create -d mis v2
+    old=$(process_of mis)
+    hang volume.inspect
+    run docker volume inspect v2
+    [ "$status" -ne 0 ]
+    [[ $output == *"the driver volume/mis has not answered in time"* ]]
+    gone "$old"
+    go_on
+    wait_until 5 is mis ready
+    docker volume inspect v2
+    docker volume rm v2
+}
+
+@test "one that crashes over and over is started with more and more time between" {
+    local n
+    docker volume create -d mis v3
+    docker run -d --name user -v v3:/x busybox sleep 1000
+    while :; do crash volume.restore; sleep 0.02; done 3>&- &
+    local feeder=$!
+    n=$(grep -c 'could not be started again' "$T/drayd.log" || true)
+    kill -KILL "$(process_of mis)"
+    sleep 2.5
+    kill $feeder
+    go_on
+    n=$(($(grep -c 'could not be started again' "$T/drayd.log") - n))
+    echo "$n attempts"
+    [ "$n" -ge 2 ] && [ "$n" -le 6 ]
+    wait_until 10 is mis ready
+    docker rm -f user
+    docker volume rm v3
+}
+
+@test "what cannot be isolated is refused with the reason; a bad word too" {
+    is shimkinds refused
+    api GET /plugins/loaded | jq -e '.[] | select(.Name == "shimkinds") | .Error | contains("cannot run in a process of their own")'
+    api GET /plugins/loaded | jq -e '.[] | select(.Name == "remote" and .Kinds == ["volume"]) | .Error | contains("it is a family")'
+    echo '{"plugins": {"mis": {"isolation": "container"}}}' >"$T/bad.json"
+    run "$DRAY_STAGE/bin/drayd" --data-root "$T/data2" --exec-root "$T/exec2" -H "unix://$T/other.sock" \
+        --pidfile "$T/other.pid" --config-file "$T/bad.json"
+    [ "$status" -ne 0 ]
+    [[ $output == *'"isolation" is "process" or "none", not "container"'* ]]
+}
+
+@test "they end with the daemon, whether it stops or is killed" {
+    local all p
+    all=$(pgrep -P "$(daemon_pid)" -f dray-plugin-host)
+    [ "$(echo "$all" | wc -l)" -eq 4 ]
+    daemon_kill
+    for p in $all; do wait_until 3 gone "$p"; done
+    daemon_start
+    all=$(pgrep -P "$(daemon_pid)" -f dray-plugin-host)
+    daemon_stop
+    for p in $all; do gone "$p"; done
+    daemon_start
+    docker run --rm busybox true
+}
