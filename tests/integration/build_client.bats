@@ -103,6 +103,12 @@ files_of() { # ARGS of dray build
     [ "$output" = "$(printf 'a\na/b\na/b/c.md')" ]
 }
 
+@test "random folders and patterns: the same is sent as by the docker CLI" {
+    run timeout 300 python3 "$BATS_TEST_DIRNAME/build_ignore.py" "${DRAY_TEST_ROUNDS:-40}"
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
 @test "the context keeps modes, links, times and big files; hard links and sockets" {
     head -c 3000000 /dev/urandom >big
     echo x >f && chmod 4751 f && ln f hard && ln -s f soft && ln -s /nowhere dangling
@@ -203,6 +209,44 @@ files_of() { # ARGS of dray build
     printf '# check=error=true\nFROM busybox as b\n' >Dockerfile
     run dray build --check .
     [ "$status" -eq 1 ] && [[ $output == *"lint violation found for rules: FromAsCasing"* ]]
+}
+
+@test "a secret reaches the step that mounts it, and nothing else" {
+    secret=s3cr3t-$RANDOM$RANDOM
+    echo "$secret" >"$T/secret"
+    printf 'FROM busybox\nRUN --mount=type=secret,id=s --mount=type=secret,id=e,env=E --network=none grep -q s3cr3t /run/secrets/s && [ "$E" = "v-$(cat /run/secrets/s)" ]\n' >Dockerfile
+    run env EV="v-$secret" dray build --progress plain --no-cache --secret "id=s,src=$T/secret" --secret id=e,env=EV -t sec .
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output != *"$secret"* ]]
+    docker history --no-trunc sec | grep -q "$secret" && return 1
+    docker save sec | grep -q "$secret" && return 1
+    grep -rq "$secret" "$T/data" "$T/drayd.log" && return 1
+    [ -z "$(docker run --rm --network none sec ls /run/secrets 2>/dev/null)" ]
+    printf 'FROM busybox\nRUN --mount=type=secret,id=no,required --network=none true\n' >Dockerfile
+    run dray build .
+    [ "$status" -ne 0 ] && [[ $output == *"secret no: not found"* ]]
+}
+
+@test "the ssh agent is there while a step mounts it" {
+    command -v ssh-agent >/dev/null || skip "no ssh-agent on this machine"
+    ssh-keygen -q -t ed25519 -N '' -C build-key -f "$T/key"
+    # ssh-add itself asks, inside of the build, with the libraries it needs.
+    mkdir root
+    for f in $(command -v ssh-add) $(ldd "$(command -v ssh-add)" | grep -o '/[^ ]*'); do
+        cp -L --parents "$f" root
+    done
+    cat >Dockerfile <<'D'
+FROM busybox
+COPY root /
+RUN --mount=type=ssh --network=none ssh-add -l | grep build-key && ssh-add -l | grep -c build-key
+RUN --network=none [ -z "$SSH_AUTH_SOCK" ]
+D
+    run dray build --progress plain --no-cache --ssh "default=$T/key" .
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run env -u SSH_AUTH_SOCK dray build --ssh default .
+    [ "$status" -eq 1 ] && [[ $output == *"make sure SSH_AUTH_SOCK is set"* ]]
 }
 
 @test "a build tells of the Dockerfile's mistakes, and fails on them when it is told to" {
