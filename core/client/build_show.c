@@ -20,7 +20,8 @@ struct show {
     struct build_result *out;
     const struct dray_strlist *tags;
     bool saw_step;
-    struct dray_buf warnings; /* for the end, a line each */
+    struct dray_buf notes;    /* of the builder, for the end */
+    struct dray_buf warnings; /* a line each */
     size_t n_warnings;
 };
 
@@ -127,6 +128,8 @@ static void keep_warning(struct show *w, struct json_object *o)
 
 static void tell_warnings(struct show *w)
 {
+    if (w->notes.len)
+        (void)fputs(w->notes.data, w->v.out);
     if (w->n_warnings && (w->v.mode == BUILD_PLAIN || w->v.mode == BUILD_TTY))
         (void)fprintf(w->v.out, "\n %zu warning%s found (use --check to expand):\n%s",
                       w->n_warnings, w->n_warnings == 1 ? "" : "s", w->warnings.data);
@@ -136,6 +139,15 @@ static int take_error(struct show *w, struct json_object *m, const char *error)
 {
     w->out->exit_code = (int)dray_json_int(m, "errorDetail.code", 0);
     return cli_fail(w->v.cli, "%s", error);
+}
+
+/* What the builder says beside its steps; the image is told of in our own words. */
+static void keep_note(struct show *w, const char *text)
+{
+    if (w->saw_step && !dray_str_prefix(text, "Successfully "))
+        dray_buf_adds(&w->notes, text);
+    else if (!w->saw_step)
+        (void)fputs(text, w->v.out);
 }
 
 /* The plain view tells of pulls by what has changed, never by bars. */
@@ -148,9 +160,9 @@ static void take_classic(struct show *w, struct json_object *m)
         progress_message(w->classic, m);
         break;
     case BUILD_PLAIN:
-        if (stream && !w->saw_step)
-            (void)fputs(stream, w->v.out);
-        else if (!stream && dray_json_int(m, "progressDetail.current", 0) == 0)
+        if (stream)
+            keep_note(w, stream);
+        else if (dray_json_int(m, "progressDetail.current", 0) == 0)
             (void)fprintf(w->v.out, "%s%s%s\n", id, *id ? ": " : "", status);
         break;
     case BUILD_TTY:
@@ -158,8 +170,8 @@ static void take_classic(struct show *w, struct json_object *m)
         w->v.pull = *status ? cli_strf("%s%s%s", id, *id ? ": " : "", status) : NULL;
         w->v.pull_ns = dray_clock_mono();
         w->v.need_draw = true;
-        if (stream && !w->saw_step)
-            (void)fputs(stream, w->v.out);
+        if (stream)
+            keep_note(w, stream);
         break;
     case BUILD_RAW:
     case BUILD_QUIET:
@@ -320,6 +332,7 @@ int build_show(struct cli *cli, struct http_conn *conn, enum build_progress mode
     if (w.classic)
         progress_free(w.classic);
     (void)fflush(w.v.out);
+    dray_buf_free(&w.notes);
     dray_buf_free(&w.warnings);
     end_view(&w.v);
     return rc;

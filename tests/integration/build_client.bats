@@ -260,7 +260,8 @@ D
     sed -i '1i # check=error=true' Dockerfile
     run dray build .
     [ "$status" -eq 1 ] && [[ $output == *"lint violation found for rules: SecretsUsedInArgOrEnv"* ]]
-    run dray build --build-arg BUILDKIT_DOCKERFILE_CHECK=skip=all .
+    run dray build --build-arg NOBODY=x --build-arg BUILDKIT_DOCKERFILE_CHECK=skip=all .
+    [[ $output == *"[Warning] One or more build-args"*NOBODY*"were not consumed"* ]]
     [ "$status" -eq 0 ] && [[ $output != *warning* ]]
 }
 

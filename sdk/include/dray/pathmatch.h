@@ -71,16 +71,13 @@ static inline void dray_glob_free(struct dray_glob *g)
 {
     free(g->v);
     free(g->states);
-    g->v = NULL;
-    g->states = NULL;
-    g->n = 0;
+    memset(g, 0, sizeof *g);
 }
 
 static inline void dray_glob_put(struct dray_glob *g, uint32_t kind, uint32_t lo, uint32_t hi)
 {
-    g->v[g->n].kind = kind;
-    g->v[g->n].lo = lo;
-    g->v[g->n++].hi = hi;
+    const struct dray_glob_piece piece = {kind, lo, hi};
+    g->v[g->n++] = piece;
 }
 
 /* One bound of a range in a class; 0, or -1 when malformed. */
@@ -156,9 +153,7 @@ static inline int dray_glob_compile(struct dray_glob *g, const char *pattern, in
                                     struct dray_err *err)
 {
     size_t len = strlen(pattern);
-    g->n = 0;
-    g->v = NULL;
-    g->states = NULL;
+    memset(g, 0, sizeof *g);
     if (len > DRAY_GLOB_MAX)
         return dray_fail(err, DRAY_E_INVAL, "syntax error in pattern");
     g->v = (struct dray_glob_piece *)calloc(2 * len + 1, sizeof *g->v);
