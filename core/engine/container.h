@@ -278,6 +278,8 @@ struct json_object *dray_attach_message(const struct dray_attach_req *req, bool 
                                         const char *exec_id);
 /** Start with op held. */
 int dray_container_start_locked(struct dray_container *c, struct dray_err *err);
+/** The same for a user: counts restarts anew, forgets that it was stopped by hand. */
+int dray_container_start_by_hand(struct dray_container *c, struct dray_err *err);
 /** The shim said that the container ended, or died itself (code -1: read exit.json). */
 void dray_container_ended(struct dray_container *c, uint64_t serial);
 void dray_container_exec_ended(struct dray_container *c, const char *exec_id, int code);

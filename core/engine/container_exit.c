@@ -123,7 +123,7 @@ static void run_restart(void *arg)
     pthread_mutex_lock(&c->op);
     pthread_mutex_lock(&c->lock);
     bool due = c->st.status == DRAY_CS_RESTARTING && c->start_serial == job->serial &&
-               !c->restart_canceled && !c->removed;
+               !c->restart_canceled && !c->st.manually_stopped && !c->removed;
     if (due)
         c->st.restart_count++;
     pthread_mutex_unlock(&c->lock);
@@ -165,9 +165,13 @@ static void release_layer(struct dray_container *c)
         (void)dray_driver_call(d, storage, DRAY_CLASS_MOUNT, NULL, release, c->layer);
 }
 
-static void record_ending(struct dray_container *c, const struct ending *end, bool restart)
+/** Returns whether the restart policy wants it up again: decided with the state, so that a stop
+ *  comes either before or after both. */
+static bool record_ending(struct dray_container *c, struct json_object *host,
+                          const struct ending *end)
 {
     pthread_mutex_lock(&c->lock);
+    bool restart = wants_restart(c, host, end->code);
     c->st.status = restart ? DRAY_CS_RESTARTING : DRAY_CS_EXITED;
     c->st.pid = 0;
     c->st.exit_code = end->code;
@@ -176,6 +180,7 @@ static void record_ending(struct dray_container *c, const struct ending *end, bo
     c->accepts_attach = false;
     c->execs_running = 0;
     pthread_mutex_unlock(&c->lock);
+    return restart;
 }
 
 static void emit_die(struct dray_container *c, const struct ending *end)
@@ -212,10 +217,7 @@ void dray_container_ended(struct dray_container *c, uint64_t serial)
     }
     struct ending end = read_ending(c);
     dray_autojson *host = dray_container_json(c, &c->host);
-    pthread_mutex_lock(&c->lock);
-    bool restart = wants_restart(c, host, end.code);
-    pthread_mutex_unlock(&c->lock);
-    record_ending(c, &end, restart);
+    bool restart = record_ending(c, host, &end);
     struct dray_err err = {0};
     if (!c->auto_remove && dray_container_save_state(c, &err) != 0)
         dray_error("%s", err.text);

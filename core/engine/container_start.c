@@ -338,9 +338,7 @@ static void note_success(struct start *s, struct json_object *reply)
     c->st.exit_code = 0;
     c->st.oom_killed = false;
     c->st.error[0] = '\0';
-    c->st.manually_stopped = false;
     c->st.has_been_started = true;
-    c->restart_canceled = false;
     dray_container_resummarize(c);
     pthread_cond_broadcast(&c->changed);
     pthread_mutex_unlock(&c->lock);
@@ -414,6 +412,16 @@ int dray_container_start_locked(struct dray_container *c, struct dray_err *err)
     return rc;
 }
 
+int dray_container_start_by_hand(struct dray_container *c, struct dray_err *err)
+{
+    pthread_mutex_lock(&c->lock);
+    c->st.restart_count = 0;
+    c->st.manually_stopped = false;
+    c->restart_canceled = false;
+    pthread_mutex_unlock(&c->lock);
+    return dray_container_start_locked(c, err);
+}
+
 static int check_startable(struct dray_container *c, struct dray_err *err)
 {
     pthread_mutex_lock(&c->lock);
@@ -440,10 +448,7 @@ int dray_containers_start(struct dray_containers *cs, const char *name, struct d
         return rc;
     rc = check_startable(c, err);
     if (rc == 0) {
-        pthread_mutex_lock(&c->lock);
-        c->st.restart_count = 0;
-        pthread_mutex_unlock(&c->lock);
-        rc = dray_container_start_locked(c, err);
+        rc = dray_container_start_by_hand(c, err);
         bool gone = rc != 0 && c->auto_remove;
         if (gone && dray_container_remove_locked(c, true, NULL) != 0)
             dray_warn("container %.12s did not start and cannot be removed", c->id);

@@ -47,7 +47,23 @@ static int64_t stop_timeout_ms(struct dray_container *c, int timeout_s)
     return timeout_s < 0 ? -1 : (int64_t)timeout_s * 1000;
 }
 
-/** A user wants it down: no restart policy brings it back, a restart under way is called off. */
+/** Wait for what follows an exit (ports, mounts) to be done too. */
+static void settle(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->op);
+    pthread_mutex_unlock(&c->op);
+}
+
+static bool is_up(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool up = dray_container_alive(c);
+    pthread_mutex_unlock(&c->lock);
+    return up;
+}
+
+/** A user wants it down: no restart policy brings it back, a restart that is due is called off.
+ *  False when it was down anyway. */
 static bool mark_stopped(struct dray_container *c)
 {
     pthread_mutex_lock(&c->lock);
@@ -60,16 +76,11 @@ static bool mark_stopped(struct dray_container *c)
         dray_waiters_stopped(c);
     }
     pthread_mutex_unlock(&c->lock);
-    if (called_off)
+    if (called_off) {
+        settle(c); /* a restart that had begun has brought it up now */
         (void)dray_container_save_state(c, NULL);
+    }
     return alive || called_off;
-}
-
-/** Wait for what follows an exit (ports, mounts) to be done too. */
-static void settle(struct dray_container *c)
-{
-    pthread_mutex_lock(&c->op);
-    pthread_mutex_unlock(&c->op);
 }
 
 static int thaw_if_paused(struct dray_container *c)
@@ -132,7 +143,7 @@ int dray_containers_restart(struct dray_containers *cs, const char *name, const 
     if (rc == 0 || rc == DRAY_E_NOTMODIFIED) {
         rc = dray_container_op_begin(c, err);
         if (rc == 0) {
-            rc = dray_container_start_locked(c, err);
+            rc = dray_container_start_by_hand(c, err);
             pthread_mutex_unlock(&c->op);
         }
     }
@@ -164,7 +175,7 @@ int dray_containers_kill(struct dray_containers *cs, const char *name, const cha
     (void)stop_signal(c, NULL, &own, NULL);
     if (sig == SIGKILL || sig == own)
         (void)mark_stopped(c);
-    if (restarting)
+    if (restarting && !is_up(c))
         return 0;
     rc = send_signal(c, sig, err);
     if (rc == DRAY_E_CONFLICT || rc == DRAY_E_NOTFOUND)

@@ -27,6 +27,18 @@ teardown_file() { daemon_done; }
     wait_until 10 nothing_left || { find "$T/data/containers" "$T/exec/containers" -maxdepth 1; leftovers_list; false; }
 }
 
+@test "a stop that comes while the restart policy is at work is the last word" {
+    names=$(seq -f 'again%g' 20)
+    for n in $names; do docker run -d --name "$n" --network none --restart always busybox sleep 0.1 >/dev/null; done
+    sleep 0.3
+    # shellcheck disable=SC2086
+    docker stop -t 1 $names >/dev/null
+    sleep 1.5
+    [ "$(docker ps -aq --filter status=exited | wc -l)" -eq 20 ] || { docker ps -a; false; }
+    # shellcheck disable=SC2086
+    docker rm $names >/dev/null
+}
+
 nothing_left() {
     [ -z "$(ls -A "$T/data/containers")" ] && [ -z "$(ls -A "$T/exec/containers")" ] &&
         [ "$(pgrep -fc "dray-shim.*$T" || true)" -le 1 ] &&
