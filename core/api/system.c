@@ -254,6 +254,35 @@ static int loaded_plugins(struct dray_http *h, struct dray_engine *e, struct dra
     return dray_http_reply_json(h, 200, dray_drivers_list(e->drivers));
 }
 
+/* Is this the plugin of the name, or of "KIND/NAME"? */
+static bool is_called(struct json_object *plugin, const char *name)
+{
+    const char *own = dray_json_str(plugin, "Name", "");
+    const char *slash = strchr(name, '/');
+    if (!slash)
+        return strcmp(own, name) == 0;
+    struct json_object *kinds = dray_json_arr(plugin, "Kinds");
+    bool of_kind = false;
+    for (size_t i = 0; i < dray_json_len(kinds); i++) {
+        const char *kind = json_object_get_string(json_object_array_get_idx(kinds, i));
+        of_kind = of_kind || (strncmp(kind, name, (size_t)(slash - name)) == 0 &&
+                              strlen(kind) == (size_t)(slash - name));
+    }
+    return of_kind && strcmp(own, slash + 1) == 0;
+}
+
+static int loaded_plugin(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    const char *name = dray_http_param(h, "name");
+    dray_autojson *all = dray_drivers_list(e->drivers);
+    for (size_t i = 0; i < dray_json_len(all); i++) {
+        struct json_object *o = json_object_array_get_idx(all, i);
+        if (is_called(o, name))
+            return dray_http_reply_json(h, 200, json_object_get(o));
+    }
+    return dray_fail(err, DRAY_E_NOTFOUND, "plugin \"%s\" not found", name);
+}
+
 const struct dray_route dray_routes_system[] = {
     {DRAY_GET | DRAY_HEAD, "/_ping", ping, 0, 0, 0},
     {DRAY_GET, "/version", version, 0, 0, 0},
@@ -262,5 +291,6 @@ const struct dray_route dray_routes_system[] = {
     {DRAY_GET, "/system/df", df, 0, 0, 0},
     {DRAY_POST, "/auth", auth, 0, 0, 0},
     {DRAY_GET, "/plugins/loaded", loaded_plugins, 0, 0, 0},
+    {DRAY_GET, "/plugins/loaded/{name}", loaded_plugin, 0, 0, 0},
     {0},
 };

@@ -21,6 +21,9 @@ static const struct kind kinds[] = {
     {"volume", "/volumes", ""},
 };
 
+/* Named alone, or with its kind: "volume/local". No other object is taken for one. */
+static const struct kind plugin_kind = {"plugin", "/plugins/loaded", ""};
+
 static int fetch(struct cli *cli, const struct kind *k, const char *name,
                  const struct cli_args *args, struct json_object **out)
 {
@@ -152,4 +155,9 @@ int run_network_inspect(struct cli *cli, const struct cli_args *args)
 int run_volume_inspect(struct cli *cli, const struct cli_args *args)
 {
     return inspect_all(cli, args, &kinds[3]);
+}
+
+int run_plugin_inspect(struct cli *cli, const struct cli_args *args)
+{
+    return inspect_all(cli, args, &plugin_kind);
 }

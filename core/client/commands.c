@@ -83,6 +83,7 @@ static const struct cli_entry system_subs[] = {
 };
 
 static const struct cli_entry plugin_subs[] = {
+    {.name = "inspect", .command = &cmd_plugin_inspect},
     {.name = "ls", .other = "list", .command = &cmd_plugin_ls},
     {.name = NULL},
 };

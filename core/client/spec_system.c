@@ -30,6 +30,11 @@ static const struct cli_flag flags_system_prune[] = {
     FLAG_END,
 };
 
+static const struct cli_flag flags_plugin_inspect[] = {
+    FLAG('f', "format", STRING, CLI_INSPECT_FORMAT),
+    FLAG_END,
+};
+
 static const struct cli_flag flags_plugin_ls[] = {
     FLAG('f', "filter", FILTER, "Provide filter values (e.g. \"enabled=true\")"),
     FLAG(0, "format", STRING, CLI_LIST_FORMAT),
@@ -119,6 +124,15 @@ const struct cli_command cmd_system_prune = {
 const struct cli_command cmd_plugin = {
     .usage = "COMMAND",
     .brief = "Manage plugins",
+};
+
+const struct cli_command cmd_plugin_inspect = {
+    .usage = "[OPTIONS] PLUGIN [PLUGIN...]",
+    .brief = "Display detailed information on one or more plugins",
+    .flags = {flags_plugin_inspect},
+    .min_args = 1,
+    .max_args = -1,
+    .run = run_plugin_inspect,
 };
 
 const struct cli_command cmd_plugin_ls = {

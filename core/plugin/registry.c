@@ -498,6 +498,7 @@ static struct json_object *list_one(struct dray_instance *in)
     dray_options_show(dray_instance_options(in), options);
     dray_json_add(o, "Options", options);
     dray_json_add_bool(o, "Family", dray_instance_is_family(in));
+    dray_json_add_str(o, "Isolation", in->isolated ? "process" : "none");
     return o;
 }
 

@@ -50,6 +50,16 @@ process_of() { pgrep -P "$(daemon_pid)" -f "dray-plugin-host $1\$"; }
     grep -q /plugins/storage-vfs.so "/proc/$(process_of vfs)/maps" || grep -q storage-vfs "/proc/$(process_of vfs)/maps"
 }
 
+@test "dray plugin ls and inspect tell of them" {
+    dray plugin ls | grep -qE '^storage +vfs +.* ready '
+    [ "$(dray plugin inspect -f '{{.Name}} {{.State}} {{.Isolation}}' volume/ram)" = "ram ready process" ]
+    [ "$(dray plugin inspect -f '{{.Isolation}} {{.Family}}' bridge authz/remote)" = $'none false\nnone true' ]
+    dray plugin inspect mis | jq -e '.[0].Kinds | index("ipam")'
+    run dray plugin inspect nobody
+    [ "$status" -eq 1 ]
+    [[ $output == *'plugin "nobody" not found'* ]]
+}
+
 @test "storage: images and containers" {
     docker run --name layer busybox sh -c 'echo hello >/file; rm /etc/group'
     docker diff layer | grep -q '^A /file'
