@@ -162,7 +162,6 @@ kill_amid() {
     mkfs.ext4 -q -O ^has_journal "$T/small.img"
     mkdir -p "$T/small"
     mount -o loop "$T/small.img" "$T/small"
-    local main=$DOCKER_HOST
     (
         export T2=$T/second DOCKER_HOST=unix://$T/second/dray.sock
         mkdir -p "$T2"
@@ -184,11 +183,12 @@ kill_amid() {
         wait_until 10 docker pull -q "$REGISTRY/busybox" >/dev/null || rc=1
         docker create --name x1 "$REGISTRY/busybox" sh >/dev/null && docker export x1 | tar -t | grep -q bin/busybox || rc=1
         docker rm x1 >/dev/null
-        kill "$(cat "$T2/pid")"
-        wait_until 15 gone "$(cat "$T2/pid")"
+        pid=$(cat "$T2/pid")
+        kill "$pid"
+        wait_until 15 gone "$pid" || rc=1
         exit $rc
     )
-    umount "$T/small"
+    wait_until 5 umount "$T/small"
 }
 
 @test "round trips with dockerd and skopeo: the same ids, diff ids and digests" {
