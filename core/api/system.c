@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "engine/builds.h"
 #include "engine/containers.h"
 #include "engine/engine.h"
 #include "engine/images.h"
@@ -215,6 +216,22 @@ static int df_volumes(struct dray_engine *e, struct dray_buf *b, struct dray_err
     return rc;
 }
 
+/* The end of the answer; BuilderSize is for old clients. */
+static int df_builds(struct dray_http *h, struct dray_engine *e, struct dray_buf *b,
+                     struct dray_err *err)
+{
+    dray_autojson *cache = NULL;
+    int64_t size = 0;
+    int rc = wants(h, "build-cache") ? dray_builds_usage(e->builds, &cache, err) : 0;
+    for (size_t i = 0; i < dray_json_len(cache); i++)
+        size += dray_json_int(json_object_array_get_idx(cache, i), "Size", 0);
+    dray_buf_addf(b, ",\"BuildCache\":%s", cache ? dray_json_text(cache) : "null");
+    if (dray_http_version(h) < 142)
+        dray_buf_addf(b, ",\"BuilderSize\":%lld", (long long)size);
+    dray_buf_adds(b, "}\n");
+    return rc;
+}
+
 static int df(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     DRAY_AUTO(dray_buf) b = {0};
@@ -237,8 +254,8 @@ static int df(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
         rc = df_volumes(e, &b, err);
     else
         dray_buf_adds(&b, "null");
-    dray_buf_addf(&b, ",\"BuildCache\":%s%s}\n", wants(h, "build-cache") ? "[]" : "null",
-                  dray_http_version(h) < 142 ? ",\"BuilderSize\":0" : "");
+    if (!rc)
+        rc = df_builds(h, e, &b, err);
     if (rc)
         return rc;
     if (b.failed)

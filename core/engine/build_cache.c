@@ -315,6 +315,7 @@ static void enter_record(struct build *b, struct build_record *r)
 {
     struct dray_builds *bs = b->set;
     void *found = NULL;
+    pthread_mutex_lock(&bs->prune);
     pthread_mutex_lock(&b->lock);
     pthread_mutex_lock(&bs->lock);
     struct build_record *old = NULL;
@@ -331,6 +332,7 @@ static void enter_record(struct build *b, struct build_record *r)
     pthread_mutex_unlock(&b->lock);
     if (drop)
         record_free(bs->engine->images, old);
+    pthread_mutex_unlock(&bs->prune);
 }
 
 int32_t build_cache_put(const struct dray_call *call, const char *key,
@@ -368,24 +370,18 @@ void build_cache_release(struct build *b)
     b->n_used = 0;
 }
 
-/* --- looking and pruning -----------------------------------------------------------------------*/
-
-int dray_builds_usage(struct dray_builds *bs, struct json_object **out, struct dray_err *err)
+bool build_cache_drop(struct dray_builds *bs, struct build_record *r)
 {
-    (void)bs;
-    (void)err;
-    *out = json_object_new_array();
-    return 0;
-}
-
-int dray_builds_prune(struct dray_builds *bs, const struct dray_filters *f, bool all, int64_t keep,
-                      struct json_object **out, struct dray_err *err)
-{
-    (void)bs;
-    (void)f;
-    (void)all;
-    (void)keep;
-    (void)err;
-    *out = json_object_new_object();
-    return 0;
+    char name[48];
+    pthread_mutex_lock(&bs->lock);
+    bool idle = r->users == 0;
+    if (idle) {
+        file_name(r, name);
+        (void)unlinkat(bs->cache_dir, name, 0);
+        (void)lh_table_delete(bs->records, r->key);
+    }
+    pthread_mutex_unlock(&bs->lock);
+    if (idle)
+        record_free(bs->engine->images, r);
+    return idle;
 }

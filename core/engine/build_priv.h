@@ -45,10 +45,11 @@ struct build_cache_dir {
 
 struct dray_builds {
     struct dray_engine *engine;
-    int dir;              /**< DATA/build */
-    int cache_dir;        /**< DATA/build/cache */
-    int mounts_dir;       /**< DATA/build/mounts */
-    pthread_mutex_t lock; /**< guards all below. order: before the image store's */
+    int dir;               /**< DATA/build */
+    int cache_dir;         /**< DATA/build/cache */
+    int mounts_dir;        /**< DATA/build/mounts */
+    pthread_mutex_t prune; /**< one prune at a time; records are replaced under it. order: first */
+    pthread_mutex_t lock;  /**< guards all below. order: before the image store's */
     struct lh_table *records;
     struct build_cache_dir *mounts; /**< folders of cache mounts */
     struct build_client *clients;
@@ -187,6 +188,8 @@ int32_t build_cache_get(const struct dray_call *call, const char *key,
                         struct dray_build_record *out, struct dray_err *err);
 int32_t build_cache_put(const struct dray_call *call, const char *key,
                         const struct dray_build_record *rec, struct dray_err *err);
+/** Take an idle record out of the table and free it, with its file; false: it is in use. */
+bool build_cache_drop(struct dray_builds *bs, struct build_record *r);
 /** All that was remembered before the time has been flushed to the disk. */
 void build_cache_flushed(struct dray_builds *bs, int64_t when_ns);
 /** The build ends: its records may be pruned again. */

@@ -234,6 +234,7 @@ int dray_builds_open(struct dray_engine *e, struct dray_builds **out, struct dra
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     bs->engine = e;
     bs->dir = bs->cache_dir = bs->mounts_dir = -EBADF;
+    pthread_mutex_init(&bs->prune, NULL);
     pthread_mutex_init(&bs->lock, NULL);
     pthread_cond_init(&bs->mount_free, NULL);
     int rc = dray_fs_open_dir(e->data_fd, "build", 0700, &bs->dir, err);
@@ -265,5 +266,6 @@ void dray_builds_close(struct dray_builds *bs)
     dray_cleanup_fd(&bs->dir);
     pthread_cond_destroy(&bs->mount_free);
     pthread_mutex_destroy(&bs->lock);
+    pthread_mutex_destroy(&bs->prune);
     free(bs);
 }

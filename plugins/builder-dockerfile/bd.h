@@ -111,7 +111,8 @@ void bd_trace_cached(struct bd_stage *s);
 /** The stage has ended; err is NULL when it is well. build->lock is held. */
 void bd_trace_end(struct bd_stage *s, const struct dray_err *err);
 
-/* --- check.c -------------------------------------------------------------------------------------*/
+/* --- check.c
+ * -------------------------------------------------------------------------------------*/
 
 /** Look for mistakes in the Dockerfile: emits "finding" objects and a "check" at the end. */
 int bd_check(struct bd_build *b, struct dray_err *err);

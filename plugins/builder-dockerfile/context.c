@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* context.c - the build context: a tar from the client or from afar, or a Dockerfile alone. */
-#include "bd.h"
+#include "fetch.h"
 
 #include <fcntl.h>
 
@@ -121,5 +121,17 @@ int bd_context_open(struct bd_build *b, struct bd_buf *dockerfile, struct dray_e
 
 int bd_context_fetch(struct bd_build *b, struct dray_err *err)
 {
-    return dray_fail(err, DRAY_E_NOTSUP, "remote contexts are not supported: %s", b->spec->remote);
+    const char *url = b->spec->remote;
+    int64_t size = 0, when = 0;
+    dray_autofd int fd = -EBADF;
+    if (bd_is_git(url))
+        return bd_fetch_git(b, url, false, b->context, err);
+    if (!bd_prefix(url, "http://") && !bd_prefix(url, "https://"))
+        return dray_fail(err, DRAY_E_INVAL, "remoteURL (%s) could not be recognized as URL", url);
+    int rc = bd_spool(b, &fd, err);
+    if (!rc)
+        rc = bd_fetch_url(b, url, fd, &size, &when, err);
+    if (!rc && lseek(fd, 0, SEEK_SET) != 0)
+        rc = dray_fail_errno(err, "read back %s", url);
+    return rc ? rc : read_stream(b, fd, err);
 }

@@ -15,7 +15,9 @@ static void copying_cleanup(struct bd_copying *c)
     free(c->v);
     free(c->dest);
     bd_tree_free(c->from);
-    bd_tree_free(c->fetched);
+    for (size_t i = 0; i < c->n_fetched; i++)
+        bd_tree_free(c->fetched[i]);
+    free(c->fetched);
 }
 
 /* --- the destination ---------------------------------------------------------------------------*/

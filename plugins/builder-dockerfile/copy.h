@@ -17,9 +17,10 @@ struct bd_source {
     const char *data; /**< of a here-document */
     size_t n_data;
     int64_t mtime_s;
-    bool unpack; /**< an archive whose content is meant */
-    bool whole;  /**< a folder that is copied itself, not only what is in it */
-    char *above; /**< --parents: path in tree of what stands for the destination; owned */
+    bool fetched; /**< from afar */
+    bool unpack;  /**< an archive whose content is meant */
+    bool whole;   /**< a folder that is copied itself, not only what is in it */
+    char *above;  /**< --parents: path in tree of what stands for the destination; owned */
     char hash[BD_DIGEST_LEN];
 };
 
@@ -36,8 +37,9 @@ struct bd_copying {
     bool into;  /**< the destination is a folder by its spelling */
     struct bd_source *v;
     size_t n;
-    struct bd_tree *from;       /**< owned */
-    struct bd_tree *fetched;    /**< what ADD loaded; owned */
+    struct bd_tree *from;     /**< owned */
+    struct bd_tree **fetched; /**< what ADD loaded; owned */
+    size_t n_fetched;
     struct dray_glob *excludes; /**< as many as in->excludes */
 };
 

@@ -96,6 +96,12 @@ int bd_tree_tar_read(struct bd_tree *t, const void *head, size_t n, int fd, int 
 /** Put a file of its own, replacing what is there. */
 int bd_tree_tar_put(struct bd_tree *t, const char *path, const void *data, size_t n, mode_t mode,
                     struct dray_err *err);
+/** Copy one entry of another tree. */
+int bd_tree_tar_take(struct bd_tree *t, const char *path, struct bd_tree *from,
+                     const char *from_path, const struct bd_entry *e, struct dray_err *err);
+/** Make a file of n bytes that lie in the spool already, at `at`. */
+int bd_tree_tar_note(struct bd_tree *t, const char *path, off_t at, int64_t n, mode_t mode,
+                     int64_t mtime_s, struct dray_err *err);
 void bd_tree_tar_remove(struct bd_tree *t, const char *path);
 
 #endif

@@ -143,8 +143,21 @@ struct source {
     const void *head;
     size_t n_head;
     int fd, cancel_fd;
+    bool plain;  /* not compressed */
+    bool padded; /* the missing end has been made up */
     char *buf;
 };
+
+/* The docker CLI leaves the last file's padding and the end mark out when it adds a Dockerfile from
+ * outside of the context. */
+static la_ssize_t end_of_stream(struct source *s)
+{
+    if (!s->plain || s->padded)
+        return 0;
+    s->padded = true;
+    memset(s->buf, 0, 1536);
+    return 1536;
+}
 
 static la_ssize_t read_some(struct archive *a, void *arg, const void **out)
 {
@@ -165,7 +178,7 @@ static la_ssize_t read_some(struct archive *a, void *arg, const void **out)
         }
         ssize_t n = s->fd < 0 ? 0 : read(s->fd, s->buf, BLOCK);
         if (n >= 0)
-            return n;
+            return n > 0 ? n : end_of_stream(s);
         if (errno != EINTR && errno != EAGAIN) {
             archive_set_error(a, errno, "read the context");
             return -1;
@@ -366,6 +379,7 @@ int bd_tree_tar_read(struct bd_tree *tree, const void *head, size_t n, int fd, i
     struct tar_tree *t = (struct tar_tree *)tree;
     dray_autofree char *buf = malloc(BLOCK);
     struct source s = {.head = head, .n_head = n, .fd = fd, .cancel_fd = cancel_fd, .buf = buf};
+    s.plain = n > 262 && memcmp((const char *)head + 257, "ustar", 5) == 0;
     struct archive *a = new_reader();
     if (!a || !buf) {
         (void)archive_read_free(a);
@@ -393,6 +407,61 @@ int bd_tree_tar_put(struct bd_tree *tree, const char *path, const void *data, si
     node->at = t->end;
     t->end += (off_t)n;
     return write_at(t->spool, data, n, node->at, err);
+}
+
+int bd_tree_tar_note(struct bd_tree *tree, const char *path, off_t at, int64_t n, mode_t mode,
+                     int64_t mtime_s, struct dray_err *err)
+{
+    struct tar_tree *t = (struct tar_tree *)tree;
+    struct node *node = place(t, path, S_IFREG | mode);
+    if (!node)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    node->entry = (struct bd_entry){.mode = S_IFREG | mode, .size = n, .mtime_s = mtime_s};
+    node->at = at;
+    if (t->end < at + n)
+        t->end = at + n;
+    return 0;
+}
+
+static int take_content(struct tar_tree *t, struct node *n, const struct bd_content *c,
+                        struct dray_err *err)
+{
+    char buf[65536];
+    n->at = t->end;
+    for (int64_t done = 0; done < c->size;) {
+        ssize_t k = pread(c->fd, buf, sizeof buf, c->at + done);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return dray_fail(err, DRAY_E_IO, "%s became shorter while it was read", n->path);
+        int rc = write_at(t->spool, buf, (size_t)k, n->at + done, err);
+        if (rc)
+            return rc;
+        done += k;
+    }
+    t->end += c->size;
+    return 0;
+}
+
+int bd_tree_tar_take(struct bd_tree *tree, const char *path, struct bd_tree *from,
+                     const char *from_path, const struct bd_entry *e, struct dray_err *err)
+{
+    struct tar_tree *t = (struct tar_tree *)tree;
+    struct bd_content c = {.fd = -EBADF};
+    struct node *n = place(t, path, e->mode);
+    if (!n)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    n->entry = *e;
+    n->entry.uid = n->entry.gid = 0;
+    if (S_ISLNK(e->mode))
+        return from->ops->link(from, from_path, &n->link, err);
+    if (!S_ISREG(e->mode))
+        return 0;
+    int rc = from->ops->open(from, from_path, &c, err);
+    if (!rc)
+        rc = take_content(t, n, &c, err);
+    bd_content_close(&c);
+    return rc;
 }
 
 void bd_tree_tar_remove(struct bd_tree *tree, const char *path)
