@@ -393,7 +393,7 @@ static int interpose_relay(struct dray_http *h, struct dray_err *err)
  * read. On a local socket the kernel tells; elsewhere those clients get a moment. */
 static void await_head_read(struct dray_http *h)
 {
-    struct sockaddr_un addr;
+    struct sockaddr_un addr = {0};
     socklen_t len = sizeof addr;
     bool local = getsockname(h->fd, (struct sockaddr *)(void *)&addr, &len) == 0 &&
                  addr.sun_family == AF_UNIX && len > sizeof addr.sun_family;
