@@ -56,7 +56,7 @@ if(DRAY_TESTS)
     dray_specimen(family-no-claim CARD_FAMILY)
     dray_specimen(claim-no-family FAMILY)
 
-    foreach(name card options loader calls family)
+    foreach(name card options loader calls family wire)
         if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test_${name}.c)
             dray_unit_test(test_${name} SOURCES test_${name}.c LIBS dray_plugin_host)
             target_compile_definitions(test_${name} PRIVATE SPECIMEN_DIR="${SPECIMEN_DIR}")

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_wire.c - calls as bytes: they come back as they went, and broken ones are seen to be so. */
+#include "check.h"
+
+#include "plugin/wire.h"
+
+#include <sys/socket.h>
+
+static const struct dray_wire_op *find(uint32_t kind, const char *name)
+{
+    const struct dray_wire_op *op = NULL;
+    for (uint32_t i = 0; (op = dray_wire_op(i)); i++)
+        if (op->kind == kind && strcmp(op->name, name) == 0)
+            return op;
+    return NULL;
+}
+
+/* net_create with something of every sort. */
+static void put_example(struct dray_wire *w)
+{
+    static const struct dray_kv kv[] = {{"a", "1"}, {"empty", ""}};
+    static const struct dray_net_pool pools[] = {
+        {sizeof pools[0], 4, "10.0.0.0/24", "10.0.0.1"},
+        {sizeof pools[0], 6, "fd00::/64", ""},
+    };
+    const struct dray_net_spec spec = {.size = sizeof spec,
+                                       .flags = 9,
+                                       .name = "n",
+                                       .options = {kv, 2},
+                                       .pools = pools,
+                                       .n_pools = 2};
+    const struct dray_net_spec *pointer = &spec;
+    const char *id = "net-1";
+    void *args[] = {&id, &pointer};
+    dray_wire_put_args(w, find(DRAY_KIND_NETWORK, "net_create"), args);
+}
+
+static void reader(struct dray_wire *w, struct dray_wire_arena *memory)
+{
+    w->alloc = dray_wire_arena_alloc;
+    w->ctx = memory;
+}
+
+static void comes_back_as_it_went(void)
+{
+    DRAY_AUTO(dray_wire) w = {.type = DRAY_WIRE_CALL};
+    DRAY_AUTO(dray_wire_arena) memory = {0};
+    struct dray_wire_slots s = {0};
+    put_example(&w);
+    reader(&w, &memory);
+    dray_wire_get_args(&w, find(DRAY_KIND_NETWORK, "net_create"), &s);
+    CU_ASSERT_FALSE_FATAL(w.failed);
+    CU_ASSERT_EQUAL(w.at, w.buf.len);
+    CU_ASSERT_STRING_EQUAL(s.in[0].text, "net-1");
+    const struct dray_net_spec *spec = s.in[1].array.ptr;
+    CU_ASSERT_EQUAL(spec->size, sizeof *spec);
+    CU_ASSERT_EQUAL(spec->flags, 9);
+    CU_ASSERT_STRING_EQUAL(dray_kvs_get(spec->options, "empty", "none"), "");
+    CU_ASSERT_EQUAL_FATAL(spec->n_pools, 2);
+    CU_ASSERT_STRING_EQUAL(spec->pools[1].subnet, "fd00::/64");
+    CU_ASSERT_EQUAL(spec->pools[1].size, sizeof spec->pools[1]);
+}
+
+static void outputs_find_their_way(void)
+{
+    const struct dray_wire_op *op = find(DRAY_KIND_IPAM, "pool_request");
+    DRAY_AUTO(dray_wire) there = {0};
+    DRAY_AUTO(dray_wire) back = {0};
+    DRAY_AUTO(dray_wire_arena) memory = {0};
+    struct dray_wire_slots s = {0};
+    struct dray_pool_spec spec = {.size = sizeof spec, .family = 4, .subnet = "", .range = ""};
+    const struct dray_pool_spec *pointer = &spec;
+    const char *pool = NULL, *subnet = NULL, **pool_out = &pool, **subnet_out = &subnet;
+    void *args[] = {&pointer, &pool_out, &subnet_out};
+    dray_wire_put_args(&there, op, args);
+    reader(&there, &memory);
+    dray_wire_get_args(&there, op, &s);
+    **(const char ***)s.args[1] = "p1";
+    **(const char ***)s.args[2] = "10.1.0.0/16";
+    dray_wire_put_outputs(&back, op, &s);
+    reader(&back, &memory);
+    dray_wire_get_outputs(&back, op, args);
+    CU_ASSERT_FALSE(back.failed);
+    CU_ASSERT_STRING_EQUAL(pool, "p1");
+    CU_ASSERT_STRING_EQUAL(subnet, "10.1.0.0/16");
+}
+
+static void is_not_taken_in_pieces(void)
+{
+    DRAY_AUTO(dray_wire) whole = {0};
+    put_example(&whole);
+    for (size_t n = 0; n < whole.buf.len; n++) {
+        DRAY_AUTO(dray_wire) w = {0};
+        DRAY_AUTO(dray_wire_arena) memory = {0};
+        struct dray_wire_slots s = {0};
+        dray_buf_add(&w.buf, whole.buf.data, n);
+        reader(&w, &memory);
+        dray_wire_get_args(&w, find(DRAY_KIND_NETWORK, "net_create"), &s);
+        CU_ASSERT_TRUE(w.failed);
+    }
+}
+
+static void survives_any_bytes(void)
+{
+    unsigned seed = 1;
+    DRAY_AUTO(dray_wire) whole = {0};
+    put_example(&whole);
+    for (int round = 0; round < 20000; round++) {
+        DRAY_AUTO(dray_wire) w = {0};
+        DRAY_AUTO(dray_wire_arena) memory = {0};
+        struct dray_wire_slots s = {0};
+        dray_buf_add(&w.buf, whole.buf.data, whole.buf.len);
+        for (int k = 0; k < 3; k++)
+            w.buf.data[(size_t)rand_r(&seed) % w.buf.len] = (char)rand_r(&seed);
+        reader(&w, &memory);
+        dray_wire_get_args(&w, dray_wire_op((uint32_t)rand_r(&seed) % 50), &s);
+        CU_ASSERT_TRUE(w.at <= w.buf.len);
+    }
+}
+
+static void messages_carry_descriptors(void)
+{
+    int sv[2], p[2];
+    struct dray_err err = {0};
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+    CU_ASSERT_EQUAL_FATAL(pipe(p), 0);
+    DRAY_AUTO(dray_wire) out = {.type = DRAY_WIRE_CALL, .id = 77};
+    dray_wire_put_fd(&out, -1);
+    dray_wire_put_fd(&out, p[1]);
+    CU_ASSERT_EQUAL(dray_wire_send(sv[0], &out, &err), 0);
+    {
+        DRAY_AUTO(dray_wire) in = {0};
+        CU_ASSERT_EQUAL(dray_wire_recv(sv[1], 1000, &in, &err), 0);
+        CU_ASSERT_EQUAL(in.id, 77);
+        CU_ASSERT_EQUAL(dray_wire_get_fd(&in), -1);
+        int fd = dray_wire_get_fd(&in);
+        CU_ASSERT_TRUE(fd >= 0);
+        CU_ASSERT_EQUAL(write(fd, "x", 1), 1);
+        CU_ASSERT_EQUAL(dray_wire_get_fd(&in), -1);
+        CU_ASSERT_TRUE(in.failed);
+    }
+    (void)close(p[1]);
+    char c[2];
+    CU_ASSERT_EQUAL(read(p[0], c, 2), 1);
+    CU_ASSERT_EQUAL(read(p[0], c, 2), 0); /* the received one went with its message */
+    CU_ASSERT_EQUAL(send(sv[0], "\xff\xff\xff\xff\1\0\0\0\0\0\0\0\0\0\0\0", 16, 0), 16);
+    DRAY_AUTO(dray_wire) bad = {0};
+    CU_ASSERT_EQUAL(dray_wire_recv(sv[1], 1000, &bad, &err), DRAY_E_CORRUPT);
+    (void)close(sv[0]);
+    DRAY_AUTO(dray_wire) none = {0};
+    CU_ASSERT_EQUAL(dray_wire_recv(sv[1], 1000, &none, &err), DRAY_E_UNAVAIL);
+    (void)close(sv[1]);
+    (void)close(p[0]);
+}
+
+static const struct check_case cases[] = {
+    {"comes back as it went", comes_back_as_it_went},
+    {"outputs find their way", outputs_find_their_way},
+    {"is not taken in pieces", is_not_taken_in_pieces},
+    {"survives any bytes", survives_any_bytes},
+    {"messages carry descriptors", messages_carry_descriptors},
+};
+CHECK_MAIN("wire", cases)
