@@ -136,6 +136,7 @@ struct dray_containers {
     struct dray_workq *work;
     struct dray_netns_pool *netns;
     atomic_bool closing;
+    atomic_bool has_links; /* some container has links of the default bridge */
 };
 
 struct dray_container *dray_container_ref(struct dray_container *c);
@@ -222,6 +223,8 @@ void dray_container_mounts_stop(struct dray_container *c);
 int dray_container_files_write(struct dray_container *c, struct json_object *config,
                                struct json_object *host, struct json_object *endpoints,
                                struct dray_err *err);
+/** A container came up: those that link to it on the default bridge learn its address, soon. */
+void dray_container_links_refresh(struct dray_container *c);
 /** Rewrite hosts, and resolv.conf if need be, after endpoints changed. */
 void dray_container_files_refresh(struct dray_container *c);
 

@@ -180,6 +180,8 @@ static void load_doc(struct dray_container *c, struct json_object *doc)
     struct json_object *host = dray_json_obj(doc, "HostConfig");
     dray_container_set_text(&c->config, config);
     dray_container_set_text(&c->host, host);
+    if (dray_json_len(dray_json_arr(host, "Links")) > 0)
+        atomic_store(&c->set->has_links, true);
     dray_container_set_text(&c->mounts, dray_json_arr(doc, "MountPoints"));
     dray_container_set_endpoints(c, dray_json_obj(doc, "Networks"));
     struct json_object *labels = dray_json_obj(config, "Labels");

@@ -8,6 +8,7 @@
 #include "engine/container.h"
 #include "engine/networks.h"
 #include "engine/resolv.h"
+#include "engine/workq.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -62,6 +63,8 @@ static void add_links(struct dray_container *c, struct json_object *host, struct
 {
     const char *mode = dray_json_str(host, "NetworkMode", "");
     struct json_object *links = dray_json_arr(host, "Links");
+    if (dray_json_len(links) > 0)
+        atomic_store(&c->set->has_links, true);
     bool legacy = strcmp(mode, "bridge") == 0 || strcmp(mode, "default") == 0;
     for (size_t i = 0; legacy && i < dray_json_len(links); i++) {
         const char *spec = json_object_get_string(json_object_array_get_idx(links, i));
@@ -180,6 +183,53 @@ int dray_container_files_write(struct dray_container *c, struct json_object *con
     if (rc == 0)
         rc = write_resolv(c, host, endpoints, err);
     return rc;
+}
+
+/* Links of the default bridge stand in hosts, so a new address of a container must come there. */
+
+static bool links_to(struct dray_container *c, struct dray_container *target)
+{
+    dray_autojson *host = dray_container_json(c, &c->host);
+    struct json_object *links = dray_json_arr(host, "Links");
+    for (size_t i = 0; i < dray_json_len(links); i++) {
+        const char *spec = json_object_get_string(json_object_array_get_idx(links, i));
+        dray_autofree char *name = strndup(spec, strcspn(spec, ":"));
+        dray_autocontainer *found = NULL;
+        if (name && dray_container_find(c->set, name + (*name == '/'), &found, NULL) == 0 &&
+            found == target)
+            return true;
+    }
+    return false;
+}
+
+static void drop_ref(void *arg)
+{
+    dray_container_unref(arg);
+}
+
+static void refresh_linking(void *arg)
+{
+    struct dray_container *target = arg;
+    struct dray_container **v;
+    size_t n = dray_container_snapshot(target->set, &v);
+    for (size_t i = 0; i < n; i++) {
+        if (v[i] == target || !links_to(v[i], target) || dray_container_op_begin(v[i], NULL) != 0)
+            continue;
+        pthread_mutex_lock(&v[i]->lock);
+        bool alive = dray_container_alive(v[i]);
+        pthread_mutex_unlock(&v[i]->lock);
+        if (alive)
+            dray_container_files_refresh(v[i]);
+        pthread_mutex_unlock(&v[i]->op);
+    }
+    dray_container_list_free(v, n);
+    dray_container_unref(target);
+}
+
+void dray_container_links_refresh(struct dray_container *c)
+{
+    if (atomic_load(&c->set->has_links))
+        dray_workq_add(c->set->work, refresh_linking, drop_ref, dray_container_ref(c));
 }
 
 void dray_container_files_refresh(struct dray_container *c)

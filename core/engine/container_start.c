@@ -369,9 +369,11 @@ static int go(struct start *s, struct dray_err *err)
     (void)unlinkat(c->set->dir, dray_exit_file(c).text, 0);
     dray_autojson *reply = NULL;
     rc = run(s, &reply, err);
-    if (rc == 0)
-        note_success(s, reply);
-    return rc;
+    if (rc != 0)
+        return rc;
+    note_success(s, reply);
+    dray_container_links_refresh(c);
+    return 0;
 }
 
 static void finish(struct start *s)

@@ -125,6 +125,14 @@ only_two() { [ "$(ask client web +short | wc -l)" -eq 2 ]; }
     [ "$(addresses other second)" = "$(ip_of db two) " ]
     box old
     box young --link old:elder
+    knows_elder
+    docker stop old >/dev/null
+    box between # takes the address
+    docker start old >/dev/null
+    wait_until 5 knows_elder
+}
+
+knows_elder() {
     docker exec young grep -q "^$(ip_of old bridge)	elder $(docker inspect -f '{{.Id}}' old | cut -c 1-12) old\$" /etc/hosts
 }
 
@@ -300,6 +308,10 @@ serves_itself() { nsenter -t "$(pid_of client)" -n dig +short +time=1 +tries=1 "
     [ "$(awk '/^CapEff:/ {print $2}' "/proc/$worker/status")" = 0000000000000000 ]
     kill -KILL "$worker"
     wait_until 3 resolves aa bb
+    # One that hangs is replaced when it is told of the next container.
+    kill -STOP "$(dns_pids | cut -d ' ' -f 2)"
+    box cc --network one
+    wait_until 3 resolves aa cc
     keeper=$(dns_pids | cut -d ' ' -f 1)
     kill -KILL "$keeper"
     wait_until 15 resolves aa bb
