@@ -13,6 +13,7 @@ root=${DRAY_QUICKSTART_ROOT:-/var/tmp/dray-quickstart}
 prefix=$root/install
 sock=unix://$root/dray.sock
 port=${DRAY_QUICKSTART_PORT:-18080}
+build=${DRAY_QUICKSTART_BUILD:-build/quickstart}
 dray() { "$prefix/bin/dray" -H "$sock" "$@"; }
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
@@ -22,7 +23,7 @@ fail() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
 
 daemon_pid() {
     local pid
-    [ -r "$root/drayd.pid" ] && read -r pid <"$root/drayd.pid" && [ -d "/proc/$pid" ] &&
+    [ -r "$root/drayd.pid" ] && pid=$(cat "$root/drayd.pid") && [ -d "/proc/$pid" ] &&
         [ "$(readlink "/proc/$pid/exe")" = "$prefix/bin/drayd" ] && echo "$pid"
 }
 
@@ -47,13 +48,14 @@ tests/deps.sh build
 echo "all there"
 
 say "Build and install into $prefix"
-[ -f build/quickstart/CMakeCache.txt ] ||
-    cmake -G Ninja -S . -B build/quickstart -DCMAKE_BUILD_TYPE=Release -DDRAY_TESTS=OFF >/dev/null
-cmake --build build/quickstart -- -k 1 | tail -n 1
+[ -f "$build/CMakeCache.txt" ] ||
+    cmake -G Ninja -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DDRAY_TESTS=OFF >/dev/null
+cmake --build "$build" | tail -n 1
 stop_all
 mkdir -p "$root"
 chmod 711 "$root"
-cmake --install build/quickstart --prefix "$prefix" >/dev/null
+[ -e "$root/daemon.json" ] || echo "{}" >"$root/daemon.json"
+cmake --install "$build" --prefix "$prefix" >/dev/null
 "$prefix/bin/drayd" --version
 
 say "Start drayd"
