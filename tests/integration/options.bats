@@ -73,7 +73,7 @@ END
 --network none --oom-score-adj 123 | cat /proc/self/oom_score_adj | 123
 --network none --shm-size 8m | df -k /dev/shm ~ tail -n1 ~ awk '{print $2}' | 8192
 --network none --tmpfs /t:size=1m,mode=700,exec | df -k /t ~ tail -n1 ~ awk '{print $2}'; stat -c %a /t; mount ~ grep -c '/t .*noexec' | 1024 700 0
---network none --cgroup-parent /dray-it-parent | cat /proc/self/cgroup ~ grep -c dray-it-parent | [1-9]*
+--network none --cgroupns host --cgroup-parent /dray-it-parent | cat /proc/self/cgroup ~ grep -c dray-it-parent | [1-9]*
 END
     find /sys/fs/cgroup -maxdepth 3 -type d -name dray-it-parent -exec rmdir {} + 2>/dev/null || true
     if lsblk -ndo PATH 2>/dev/null | grep -q .; then
