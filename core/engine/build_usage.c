@@ -226,7 +226,8 @@ int dray_builds_prune(struct dray_builds *bs, const struct dray_filters *f, bool
     if (!rc)
         rc = look(bs, &rows, err);
     struct json_object *deleted = json_object_new_array();
-    qsort(rows.v, rows.n, rows.n ? sizeof *rows.v : 1, by_use);
+    if (rows.n > 1)
+        qsort(rows.v, rows.n, sizeof *rows.v, by_use);
     for (size_t i = 0; !rc && i < rows.n; i++)
         total += rows.v[i].size;
     for (size_t i = 0; !rc && i < rows.n && (keep == 0 || total > keep); i++) {

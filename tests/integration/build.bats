@@ -263,3 +263,33 @@ PY
         [ "$status" -eq 0 ]
     done
 }
+
+@test "ADD and remote= fetch files, archives and repositories" {
+    mkdir -p "$T/web/repo" && cp "$T/ctx/f1" "$T/ctx/a.tar" "$T/web/"
+    printf 'FROM busybox\nRUN echo from-afar\n' >"$T/web/Dockerfile"
+    tar -C "$T/web" -czf "$T/web/ctx.tar.gz" Dockerfile
+    (cd "$T/web/repo" && git init -q && printf 'FROM busybox\nCOPY in /in\nRUN cat /in; ls -a /\n' >Dockerfile && echo in-git >in &&
+        git add . && git -c user.name=t -c user.email=t@t commit -qm t && git update-server-info && mv .git ../x.git)
+    port=$(free_port)
+    (cd "$T/web" && exec python3 -m http.server --bind 127.0.0.1 "$port") >/dev/null 2>&1 3>&- &
+    web=$!
+    url=http://127.0.0.1:$port
+    wait_until 5 curl -sfo /dev/null "$url/f1"
+    sum=$(sha256sum <"$T/ctx/f1" | cut -d' ' -f1)
+    run here "FROM busybox\nADD --checksum=sha256:$sum $url/f1 /u/\nADD $url/a.tar /u/\nRUN stat -c '%a %n' /u/*; cat /u/f1\n"
+    show
+    [[ "$status" -eq 0 && "$output" == *$'600 /u/a.tar\n600 /u/f1\none'* ]]
+    run here "FROM busybox\nADD --checksum=sha256:${sum//[0-9]/0} $url/f1 /u/\n"
+    [[ "$status" -ne 0 && "$output" == *"digest mismatch"* ]]
+    run here "FROM busybox\nADD $url/none /u/\n"
+    [[ "$status" -ne 0 && "$output" == *"with status 404"* ]]
+    for remote in Dockerfile ctx.tar.gz; do
+        run api POST "/build?remote=$url/$remote"
+        show
+        [[ "$output" == *from-afar* && "$output" == *"Successfully built"* ]]
+    done
+    run api POST "/build?remote=$url/x.git"
+    show
+    kill $web
+    [[ "$output" == *in-git* && "$output" == *"Successfully built"* ]]
+}
