@@ -17,6 +17,7 @@
 
 #define DRAY_LOG_AREA "build"
 #define TRUST_FILE "trust.json"
+#define SAVE_USE_NS (600 * DRAY_NS_PER_S) /* how old the noted use of a record may be */
 
 static void record_free(struct dray_images *im, struct build_record *r)
 {
@@ -162,7 +163,7 @@ static struct build_record *read_record(struct dray_builds *bs, const char *file
     struct build_part part = {0};
     part_read(layer, &part);
     r->created_ns = dray_json_int(o, "created", 0);
-    r->used_ns = dray_json_int(o, "used", 0);
+    r->used_ns = r->saved_ns = dray_json_int(o, "used", 0);
     r->times = dray_json_int(o, "times", 0);
     bool ok = fill_texts(r, dray_json_str(o, "key", ""), dray_json_str(o, "value", ""),
                          dray_json_str(o, "description", ""), dray_json_str(o, "parent", ""));
@@ -298,7 +299,7 @@ static struct build_record *make_record(struct build *b, const char *key,
         return NULL;
     }
     name_of(key, r->id);
-    r->created_ns = r->used_ns = dray_clock_now();
+    r->created_ns = r->used_ns = r->saved_ns = dray_clock_now();
     r->times = 1;
     struct build_part part;
     if (*rec->layer &&
@@ -360,9 +361,9 @@ void build_cache_release(struct build *b)
         struct build_record *r = b->used[i];
         pthread_mutex_lock(&bs->lock);
         bool drop = --r->users == 0 && !r->id[0];
-        bool touched = r->users == 0 && r->times > 1 && r->id[0];
-        if (touched)
-            (void)write_doc(bs, r, NULL);
+        bool touched = r->users == 0 && r->id[0] && r->used_ns - r->saved_ns > SAVE_USE_NS;
+        if (touched && write_doc(bs, r, NULL) == 0)
+            r->saved_ns = r->used_ns;
         pthread_mutex_unlock(&bs->lock);
         if (drop)
             record_free(bs->engine->images, r);

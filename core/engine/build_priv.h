@@ -27,6 +27,7 @@ struct build_record {
     char id[33]; /**< name of its file, and what people see */
     struct build_pin pin;
     int64_t created_ns, used_ns;
+    int64_t saved_ns; /**< use that its file tells of */
     int64_t times;
     unsigned users; /**< builds that rely on it now */
 };
