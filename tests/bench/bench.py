@@ -134,7 +134,7 @@ def start_engines(args):
                 "--pidfile", "{root}/pid", "--bip", "172.31.77.1/24", "--storage-driver", "overlay2"], "docker"))
         elif peer == "podman":
             engines.append(Engine("podman", root("podman"), [
-                "podman", "--root", "{root}/data", "--runroot", "{root}/run", "system", "service", "-t", "0",
+                "podman", "--root", "{root}/data", "--runroot", "{root}/run", "--runtime", "runc", "system", "service", "-t", "0",
                 "unix://{sock}"], None))
     return engines
 
