@@ -12,7 +12,7 @@ build="cmake ninja-build pkg-config gcc g++ libc6-dev git ca-certificates
 
 test="libcunit1-dev bats clang clang-tidy cppcheck clang-format llvm skopeo docker-registry
  docker.io debootstrap python3 python3-docker xz-utils bzip2 zstd gzip tar jq socat netcat-openbsd iperf3 iptables tmux
- procps util-linux e2fsprogs file binutils psmisc openssl apache2-utils runc fuse3 rclone
+ attr procps util-linux e2fsprogs file binutils psmisc openssl apache2-utils runc fuse3 rclone
  docker-compose bind9-dnsutils python3-msgpack crun openssh-client bsdutils"
 
 case "${1:-}" in
