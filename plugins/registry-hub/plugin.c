@@ -5,9 +5,9 @@
 #include <dray/plugin.h>
 
 static const struct dray_option options[] = {
-    {"insecure-registries", DRAY_OPT_LIST, DRAY_OPT_F_RELOADABLE, "[]", 0, 0, NULL,
+    {"insecure-registries", DRAY_OPT_LIST, DRAY_OPT_F_RELOADABLE, "", 0, 0, NULL,
      "Registries, host[:port] or CIDR, that may speak HTTP or have any certificate"},
-    {"registry-mirrors", DRAY_OPT_LIST, DRAY_OPT_F_RELOADABLE, "[]", 0, 0, NULL,
+    {"registry-mirrors", DRAY_OPT_LIST, DRAY_OPT_F_RELOADABLE, "", 0, 0, NULL,
      "URLs to try for images of Docker Hub before itself"},
     {"certs-dir", DRAY_OPT_PATH, 0, "/etc/docker/certs.d", 0, 0, NULL,
      "Folder with host[:port]/*.crt, client .cert and .key"},

@@ -90,7 +90,7 @@ int32_t oci_exec(struct dray_self *self, const struct dray_call *call, const cha
                  const struct dray_exec_spec *spec, struct dray_proc *out, struct dray_err *err)
 {
     OCI_AUTO_STATE st = {.dir = -EBADF};
-    __attribute__((cleanup(files_cleanup))) struct files f = {NULL};
+    __attribute__((cleanup(files_cleanup))) struct files f = {0};
     __attribute__((cleanup(oci_console_cleanup))) struct oci_console console = {
         .listener = -EBADF, .dir = -EBADF, .master = -EBADF};
     int rc = oci_state_read(self, id, &st, err);
