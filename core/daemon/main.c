@@ -107,11 +107,21 @@ static int open_pidfile(struct drayd *d, struct dray_err *err)
     return drayd_pidfile_open(d->pid_path, &d->pid_fd, err);
 }
 
+static void warn_of_ignored(struct json_object *raw)
+{
+    static const char *const keys[] = {"metrics-addr", "default-network-opts",
+                                       "default-gateway-v6"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (dray_json_get(raw, keys[i]))
+            dray_warn("the setting %s has no effect: drayd has nothing of the kind yet", keys[i]);
+}
+
 static int start(struct drayd *d, struct dray_err *err)
 {
     int64_t begin = dray_clock_mono();
     DRAY_AUTO(dray_strlist) hosts = {0};
     dray_autofree struct dray_listen *listens = NULL;
+    warn_of_ignored(d->config->raw);
     int rc = plan_listens(d, &hosts, &listens, err);
     if (!rc)
         rc = open_pidfile(d, err);

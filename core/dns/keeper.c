@@ -212,5 +212,7 @@ int dray_dns_keeper_main(int dir /* takes */, int listener /* takes */)
     }
     int rc = loop(&k);
     dray_dns_worker_end(&k);
+    while (k.sandboxes)
+        dray_dns_sandbox_close(&k, k.sandboxes);
     return rc;
 }

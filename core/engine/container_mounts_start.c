@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/container.h"
+#include "engine/propagation.h"
 #include "engine/images.h"
 #include "engine/volumes.h"
 
@@ -187,6 +188,8 @@ static int start_point(struct dray_container *c, struct json_object *p, struct j
     } else {
         source = strdup(dray_json_str(p, "Source", ""));
         rc = ensure_source(p, source, err);
+        if (rc == 0)
+            rc = dray_propagation_check(source, dray_json_str(p, "Propagation", ""), err);
     }
     if (rc == 0)
         json_object_array_add(mounts, bind_mount(p, source));

@@ -145,7 +145,7 @@ int bd_globals_init(struct bd_build *b, struct dray_df_arena *arena, struct dray
  *  history. */
 int bd_run_args(struct bd_stage *s, struct bd_list *all, struct bd_list *shown,
                 struct dray_err *err);
-/** "[Warning] One or more build-args ..." unless all were used. */
+/** "[Warning] One or more build-args ..." unless all were used; the same of cache-from. */
 void bd_warn_unused(struct bd_build *b);
 
 /* --- config.c

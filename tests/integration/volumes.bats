@@ -171,3 +171,24 @@ path_of() { docker volume inspect -f '{{.Mountpoint}}' "$1"; }
     run docker events --since "$since" --until "$(date +%s.%N)" --filter type=volume --filter volume=ev --format '{{.Action}}'
     [ "$output" = $'create\nmount\nunmount\ndestroy' ]
 }
+
+@test "propagation: shared and slave need a mount that is shared" {
+    mkdir -p "$T/prop"
+    mount -t tmpfs tmpfs "$T/prop"
+    mount --make-private "$T/prop"
+    for mode in shared rshared slave rslave; do
+        run docker run --rm -v "$T/prop:/p:$mode" busybox true
+        [ "$status" -eq 125 ]
+        [[ $output == *"path $T/prop is mounted on $T/prop but it is not a shared"* ]]
+    done
+    docker run --rm -v "$T/prop:/p:rprivate" busybox true
+    mount --make-shared "$T/prop"
+    mkdir "$T/prop/in"
+    docker run -d --name slave -v "$T/prop:/p:rslave" busybox sleep 1000
+    mount -t tmpfs tmpfs "$T/prop/in"
+    docker exec slave grep -q ' /p/in ' /proc/self/mountinfo
+    docker rm -f slave
+    docker run --rm --privileged -v "$T/prop:/p:rshared" busybox sh -c 'mkdir /p/out && mount -t tmpfs tmpfs /p/out'
+    grep -q " $T/prop/out " /proc/self/mountinfo
+    umount -R "$T/prop"
+}
