@@ -17,6 +17,7 @@ want() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 tests/deps.sh test || { echo "cannot install the test dependencies" >&2; exit 1; }
 
 passed=0 failed=0 skipped=0
+unsteady=() # what failed beside other work and passed alone: told in the closing line, and a fault to be mended
 note() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 count() { passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0})); }
 
@@ -31,7 +32,7 @@ build() { # PRESET
 }
 
 run_ctest() { # BUILD_FOLDER
-    local out total bad
+    local out total bad again
     out=$(mktemp)
     ctest --test-dir "$1" --output-on-failure --timeout 300 2>&1 | tee "$out" |
         grep -vE '^ *(Start|Test project|Internal ctest)' | grep -E 'Failed|\*\*\*|Timeout|tests passed|error|FAILED|Assert|Skipped' || true
@@ -39,6 +40,11 @@ run_ctest() { # BUILD_FOLDER
     bad=$(sed -n 's/.*, \([0-9]*\) tests failed out of.*/\1/p' "$out" | tail -n 1)
     rm -f "$out"
     [ -n "$total" ] || { count 0 1; return; }
+    if [ "$bad" -gt 0 ]; then
+        note "Once more, one at a time: what failed"
+        mapfile -t again < <(sed -E 's/^[0-9]+://' "$1/Testing/Temporary/LastTestsFailed.log")
+        ctest --test-dir "$1" --rerun-failed --output-on-failure --timeout 300 && unsteady+=("${again[@]}") && bad=0
+    fi
     count $((total - bad)) "$bad"
 }
 
@@ -73,6 +79,12 @@ run_bats() { # FILES
     printf '%s\n' "$@" | xargs -P "${DRAY_TEST_LANES:-$(nproc)}" -I{} bash -c 'bats_file "$1"' _ {}
     for f in "$@"; do
         n=$(cat "$counts/$(basename "$f")" 2>/dev/null) || n="0 1 0"
+        if [[ $n != *" 0 "* ]]; then
+            note "Once more, alone: $f"
+            bats_file "$f"
+            n=$(cat "$counts/$(basename "$f")" 2>/dev/null) || n="0 1 0"
+            [[ $n != *" 0 "* ]] || unsteady+=("$f")
+        fi
         # shellcheck disable=SC2086
         count $n
     done
@@ -115,5 +127,6 @@ want lint && lint_end
 lint_pid=
 
 note "Result"
-echo "$passed passed, $failed failed, $skipped skipped"
+[ ${#unsteady[@]} -eq 0 ] || printf 'unsteady (failed beside other work, passed alone): %s\n' "${unsteady[@]}"
+echo "$passed passed, $failed failed, $skipped skipped, ${#unsteady[@]} unsteady"
 [ "$failed" -eq 0 ]
