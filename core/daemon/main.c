@@ -7,16 +7,16 @@
 #include "base/logging.h"
 #include "engine/config_load.h"
 #include "engine/engine.h"
+#include "memory.h"
 #include "options.h"
 #include "process.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <strings.h>
 
 #define DRAY_LOG_AREA "daemon"
-#define TRIM_EVERY_S 20
+#define TICK_S 10
 
 #ifndef DRAY_VERSION
 #define DRAY_VERSION "0.0.0"
@@ -131,10 +131,10 @@ static int start(struct drayd *d, struct dray_err *err)
         rc = dray_server_open(d->engine, listens, hosts.n, &d->server, err);
     if (rc)
         return rc;
-    (void)malloc_trim(0);
     dray_info("drayd %s is ready after %lld ms", DRAY_VERSION,
               (long long)((dray_clock_mono() - begin) / 1000000));
     drayd_notify("READY=1");
+    drayd_memory_release();
     return 0;
 }
 
@@ -159,7 +159,7 @@ static void reload(struct drayd *d)
 
 static void wait_for_end(struct drayd *d, const sigset_t *signals)
 {
-    struct timespec tick = {.tv_sec = TRIM_EVERY_S};
+    struct timespec tick = {.tv_sec = TICK_S};
     for (;;) {
         int sig = sigtimedwait(signals, NULL, &tick);
         if (sig == SIGTERM || sig == SIGINT)
@@ -169,7 +169,7 @@ static void wait_for_end(struct drayd *d, const sigset_t *signals)
         else if (sig == SIGUSR1)
             drayd_dump_threads();
         else if (sig < 0 && errno == EAGAIN)
-            (void)malloc_trim(0);
+            drayd_memory_tick();
     }
 }
 
