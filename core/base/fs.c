@@ -143,7 +143,7 @@ static int fill_temp(int fd, const char *path, const void *data, size_t len, boo
 }
 
 int dray_fs_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
-                    bool sync, struct dray_err *err)
+                    enum dray_fs_care care, struct dray_err *err)
 {
     char tag[13];
     dray_id_hex(tag, 12);
@@ -153,14 +153,14 @@ int dray_fs_replace(int dirfd, const char *path, const void *data, size_t len, m
     dray_autofd int fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0)
         return dray_fail_errno(err, "replace %s", path);
-    int rc = fill_temp(fd, path, data, len, sync, err);
+    int rc = fill_temp(fd, path, data, len, care != DRAY_FS_PLAIN, err);
     if (!rc && renameat(dirfd, temp, dirfd, path) != 0)
         rc = dray_fail_errno(err, "replace %s", path);
     if (rc) {
         (void)unlinkat(dirfd, temp, 0);
         return rc;
     }
-    return sync ? sync_parent(dirfd, path, err) : 0;
+    return care == DRAY_FS_DURABLE ? sync_parent(dirfd, path, err) : 0;
 }
 
 int dray_fs_open_in_root(int root, const char *path, int flags, mode_t mode)

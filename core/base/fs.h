@@ -23,9 +23,16 @@ int dray_fs_read_fd(int fd, size_t max, struct dray_buf *out, struct dray_err *e
 int dray_fs_write_all(int fd, const void *data, size_t len, struct dray_err *err);
 /** Write a small file in place (cgroup and proc files); not durable, not atomic. */
 int dray_fs_write(int dirfd, const char *path, const char *text, struct dray_err *err);
-/** Replace a file by way of a temporary one. With sync the new content survives power loss. */
+/** What a replaced file is worth after a power loss. Whatever the care, other processes see the old
+ * content or the new, and the new one outlives this process. */
+enum dray_fs_care {
+    DRAY_FS_PLAIN,   /* it may be old, new, or empty */
+    DRAY_FS_WHOLE,   /* it is old or new, never a part */
+    DRAY_FS_DURABLE, /* it is new */
+};
+/** Replace a file by way of a temporary one. */
 int dray_fs_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
-                    bool sync, struct dray_err *err);
+                    enum dray_fs_care care, struct dray_err *err);
 /** Remove a file or a whole tree, without following links or leaving its mount. Absent: success. */
 int dray_fs_remove_tree(int dirfd, const char *path, struct dray_err *err);
 /** Bytes (allocated blocks) and inodes below path; hard links count once. */

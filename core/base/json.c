@@ -109,7 +109,7 @@ int dray_json_store(int dirfd, const char *path, struct json_object *value, stru
     const char *text = dray_json_text(value);
     if (!text)
         return dray_fail(err, DRAY_E_NOMEM, "write %s: out of memory", path);
-    return dray_fs_replace(dirfd, path, text, strlen(text), 0600, true, err);
+    return dray_fs_replace(dirfd, path, text, strlen(text), 0600, DRAY_FS_DURABLE, err);
 }
 
 /* Exact, else the last that matches without regard to case. */

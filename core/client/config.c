@@ -31,7 +31,7 @@ int config_save(struct cli *cli)
         config_get(cli), JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_PRETTY_TAB |
                              JSON_C_TO_STRING_NOSLASHESCAPE | JSON_C_TO_STRING_SPACED);
     if (dray_fs_mkdirs(AT_FDCWD, cli->config_dir, 0700, &err) != 0 ||
-        dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0600, false, &err) != 0)
+        dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0600, DRAY_FS_PLAIN, &err) != 0)
         return cli_fail_err(cli, &err);
     return 0;
 }

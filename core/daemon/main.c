@@ -16,7 +16,7 @@
 #include <strings.h>
 
 #define DRAY_LOG_AREA "daemon"
-#define TICK_S 10
+#define TICK_S 3
 
 #ifndef DRAY_VERSION
 #define DRAY_VERSION "0.0.0"

@@ -24,7 +24,7 @@ static int store(struct dray_dns_keeper *k, const char *id, struct json_object *
     if (!dray_dns_doc_name(id, name))
         return dray_fail(err, DRAY_E_INVAL, "invalid id of a container");
     const char *text = dray_json_text(doc);
-    return dray_fs_replace(k->dir, name, text, strlen(text), 0600, false, err);
+    return dray_fs_replace(k->dir, name, text, strlen(text), 0600, DRAY_FS_PLAIN, err);
 }
 
 static int do_set(struct dray_dns_keeper *k, struct dray_sockmsg *m, struct dray_err *err)

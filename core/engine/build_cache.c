@@ -80,7 +80,7 @@ static int write_doc(struct dray_builds *bs, const struct build_record *r, struc
     char name[48];
     file_name(r, name);
     const char *text = dray_json_text(o);
-    return dray_fs_replace(bs->cache_dir, name, text, strlen(text), 0600, false, err);
+    return dray_fs_replace(bs->cache_dir, name, text, strlen(text), 0600, DRAY_FS_PLAIN, err);
 }
 
 static bool fill_texts(struct build_record *r, const char *key, const char *value,
@@ -128,7 +128,7 @@ static void write_trust(struct dray_builds *bs, int64_t flushed_ns)
     dray_json_add_str(o, "boot", boot);
     dray_json_add_int(o, "flushed", flushed_ns);
     const char *text = dray_json_text(o);
-    (void)dray_fs_replace(bs->dir, TRUST_FILE, text, strlen(text), 0600, false, NULL);
+    (void)dray_fs_replace(bs->dir, TRUST_FILE, text, strlen(text), 0600, DRAY_FS_PLAIN, NULL);
 }
 
 void build_cache_flushed(struct dray_builds *bs, int64_t when_ns)

@@ -45,7 +45,7 @@ static int write_doc(struct dray_builds *bs, const struct build_cache_dir *d, st
     char name[80];
     (void)snprintf(name, sizeof name, "%s.json", d->name);
     const char *text = dray_json_text(o);
-    return dray_fs_replace(bs->mounts_dir, name, text, strlen(text), 0600, false, err);
+    return dray_fs_replace(bs->mounts_dir, name, text, strlen(text), 0600, DRAY_FS_PLAIN, err);
 }
 
 void build_cache_dirs_load(struct dray_builds *bs)

@@ -98,6 +98,7 @@ struct dray_container {
     char *config;    /* Docker's Config */
     char *host;      /* Docker's HostConfig */
     char *mounts;    /* array of mount points, container_mounts.c */
+    bool restarts;   /* it has a restart policy */
     char *endpoints; /* NetworkSettings.Networks, with what is noted for us alone */
     char *networks;  /* the same as clients see it */
     char *ports;     /* NetworkSettings.Ports, "{}" while stopped */
@@ -175,6 +176,8 @@ int dray_container_load(struct dray_containers *cs, const char *id, struct dray_
                         struct dray_err *err);
 /** Replace one of the JSON texts; call with lock held. */
 void dray_container_set_text(char **slot, struct json_object *value);
+/** The HostConfig, and what is often asked of it. With lock held. */
+void dray_container_set_host(struct dray_container *c, struct json_object *host);
 /** Replace the endpoints, and what the list shows of them. Call with lock held. */
 void dray_container_set_endpoints(struct dray_container *c, struct json_object *endpoints);
 /** Parse one of the texts; a new object, never NULL ("{}" on failure). Takes lock itself. */

@@ -214,7 +214,7 @@ static void fill_container(struct creation *k, const struct dray_create_req *req
     c->labels = dray_json_copy(dray_json_obj(k->config, "Labels"));
     dray_autojson *nets = wanted_endpoints(k, req);
     dray_container_set_text(&c->config, k->config);
-    dray_container_set_text(&c->host, k->host);
+    dray_container_set_host(c, k->host);
     dray_container_set_text(&c->mounts, points);
     dray_container_set_endpoints(c, nets);
     dray_container_set_text(&c->ports, NULL);

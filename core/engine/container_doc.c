@@ -4,9 +4,12 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/logging.h"
 #include "engine/container.h"
 
 #include <fcntl.h>
+
+#define DRAY_LOG_AREA "container"
 
 static const char *const status_names[] = {
     [DRAY_CS_CREATED] = "created",   [DRAY_CS_RUNNING] = "running",
@@ -35,6 +38,13 @@ void dray_container_set_text(char **slot, struct json_object *value)
         return;
     free(*slot);
     *slot = text;
+}
+
+void dray_container_set_host(struct dray_container *c, struct json_object *host)
+{
+    const char *policy = dray_json_str(host, "RestartPolicy.Name", "");
+    c->restarts = *policy && strcmp(policy, "no") != 0;
+    dray_container_set_text(&c->host, host);
 }
 
 void dray_container_set_endpoints(struct dray_container *c, struct json_object *endpoints)
@@ -96,7 +106,7 @@ static void doc_text(struct dray_container *c, struct dray_buf *b)
     dray_buf_addc(b, '}');
 }
 
-static int store(struct dray_container *c, const char *file, struct dray_buf *b,
+static int store(struct dray_container *c, const char *file, struct dray_buf *b, bool whole,
                  struct dray_err *err)
 {
     if (b->failed)
@@ -104,8 +114,8 @@ static int store(struct dray_container *c, const char *file, struct dray_buf *b,
     dray_autofree char *path = dray_strf("%s/%s", c->id, file);
     if (!path)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    /* A container that removes itself is gone after a power loss in any case. */
-    return dray_fs_replace(c->set->dir, path, b->data, b->len, 0600, !c->auto_remove, err);
+    return dray_fs_replace(c->set->dir, path, b->data, b->len, 0600,
+                           whole ? DRAY_FS_WHOLE : DRAY_FS_PLAIN, err);
 }
 
 int dray_container_save(struct dray_container *c, struct dray_err *err)
@@ -113,8 +123,12 @@ int dray_container_save(struct dray_container *c, struct dray_err *err)
     DRAY_AUTO(dray_buf) b = {0};
     pthread_mutex_lock(&c->lock);
     doc_text(c, &b);
+    bool has_state = c->st.has_been_started; /* it says of the networks what is true now */
     pthread_mutex_unlock(&c->lock);
-    int rc = store(c, "container.json", &b, err);
+    /* A container that removes itself is gone after a power loss in any case. */
+    int rc = store(c, "container.json", &b, !c->auto_remove, err);
+    if (rc == 0 && has_state)
+        rc = dray_container_save_state(c, err);
     return rc == 0 ? 0 : dray_err_note(err, "save container %.12s", c->id);
 }
 
@@ -134,9 +148,12 @@ int dray_container_save_state(struct dray_container *c, struct dray_err *err)
     add_string(&b, "Error", s->error);
     add_string(&b, "Netns", c->netns);
     add_text(&b, "Ports", c->ports);
+    add_text(&b, "Networks", c->endpoints);
     dray_buf_addc(&b, '}');
+    /* A power loss ends the container: what it was doing matters to a restart policy alone. */
+    bool whole = c->restarts;
     pthread_mutex_unlock(&c->lock);
-    int rc = store(c, "state.json", &b, err);
+    int rc = store(c, "state.json", &b, whole, err);
     return rc == 0 ? 0 : dray_err_note(err, "save the state of container %.12s", c->id);
 }
 
@@ -162,6 +179,8 @@ static void load_state(struct dray_container *c, struct json_object *s)
     (void)snprintf(c->st.error, sizeof c->st.error, "%s", dray_json_str(s, "Error", ""));
     c->netns = dup_str(s, "Netns");
     dray_container_set_text(&c->ports, dray_json_obj(s, "Ports"));
+    if (dray_json_obj(s, "Networks"))
+        dray_container_set_endpoints(c, dray_json_obj(s, "Networks"));
 }
 
 static void load_doc(struct dray_container *c, struct json_object *doc)
@@ -179,7 +198,7 @@ static void load_doc(struct dray_container *c, struct json_object *doc)
     struct json_object *config = dray_json_obj(doc, "Config");
     struct json_object *host = dray_json_obj(doc, "HostConfig");
     dray_container_set_text(&c->config, config);
-    dray_container_set_text(&c->host, host);
+    dray_container_set_host(c, host);
     if (dray_json_len(dray_json_arr(host, "Links")) > 0)
         atomic_store(&c->set->has_links, true);
     dray_container_set_text(&c->mounts, dray_json_arr(doc, "MountPoints"));
@@ -191,6 +210,16 @@ static void load_doc(struct dray_container *c, struct json_object *doc)
     c->stdin_once = dray_json_bool(config, "StdinOnce", false);
     c->auto_remove = dray_json_bool(host, "AutoRemove", false);
     c->step = dray_json_bool(doc, "Step", false);
+}
+
+/* A power loss came soon after the state was written: as for one that was running then. */
+static struct json_object *lost_state(void)
+{
+    struct json_object *s = json_object_new_object();
+    dray_json_add_str(s, "Status", dray_container_status_name(DRAY_CS_EXITED));
+    dray_json_add_int(s, "ExitCode", 255);
+    dray_json_add(s, "HasBeenStarted", json_object_new_boolean(true));
+    return s;
 }
 
 int dray_container_load(struct dray_containers *cs, const char *id, struct dray_container **out,
@@ -205,8 +234,12 @@ int dray_container_load(struct dray_containers *cs, const char *id, struct dray_
     if (rc != 0)
         return rc;
     rc = dray_json_load(cs->dir, state_path, &state, err);
-    if (rc != 0 && rc != DRAY_E_NOTFOUND)
+    if (rc != 0 && rc != DRAY_E_NOTFOUND && rc != DRAY_E_INVAL)
         return rc;
+    if (rc == DRAY_E_INVAL) {
+        dray_warn("container %.12s: its state was lost: %s", id, err->text);
+        state = lost_state();
+    }
     dray_autocontainer *c = dray_container_new(cs);
     if (!c)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");

@@ -9,6 +9,7 @@
 #include "engine/filters.h"
 #include "engine/images.h"
 #include "engine/exec.h"
+#include "engine/workq.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -27,6 +28,34 @@ static int remove_layer(struct dray_container *c, struct dray_err *err)
     if (!d)
         return DRAY_E_NOTFOUND;
     return dray_driver_call(d, storage, DRAY_CLASS_MOUNT, err, remove, c->layer);
+}
+
+struct folder {
+    struct dray_containers *set;
+    char id[DRAY_ID_LEN];
+};
+
+static void remove_folder(void *arg)
+{
+    dray_autofree struct folder *f = arg;
+    struct dray_err err = {0};
+    if (dray_fs_remove_tree(f->set->dir, f->id, &err) != 0)
+        dray_warn("container %.12s: %s", f->id, err.text);
+}
+
+/** Without its document a folder is no container, also to a daemon that starts; the rest of it
+ *  goes later, and nobody waits for that. */
+static void drop_folder(struct dray_container *c)
+{
+    dray_autofree char *doc = dray_strf("%s/container.json", c->id);
+    struct folder *f = calloc(1, sizeof *f);
+    if (doc && unlinkat(c->set->dir, doc, 0) != 0 && errno != ENOENT)
+        dray_warn("container %.12s: remove its document: %s", c->id, strerror(errno));
+    if (!f)
+        return;
+    f->set = c->set;
+    memcpy(f->id, c->id, sizeof f->id);
+    dray_workq_add(c->set->work, remove_folder, free, f);
 }
 
 /** Call with op held, the container not running. */
@@ -50,8 +79,7 @@ int dray_container_remove_locked(struct dray_container *c, bool volumes, struct 
                              c->id, c->driver);
     }
     /* From here on nobody finds it; what fails below is swept at the next start. */
-    if (dray_fs_remove_tree(cs->dir, c->id, err) != 0)
-        dray_warn("container %.12s: %s", c->id, err ? err->text : "");
+    drop_folder(c);
     dray_container_run_dir_drop(c);
     dray_container_erase(cs, c);
     dray_container_name_release(cs, c->name);
@@ -169,7 +197,7 @@ static int remove_link(struct dray_containers *cs, const char *name, struct dray
             continue;
         json_object_array_del_idx(links, i, 1);
         pthread_mutex_lock(&c->lock);
-        dray_container_set_text(&c->host, host);
+        dray_container_set_host(c, host);
         pthread_mutex_unlock(&c->lock);
         rc = dray_container_save(c, err);
         break;

@@ -85,7 +85,7 @@ static int write_bundle(struct start *s, struct dray_err *err)
     s->mounts = true;
     const char *text = dray_json_text(spec);
     dray_autofree char *path = dray_strf("%s/config.json", c->id);
-    return dray_fs_replace(c->set->run_dir, path, text, strlen(text), 0600, false, err);
+    return dray_fs_replace(c->set->run_dir, path, text, strlen(text), 0600, DRAY_FS_PLAIN, err);
 }
 
 static struct json_object *mounts_json(const struct dray_mounts *mounts)
@@ -404,8 +404,6 @@ int dray_container_start_locked(struct dray_container *c, struct dray_err *err)
     }
     struct dray_err why = {0};
     if (dray_container_save_state(c, &why) != 0)
-        dray_error("%s", why.text);
-    if (!c->auto_remove && dray_container_save(c, &why) != 0)
         dray_error("%s", why.text);
     dray_container_event(c, "start", NULL);
     dray_health_start(c);

@@ -333,7 +333,7 @@ int dray_containers_update(struct dray_containers *cs, const char *name, struct 
         rc = apply_update(c, host, err);
     if (rc == 0) {
         pthread_mutex_lock(&c->lock);
-        dray_container_set_text(&c->host, host);
+        dray_container_set_host(c, host);
         dray_container_resummarize(c);
         pthread_mutex_unlock(&c->lock);
         rc = dray_container_save(c, err);

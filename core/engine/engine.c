@@ -51,7 +51,7 @@ static int load_id(struct dray_engine *e, struct dray_err *err)
             return 0;
     }
     dray_id_new(e->id);
-    return dray_fs_replace(e->data_fd, ID_FILE, e->id, strlen(e->id), 0600, true, err);
+    return dray_fs_replace(e->data_fd, ID_FILE, e->id, strlen(e->id), 0600, DRAY_FS_DURABLE, err);
 }
 
 static int open_roots(struct dray_engine *e, struct dray_err *err)
@@ -134,7 +134,7 @@ static int open_storage(struct dray_engine *e, struct dray_err *err)
         return rc;
     const char *name = dray_driver_name(e->storage);
     dray_info("storage driver: %s", name);
-    return dray_fs_replace(e->data_fd, STORAGE_FILE, name, strlen(name), 0600, false, err);
+    return dray_fs_replace(e->data_fd, STORAGE_FILE, name, strlen(name), 0600, DRAY_FS_PLAIN, err);
 }
 
 static int open_parts(struct dray_engine *e, struct dray_err *err)

@@ -133,7 +133,8 @@ int img_save(struct dray_images *im, const char *id, const char *text, bool sync
     doc_name(id, name);
     if (!text)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    return dray_fs_replace(im->images_fd, name, text, strlen(text), 0600, sync, err);
+    return dray_fs_replace(im->images_fd, name, text, strlen(text), 0600,
+                           sync ? DRAY_FS_DURABLE : DRAY_FS_PLAIN, err);
 }
 
 void img_unlink_doc(struct dray_images *im, const char *id)

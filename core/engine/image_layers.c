@@ -189,7 +189,7 @@ static int write_layer_doc(struct dray_images *im, const struct img_layer *l, st
     char name[256];
     (void)snprintf(name, sizeof name, "%s.json", l->key);
     const char *text = dray_json_text(o);
-    return dray_fs_replace(im->layers_fd, name, text, strlen(text), 0600, false, err);
+    return dray_fs_replace(im->layers_fd, name, text, strlen(text), 0600, DRAY_FS_PLAIN, err);
 }
 
 int img_layer_save(struct dray_images *im, const struct img_layer *l, struct dray_err *err)

@@ -161,15 +161,6 @@ static int make_container(struct shim *s, struct json_object *body, struct dray_
     return rc ? rc : shim_proc_begin(p, &made, err);
 }
 
-/* The daemon keeps a record of its own before it tells anybody; this one is for a daemon that is
- * not there, and may be late: a power cut ends the container as well. */
-static void sync_exit_file(struct shim *s, int dir)
-{
-    dray_autofd int fd = openat(dir, s->exit_file, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && (fsync(fd) != 0 || fsync(dir) != 0))
-        dray_warn("container %.12s: exit file: %s", s->id, strerror(errno));
-}
-
 static void drop_container(struct shim *s)
 {
     struct dray_err err = {0};
@@ -178,8 +169,6 @@ static void drop_container(struct shim *s)
     s->runtime = NULL;
     (void)shim_logpipe_settle(s->log);
     int lock = dray_steal_fd(&s->lock);
-    if (s->ran && lock >= 0)
-        sync_exit_file(s, lock);
     dray_cleanup_fd(&lock); /* the next run may begin */
 }
 
@@ -399,7 +388,8 @@ void shim_ended(struct shim *s)
         shim_logpipe_finish(s->log);
     struct dray_err err = {0};
     const char *text = dray_json_text(facts);
-    if (dray_fs_replace(s->lock, s->exit_file, text, strlen(text), 0600, false, &err))
+    /* For a daemon that is not there now. Not synced: a power loss ends the container as well. */
+    if (dray_fs_replace(s->lock, s->exit_file, text, strlen(text), 0600, DRAY_FS_PLAIN, &err))
         dray_error("container %.12s: exit file: %s", s->id, err.text);
     dray_json_add_str(facts, "event", "exit");
     shim_conn_broadcast(s, facts);

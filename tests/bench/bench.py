@@ -218,13 +218,13 @@ def item_exec(engines, n):
 def item_memory(engines, n):
     idle, each = {}, {}
     for e in engines:
-        time.sleep(1)
+        time.sleep(10)  # idle, not just done
         idle[e.name] = e.pss()
         ids = []
         for _ in range(20):
             ids.append(e.create(["sleep", "1000"]))
             e.call("POST", f"/containers/{ids[-1]}/start")
-        time.sleep(1)
+        time.sleep(10)
         own = set()
         each[e.name] = (e.pss() - idle[e.name] - sum(own)) / 20
         for c in ids:

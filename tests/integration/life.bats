@@ -87,18 +87,17 @@ for f in glob.glob('$T/data/containers/*/*.json'):
 
 @test "health: states, log, events, and what ps and filters say" {
     since=$(date +%s.%N)
-    docker run -d --name he --network none --health-cmd 'cat /ok' --health-interval 150ms --health-retries 2 --health-timeout 2s busybox sleep 1000
+    docker run -d --name he --network none --health-cmd 'cat /ok' --health-interval 1s --health-retries 2 --health-timeout 2s busybox sleep 1000
     [ "$(get he '{{.State.Health.Status}}')" = starting ]
     [[ $(docker ps --filter name=he --format '{{.Status}}') == *"(health: starting)" ]]
-    wait_until 5 is he '{{.State.Health.Status}}' unhealthy
+    wait_until 20 is he '{{.State.Health.Status}}' unhealthy
     [ "$(get he '{{ge .State.Health.FailingStreak 2}}')" = true ]
     [[ $(get he '{{(index .State.Health.Log 0).Output}}') == *"can't open '/ok'"* ]]
     [ "$(get he '{{(index .State.Health.Log 0).ExitCode}}')" = 1 ]
     docker exec he touch /ok
-    wait_until 5 is he '{{.State.Health.Status}} {{.State.Health.FailingStreak}}' 'healthy 0'
+    wait_until 20 is he '{{.State.Health.Status}} {{.State.Health.FailingStreak}}' 'healthy 0'
     [[ $(docker ps --filter health=healthy --format '{{.Status}}') == *"(healthy)" ]]
-    sleep 0.6
-    [ "$(get he '{{len .State.Health.Log}}')" = 5 ]
+    wait_until 20 is he '{{len .State.Health.Log}}' 5
     [[ $(actions "$since" he) == *"health_status: unhealthy "*"health_status: healthy "* ]]
     # A slow probe is killed; in the start period failures do not count; NONE switches the image's off.
     docker run -d --name slow --network none --health-cmd 'sleep 60' --health-interval 100ms --health-timeout 200ms --health-retries 1 busybox sleep 1000

@@ -105,3 +105,32 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
     wait_until 5 gone "$pid"
     docker rm orphan
 }
+
+@test "addresses stay known, also those of a container that removes itself" {
+    docker run -d --rm --name adr busybox sleep 1000
+    before=$(docker inspect -f '{{json .NetworkSettings}}' adr)
+    [[ $before == *'"IPAddress":"172.'* ]]
+    daemon_kill
+    daemon_start
+    [ "$(docker inspect -f '{{json .NetworkSettings}}' adr)" = "$before" ]
+    docker rm -f adr
+}
+
+@test "after a power loss: a state that was lost, a removal and a creation that were cut off" {
+    docker run --name lost busybox false || true
+    docker create --name cut busybox true
+    docker create --name half busybox true
+    lost=$(docker inspect -f '{{.Id}}' lost) cut=$(docker inspect -f '{{.Id}}' cut) half=$(docker inspect -f '{{.Id}}' half)
+    daemon_stop
+    : >"$T/data/containers/$lost/state.json"
+    rm "$T/data/containers/$cut/container.json"
+    mv "$T/data/containers/$half/container.json" "$T/data/containers/$half/container.json.0123456789ab.tmp"
+    daemon_start
+    [ "$(docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' lost)" = "exited 255" ]
+    [ -z "$(docker ps -aq --no-trunc | grep -e "$cut" -e "$half")" ]
+    [ ! -e "$T/data/containers/$cut" ] && [ ! -e "$T/data/containers/$half" ]
+    docker start -a lost || [ $? -eq 1 ]
+    docker rm lost
+    docker create --name half busybox true
+    docker rm half
+}

@@ -37,7 +37,7 @@ static void place_fini(struct place *p)
 
 static void put(int dirfd, const char *path, const char *text)
 {
-    CU_ASSERT_EQUAL(dray_fs_replace(dirfd, path, text, strlen(text), 0644, false, NULL), 0);
+    CU_ASSERT_EQUAL(dray_fs_replace(dirfd, path, text, strlen(text), 0644, DRAY_FS_PLAIN, NULL), 0);
 }
 
 static void folders(void)
@@ -77,13 +77,13 @@ static void replaces(void)
     PLACE(p);
     DRAY_AUTO(dray_buf) b = {0};
     CU_ASSERT_EQUAL(dray_fs_mkdirs(p.fd, "d", 0755, NULL), 0);
-    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "d/f", "one", 3, 0600, true, NULL), 0);
-    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "d/f", "two", 3, 0640, true, NULL), 0);
+    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "d/f", "one", 3, 0600, DRAY_FS_DURABLE, NULL), 0);
+    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "d/f", "two", 3, 0640, DRAY_FS_DURABLE, NULL), 0);
     CU_ASSERT_EQUAL(dray_fs_read(p.fd, "d/f", 100, &b, NULL), 0);
     CU_ASSERT_STRING_EQUAL(b.data, "two");
     /* A failed replacement leaves the old content and nothing else. */
     CU_ASSERT_EQUAL(mkdirat(p.fd, "d/g", 0755), 0);
-    CU_ASSERT_NOT_EQUAL(dray_fs_replace(p.fd, "d/g", "x", 1, 0600, false, NULL), 0);
+    CU_ASSERT_NOT_EQUAL(dray_fs_replace(p.fd, "d/g", "x", 1, 0600, DRAY_FS_PLAIN, NULL), 0);
     uint64_t bytes, inodes;
     CU_ASSERT_EQUAL(dray_fs_usage(p.fd, "d", &bytes, &inodes, NULL), 0);
     CU_ASSERT_EQUAL(inodes, 3);
@@ -203,7 +203,7 @@ static void counts_links_once(void)
     CU_ASSERT_EQUAL(mkdirat(p.fd, "t", 0755), 0);
     CU_ASSERT_EQUAL(dray_fs_usage(p.fd, "t", &again, &inodes, NULL), 0);
     CU_ASSERT_EQUAL(inodes, 1);
-    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "t/f", data, sizeof data, 0600, true, NULL), 0);
+    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "t/f", data, sizeof data, 0600, DRAY_FS_DURABLE, NULL), 0);
     for (int i = 0; i < 600; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "t/l%d", i);
@@ -246,7 +246,7 @@ static void copies(void)
     uint64_t n = 0;
     char data[100000];
     memset(data, 'y', sizeof data);
-    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "in", data, sizeof data, 0600, false, NULL), 0);
+    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "in", data, sizeof data, 0600, DRAY_FS_PLAIN, NULL), 0);
     dray_autofd int in = openat(p.fd, "in", O_RDONLY | O_CLOEXEC);
     dray_autofd int out = openat(p.fd, "out", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     CU_ASSERT_EQUAL(dray_fs_copy(in, out, &n, NULL), 0);

@@ -134,7 +134,7 @@ static void write_file(struct bench *b, const char *name, const void *data, size
 {
     char path[256];
     (void)snprintf(path, sizeof path, "%s/%s", b->dir, name);
-    CU_ASSERT_EQUAL(dray_fs_replace(AT_FDCWD, path, data, len, 0644, false, NULL), 0);
+    CU_ASSERT_EQUAL(dray_fs_replace(AT_FDCWD, path, data, len, 0644, DRAY_FS_PLAIN, NULL), 0);
 }
 
 static void refuses_what_is_no_plugin(void)
