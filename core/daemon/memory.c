@@ -2,7 +2,8 @@
 /* memory.c - the daemon lets go of memory that it does not use while it is idle.
  *
  * A start goes through some thirty libraries, most of them needed by a pull or a build only. Their
- * code stays mapped, and counted as the daemon's, long after; so an idle daemon unmaps all of it. */
+ * code stays mapped, and counted as the daemon's, long after; so an idle daemon unmaps all of it.
+ */
 #include "memory.h"
 
 #include <dray/util.h>

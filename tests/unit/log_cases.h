@@ -201,7 +201,8 @@ static void test_random_damage(void)
         for (int k = 0; k < 1 + round % 20; k++)
             bad.data[(size_t)rand_r(&seed) % bad.len] = (char)rand_r(&seed);
         bad.len -= (size_t)rand_r(&seed) % 40;
-        CU_ASSERT_EQUAL(dray_fs_replace(AT_FDCWD, b.file, bad.data, bad.len, 0640, DRAY_FS_PLAIN, NULL), 0);
+        CU_ASSERT_EQUAL(
+            dray_fs_replace(AT_FDCWD, b.file, bad.data, bad.len, 0640, DRAY_FS_PLAIN, NULL), 0);
         for (int tail = -1; tail < 80; tail += 40) {
             struct reading r = {.q.ended = {-1}, .cancel = -1, .quiet = true};
             reading_start(&r, &b, 0, tail);

@@ -172,8 +172,8 @@ void box_command(struct box *b, const char *const *args)
     dray_autojson *config = config_of(b, args);
     dray_autofree char *path = dray_strf("%s/config.json", b->bundle);
     const char *text = dray_json_text(config);
-    CU_ASSERT_EQUAL_FATAL(dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0600, DRAY_FS_PLAIN, NULL),
-                          0);
+    CU_ASSERT_EQUAL_FATAL(
+        dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0600, DRAY_FS_PLAIN, NULL), 0);
 }
 
 void box_begin(struct box *b, struct harness *h, const char *id, const char *script)

@@ -203,7 +203,8 @@ static void counts_links_once(void)
     CU_ASSERT_EQUAL(mkdirat(p.fd, "t", 0755), 0);
     CU_ASSERT_EQUAL(dray_fs_usage(p.fd, "t", &again, &inodes, NULL), 0);
     CU_ASSERT_EQUAL(inodes, 1);
-    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "t/f", data, sizeof data, 0600, DRAY_FS_DURABLE, NULL), 0);
+    CU_ASSERT_EQUAL(dray_fs_replace(p.fd, "t/f", data, sizeof data, 0600, DRAY_FS_DURABLE, NULL),
+                    0);
     for (int i = 0; i < 600; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "t/l%d", i);

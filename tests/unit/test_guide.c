@@ -204,7 +204,8 @@ static void put(const char *dir, const char *name, const char *text)
 {
     char path[160];
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
-    CU_ASSERT_EQUAL(dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0644, DRAY_FS_PLAIN, NULL), 0);
+    CU_ASSERT_EQUAL(dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0644, DRAY_FS_PLAIN, NULL),
+                    0);
 }
 
 /* Its folder is an option with a default that a test must not write to; so it gets another. */

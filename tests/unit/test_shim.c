@@ -146,7 +146,8 @@ static void test_refused(void)
     BOX(c, h, "bad2", "true");
     dray_autofree char *path = dray_strf("%s/config.json", c.bundle);
     const char *text = "{\"refuse\":true}";
-    CU_ASSERT_EQUAL(dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0600, DRAY_FS_PLAIN, NULL), 0);
+    CU_ASSERT_EQUAL(dray_fs_replace(AT_FDCWD, path, text, strlen(text), 0600, DRAY_FS_PLAIN, NULL),
+                    0);
     CU_ASSERT_EQUAL(box_code(&c, box_run_body(&c, "l"), NULL, 0), DRAY_E_INVAL);
     CU_ASSERT_TRUE(box_gone(&c));
 
@@ -644,7 +645,8 @@ static void test_non_blocking(void)
 static void mark(const struct box *b, const char *name, bool there)
 {
     dray_autofree char *path = dray_strf("%s/%s", b->bundle, name);
-    int rc = there ? dray_fs_replace(AT_FDCWD, path, "", 0, 0600, DRAY_FS_PLAIN, NULL) : unlink(path);
+    int rc =
+        there ? dray_fs_replace(AT_FDCWD, path, "", 0, 0600, DRAY_FS_PLAIN, NULL) : unlink(path);
     CU_ASSERT_EQUAL(rc, 0);
 }
 
