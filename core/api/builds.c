@@ -371,7 +371,11 @@ static int lend_agent(struct dray_http *h, struct dray_engine *e, struct dray_er
 {
     int sock = -1, fd = -EBADF;
     pthread_t relay;
-    int rc = dray_http_hijack(h, "application/vnd.docker.raw-stream", &sock, err);
+    /* Once the client has its answer it builds: the agent must be known before. */
+    int rc = dray_builds_agent_offer(e->builds, dray_http_param(h, "session"),
+                                     dray_http_param(h, "id"), err);
+    if (!rc)
+        rc = dray_http_hijack(h, "application/vnd.docker.raw-stream", &sock, err);
     if (!rc)
         rc = dray_builds_agent_wait(e->builds, dray_http_param(h, "session"),
                                     dray_http_param(h, "id"), sock, &fd, err);

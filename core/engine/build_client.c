@@ -154,6 +154,15 @@ static void wait_a_little(struct dray_builds *bs)
     (void)pthread_cond_clockwait(&bs->mount_free, &bs->lock, CLOCK_MONOTONIC, &ts);
 }
 
+int dray_builds_agent_offer(struct dray_builds *bs, const char *session, const char *id,
+                            struct dray_err *err)
+{
+    pthread_mutex_lock(&bs->lock);
+    const struct item *i = enter_item(enter_client(bs, session), id, true);
+    pthread_mutex_unlock(&bs->lock);
+    return i ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
 int dray_builds_agent_wait(struct dray_builds *bs, const char *session, const char *id, int sock,
                            int *fd_out, struct dray_err *err)
 {

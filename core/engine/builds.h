@@ -49,6 +49,9 @@ int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, ch
  */
 int dray_builds_secret_put(struct dray_builds *bs, const char *session, const char *id,
                            const void *data, size_t len, struct dray_err *err);
+/** The build finds the agent from now on: called before the client hears that it may build. */
+int dray_builds_agent_offer(struct dray_builds *bs, const char *session, const char *id,
+                            struct dray_err *err);
 /** Wait until something in the build wants the agent; *fd_out is that end, the caller's. sock is
  *  the client's, which is watched. CANCELED when the build or the client ends. */
 int dray_builds_agent_wait(struct dray_builds *bs, const char *session, const char *id, int sock,

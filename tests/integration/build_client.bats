@@ -249,6 +249,17 @@ D
     [ "$status" -eq 1 ] && [[ $output == *"make sure SSH_AUTH_SOCK is set"* ]]
 }
 
+@test "the agent is known to the daemon before the build begins" {
+    ssh-agent -D -a "$T/agent.sock" >/dev/null 2>&1 3>&- &
+    agent=$!
+    wait_until 10 [ -S "$T/agent.sock" ]
+    printf 'FROM busybox\nRUN --mount=type=ssh,required --network=none [ -S "$SSH_AUTH_SOCK" ]\n' >Dockerfile
+    for i in $(seq 25); do # a race, once: 1 of 10 builds had no agent
+        dray build -q --no-cache --ssh "default=$T/agent.sock" . >/dev/null || { kill $agent; return 1; }
+    done
+    kill $agent
+}
+
 @test "a build tells of the Dockerfile's mistakes, and fails on them when it is told to" {
     printf 'FROM busybox\nARG DB_PASSWORD\nENV API_TOKEN=x\n' >Dockerfile
     run --separate-stderr dray build --progress plain --build-arg DB_PASSWORD=secret .
