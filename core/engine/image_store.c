@@ -11,6 +11,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define DRAY_LOG_AREA "images"
 
@@ -373,10 +375,25 @@ static void merge_known(struct img *known, struct img *g)
     }
 }
 
+/* Flush what an image stands on, once for all its layers: blobs and documents, and the storage
+ * driver's folder where that is another file system. */
+static int flush(struct dray_images *im, struct dray_err *err)
+{
+    int rc = dray_blobs_sync(im->blobs, err);
+    dray_autofree char *path = dray_strf("storage/%s", dray_driver_name(im->engine->storage));
+    dray_autofd int fd =
+        path ? openat(im->data_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+    struct stat data, layers;
+    if (rc || fd < 0 || fstat(im->data_fd, &data) != 0 || fstat(fd, &layers) != 0 ||
+        data.st_dev == layers.st_dev)
+        return rc;
+    return syncfs(fd) == 0 ? 0 : dray_fail_errno(err, "sync the image layers");
+}
+
 int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_err *err)
 {
     dray_autofree char *text = img_doc_text(g);
-    int rc = dray_blobs_sync(im->blobs, err);
+    int rc = flush(im, err);
     if (!rc)
         rc = img_save(im, g->id, text, true, err);
     struct img_layer *drop = g->top;

@@ -36,14 +36,14 @@ static void *apply_thread(void *arg)
     struct img_unpack *u = arg;
     char max[24];
     (void)snprintf(max, sizeof max, "%llu", (unsigned long long)u->max_bytes);
-    const struct dray_kv kv = {"max-bytes", max};
+    const struct dray_kv kv[] = {{"max-bytes", max}, {"flush", "later"}}; /* img_register() does */
     struct dray_call_scope s = {0};
     dray_call_object(&s, u->layer_id);
     u->rc = dray_call_enter(&s, u->driver, DRAY_CLASS_DATA, u->abort_fd, &u->err);
     if (!u->rc)
         u->rc = ((const struct dray_storage_ops *)s.ops)
                     ->apply(s.self, &s.call, u->layer_id, (struct dray_fd_borrow){u->in},
-                            (struct dray_kvs){&kv, 1}, &u->size, &u->err);
+                            (struct dray_kvs){kv, 2}, &u->size, &u->err);
     dray_call_leave(&s);
     (void)close(u->in); /* a writer that is still at it gets EPIPE */
     u->in = -EBADF;

@@ -4,7 +4,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 int dray_pl_openat2(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
@@ -35,6 +37,15 @@ int dray_pl_open_dir(int dirfd, const char *name, mode_t mode, int *fd_out, stru
         return dray_fail_errno(err, "open folder %s", name);
     *fd_out = fd;
     return 0;
+}
+
+void dray_pl_spread(int dirfd)
+{
+    int flags = 0;
+    if (ioctl(dirfd, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_TOPDIR_FL)) {
+        flags |= FS_TOPDIR_FL;
+        (void)ioctl(dirfd, FS_IOC_SETFLAGS, &flags);
+    }
 }
 
 int dray_pl_mkdirs(const char *path, mode_t mode, struct dray_err *err)

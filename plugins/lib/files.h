@@ -34,6 +34,14 @@ int dray_pl_openat2(int dirfd, const char *path, int flags, mode_t mode, uint64_
 int dray_pl_subdir(int dirfd, const char *name);
 /** Open a folder that is made when absent (one level). */
 int dray_pl_open_dir(int dirfd, const char *name, mode_t mode, int *fd_out, struct dray_err *err);
+/**
+ * Ask the file system to give each folder made below dirfd a region of its own, where it can (ext4:
+ * chattr +T). An ext4 without a journal hands out no inode again for some minutes after it was
+ * freed and looks at each of them for every new file: trees that come and go beside each other slow
+ * down many times over, trees in other regions do not. Layers unpacked at once also meet fewer
+ * locks.
+ */
+void dray_pl_spread(int dirfd);
 /** Make an absolute path with its parents. */
 int dray_pl_mkdirs(const char *path, mode_t mode, struct dray_err *err);
 /** All of data, going on after short writes; 0 or -1 with errno. */

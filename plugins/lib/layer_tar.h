@@ -22,6 +22,7 @@ struct dray_layer_apply {
     int cancel_fd;        /**< readable: give up; -1 is none */
     uint64_t deadline_ns; /**< CLOCK_MONOTONIC; 0 is none */
     bool sync;            /**< survive power loss: flush the file system at the end */
+    bool flush_later;     /**< the caller flushes the file system itself, once for many layers */
     void (*warn)(const void *arg, const char *text); /**< may be NULL */
     const void *arg;
 
@@ -39,7 +40,7 @@ struct dray_layer_apply {
  */
 int dray_layer_apply(int fd, struct dray_layer_apply *job, struct dray_err *err);
 
-/** Options "max-bytes" and "max-entries", deadline and cancel descriptor into job. */
+/** Options "max-bytes", "max-entries" and "flush", deadline and cancel descriptor into job. */
 int dray_layer_apply_opts(struct dray_layer_apply *job, const struct dray_call *call,
                           struct dray_kvs opts, struct dray_err *err);
 

@@ -118,6 +118,8 @@ int dray_pl_layers_keep_spares(struct dray_pl_layers *set, struct dray_err *err)
         return dray_fail_errno(err, "open %s", set->root);
     int rc = dray_pl_open_dir(root, "spare", 0700, &set->spare_fd, err);
     if (rc == 0)
+        dray_pl_spread(set->spare_fd);
+    if (rc == 0)
         rc = dray_pl_dir_read(set->spare_fd, false, &dir, err);
     /* Those of an earlier run are as good: they came here when they were clean. */
     for (size_t i = 0; rc == 0 && i < dir.n; i++)

@@ -196,6 +196,8 @@ static int open_folders(struct dray_pl_layers *set, struct dray_err *err)
         return dray_fail_errno(err, "open %s", set->root);
     int rc = dray_pl_open_dir(root, "layers", 0711, &set->layers_fd, err);
     if (rc == 0)
+        dray_pl_spread(set->layers_fd);
+    if (rc == 0)
         rc = dray_pl_open_dir(root, "l", 0711, &set->links_fd, err);
     return rc < 0 ? rc : dray_pl_trash_open(set->host, root, "trash", &set->trash, err);
 }

@@ -278,7 +278,7 @@ static int run(struct unpacker *u)
         rc = drain(u);
     if (rc == 0)
         rc = dray_tar_times_set(u);
-    if (rc == 0 && u->job->sync && syncfs(u->job->root) < 0)
+    if (rc == 0 && u->job->sync && !u->job->flush_later && syncfs(u->job->root) < 0)
         rc = dray_fail_errno(u->err, "flush the layer to disk");
     return rc;
 }
@@ -320,6 +320,7 @@ int dray_layer_apply_opts(struct dray_layer_apply *job, const struct dray_call *
 {
     job->cancel_fd = call ? call->cancel_fd : -1;
     job->deadline_ns = call ? call->deadline_ns : 0;
+    job->flush_later = strcmp(dray_kvs_get(opts, "flush", ""), "later") == 0;
     int rc = parse_limit(opts, "max-bytes", &job->max_bytes, err);
     return rc < 0 ? rc : parse_limit(opts, "max-entries", &job->max_entries, err);
 }

@@ -48,7 +48,9 @@ struct dray_storage_ops {
     /**
      * Unpack an uncompressed tar (OCI image-spec layer, with .wh. whiteouts) read from a pipe or
      * file until its end into the empty layer; nothing is written outside of it, whatever the tar
-     * says. Options in opts: "max-bytes", "max-entries". *size_out: bytes of file content.
+     * says. Options in opts: "max-bytes", "max-entries"; "flush" = "later": the host flushes the
+     * file system of DRAY_PATH_DATA before it relies on the layer, so what lies there need not be
+     * flushed now. *size_out: bytes of file content.
      */
     int32_t (*apply)(struct dray_self *, const struct dray_call *, const char *id,
                      struct dray_fd_borrow tar, struct dray_kvs opts, uint64_t *size_out,
