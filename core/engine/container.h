@@ -184,6 +184,9 @@ void dray_container_set_endpoints(struct dray_container *c, struct json_object *
 struct json_object *dray_container_json(struct dray_container *c, char *const *slot);
 /** Rebuild `summary`; call with lock held after config, host, mounts or name changed. */
 void dray_container_resummarize(struct dray_container *c);
+/** The same from the documents that c->config, c->host and c->mounts are the texts of. */
+void dray_container_summarize(struct dray_container *c, struct json_object *config,
+                              struct json_object *host, struct json_object *points);
 const char *dray_container_status_name(enum dray_container_status s);
 
 /* container_events.c */

@@ -248,7 +248,8 @@ int dray_container_load(struct dray_containers *cs, const char *id, struct dray_
     load_state(c, state);
     if (!c->name || !c->driver || !c->layer || !c->image)
         return dray_fail(err, DRAY_E_CORRUPT, "container %.12s: its document is not whole", id);
-    dray_container_resummarize(c);
+    dray_container_summarize(c, dray_json_obj(doc, "Config"), dray_json_obj(doc, "HostConfig"),
+                             dray_json_arr(doc, "MountPoints"));
     *out = dray_steal(c);
     return 0;
 }

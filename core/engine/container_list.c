@@ -52,6 +52,12 @@ void dray_container_resummarize(struct dray_container *c)
     dray_autojson *config = parse_text(c->config);
     dray_autojson *host = parse_text(c->host);
     dray_autojson *points = parse_text(c->mounts);
+    dray_container_summarize(c, config, host, points);
+}
+
+void dray_container_summarize(struct dray_container *c, struct json_object *config,
+                              struct json_object *host, struct json_object *points)
+{
     dray_autojson *row = json_object_new_object();
     struct json_object *names = json_object_new_array(), *mounts = json_object_new_array();
     dray_autofree char *slashed = dray_strf("/%s", c->name ? c->name : "");

@@ -380,7 +380,6 @@ static int store_endpoints(struct dray_container *c, struct json_object *endpoin
 {
     pthread_mutex_lock(&c->lock);
     dray_container_set_endpoints(c, endpoints);
-    dray_container_resummarize(c);
     bool alive = dray_container_alive(c);
     pthread_mutex_unlock(&c->lock);
     int rc = alive ? dray_container_dns_update(c, err) : 0;

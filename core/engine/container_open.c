@@ -21,6 +21,7 @@
 #define WORKERS 32
 #define SPARE_NAMESPACES 3
 #define ASK_TIMEOUT_MS 5000
+#define HANDS 7 /* threads beside the one that starts the daemon */
 
 static int open_parts(struct dray_containers *cs, struct dray_err *err)
 {
@@ -109,8 +110,10 @@ static bool has_run_dir(struct dray_container *c)
 }
 
 /** Bring one container into line with what is true now. */
-static void reconcile(struct dray_container *c)
+static void reconcile(struct dray_containers *cs, void *item)
 {
+    (void)cs;
+    struct dray_container *c = item;
     bool was_up = dray_container_alive(c) || c->st.status == DRAY_CS_RESTARTING;
     struct dray_err err = {0};
     hold_parts(c);
@@ -139,15 +142,16 @@ static void reconcile(struct dray_container *c)
     dray_container_ended(c, serial);
 }
 
-static int load_one(struct dray_containers *cs, const char *id)
+static void load_one(struct dray_containers *cs, void *item)
 {
+    const char *id = item;
     struct dray_err err = {0};
     dray_autocontainer *c = NULL;
     int rc = dray_container_load(cs, id, &c, &err);
     if (rc == DRAY_E_NOTFOUND) { /* a creation that was cut off */
         dray_info("drop half-made container %.12s", id);
         (void)dray_fs_remove_tree(cs->dir, id, NULL);
-        return 0;
+        return;
     }
     char *name = NULL;
     if (rc == 0)
@@ -157,19 +161,57 @@ static int load_one(struct dray_containers *cs, const char *id)
         rc = dray_container_insert(cs, c, &err);
     if (rc != 0)
         dray_error("%s", err.text);
-    return rc;
+}
+
+/* Many at a time: loading is work for every processor, taking over is mostly waiting for shims. */
+
+typedef void (*each_fn)(struct dray_containers *cs, void *item);
+
+struct each {
+    struct dray_containers *set;
+    void **items;
+    size_t n;
+    each_fn fn;
+    atomic_size_t next;
+};
+
+static void *each_worker(void *arg)
+{
+    struct each *e = arg;
+    for (size_t i; (i = atomic_fetch_add(&e->next, 1)) < e->n;)
+        e->fn(e->set, e->items[i]);
+    return NULL;
+}
+
+/** Call fn for each item, by so many more threads, and wait for them. */
+static void for_each(struct dray_containers *cs, void **items, size_t n, size_t helpers, each_fn fn)
+{
+    struct each e = {.set = cs, .items = items, .n = n, .fn = fn};
+    pthread_t threads[HANDS];
+    helpers = helpers < HANDS ? helpers : HANDS;
+    size_t hands = 0;
+    while (hands < helpers && hands + 1 < n &&
+           pthread_create(&threads[hands], NULL, each_worker, &e) == 0)
+        hands++;
+    (void)each_worker(&e);
+    while (hands > 0)
+        (void)pthread_join(threads[--hands], NULL);
 }
 
 static int load_all(struct dray_containers *cs, struct dray_err *err)
 {
+    DRAY_AUTO(dray_strlist) ids = {0};
     int fd = openat(cs->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir)
         return dray_fail_errno(err, "read the containers' folder");
     for (struct dirent *e; (e = readdir(dir)) != NULL;)
-        if (dray_id_is_hex(e->d_name, DRAY_ID_LEN - 1, DRAY_ID_LEN - 1))
-            (void)load_one(cs, e->d_name);
+        if (dray_id_is_hex(e->d_name, DRAY_ID_LEN - 1, DRAY_ID_LEN - 1) &&
+            !dray_strlist_add(&ids, e->d_name))
+            break;
     closedir(dir);
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    for_each(cs, (void **)ids.v, ids.n, cpus > 1 ? (size_t)cpus - 1 : 0, load_one);
     return 0;
 }
 
@@ -192,6 +234,8 @@ static void drop_start(void *arg)
 
 static void start_by_policy(struct dray_container *c)
 {
+    if (!c->restarts)
+        return;
     dray_autojson *host = dray_container_json(c, &c->host);
     const char *policy = dray_json_str(host, "RestartPolicy.Name", "no");
     pthread_mutex_lock(&c->lock);
@@ -274,8 +318,7 @@ int dray_containers_open(struct dray_engine *e, struct dray_containers **out, st
     }
     struct dray_container **v;
     size_t n = dray_container_snapshot(cs, &v);
-    for (size_t i = 0; i < n; i++)
-        reconcile(v[i]);
+    for_each(cs, (void **)v, n, HANDS, reconcile);
     dray_container_list_free(v, n);
     drop_steps(cs);
     n = dray_container_snapshot(cs, &v); /* some removed themselves */

@@ -339,7 +339,6 @@ static void note_success(struct start *s, struct json_object *reply)
     c->st.oom_killed = false;
     c->st.error[0] = '\0';
     c->st.has_been_started = true;
-    dray_container_resummarize(c);
     pthread_cond_broadcast(&c->changed);
     pthread_mutex_unlock(&c->lock);
 }

@@ -191,6 +191,20 @@ void dray_container_name_release(struct dray_containers *cs, const char *name)
     pthread_rwlock_unlock(&cs->lock);
 }
 
+/** Behind all that were not created later. With cs->lock held. */
+static size_t place_of(const struct dray_containers *cs, int64_t created_ns)
+{
+    size_t from = 0, to = cs->n;
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+        if (cs->v[mid]->created_ns > created_ns)
+            to = mid;
+        else
+            from = mid + 1;
+    }
+    return from;
+}
+
 int dray_container_insert(struct dray_containers *cs, struct dray_container *c,
                           struct dray_err *err)
 {
@@ -205,9 +219,7 @@ int dray_container_insert(struct dray_containers *cs, struct dray_container *c,
         cs->v = v;
         cs->cap = cap;
     }
-    size_t at = cs->n;
-    while (at > 0 && cs->v[at - 1]->created_ns > c->created_ns)
-        at--;
+    size_t at = place_of(cs, c->created_ns);
     memmove(cs->v + at + 1, cs->v + at, (cs->n - at) * sizeof(struct dray_container *));
     cs->v[at] = dray_container_ref(c);
     cs->n++;

@@ -6,11 +6,13 @@
 
 Starts drayd, and each peer that is asked for and installed, in roots of their own, runs the same
 work on each in turn, and prints medians with the ratio to drayd. Nothing here is a pass or fail.
-Items: cli api exec memory list logs pull (default: all).
+Items: cli api exec memory list logs pull workers restart attach archive thousand (default: all).
 """
 import argparse
+import concurrent.futures
 import glob
 import http.client
+import io
 import json
 import os
 import shutil
@@ -19,6 +21,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 
@@ -42,19 +45,25 @@ class Engine:
     def __init__(self, name, root, argv, cli):
         self.name, self.root, self.cli = name, root, cli
         self.sock = os.path.join(root, "api.sock")
-        self.log = open(os.path.join(root, "log"), "wb")
-        self.proc = subprocess.Popen([a.format(root=root, sock=self.sock) for a in argv],
-                                     stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+        self.argv = [a.format(root=root, sock=self.sock) for a in argv]
+        self.start()
+
+    def start(self):
+        """Start the server; returns the seconds until it answers."""
+        name, root = self.name, self.root
+        self.log = open(os.path.join(root, "log"), "ab")
+        begin = time.perf_counter()
+        self.proc = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                      start_new_session=True)
         end = time.time() + 30
         while True:
             try:
-                self.call("GET", "/_ping")
-                break
+                self.call("GET", "/containers/json?all=1")
+                return time.perf_counter() - begin
             except OSError:
                 if time.time() > end or self.proc.poll() is not None:
                     raise SystemExit(f"{name} does not start, see {root}/log")
-                time.sleep(0.05)
+                time.sleep(0.002)
 
     def call(self, method, path, body=None, raw=None, kind="application/json"):
         c = Connection(self.sock)
@@ -279,8 +288,134 @@ def item_pull(engines, n):
         subprocess.run([os.path.join(HERE, "pull.sh"), "stop"])
 
 
+def in_parallel(workers, jobs):
+    """Seconds that so many threads need for all the jobs."""
+    begin = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda job: job(), jobs))
+    return time.perf_counter() - begin
+
+
+def item_workers(engines, n):
+    started, stopped, lists = {}, {}, {}
+    for e in engines:
+        ids = []
+
+        def begin():
+            c = e.create(["sleep", "1000"])
+            ids.append(c)
+            e.call("POST", f"/containers/{c}/start")
+        started[e.name] = 100 / in_parallel(8, [begin] * 100)
+        stopped[e.name] = 100 / in_parallel(8, [lambda c=c: e.call("POST", f"/containers/{c}/stop?t=0") for c in ids])
+        lists[e.name] = 320 / in_parallel(16, [lambda: e.call("GET", "/containers/json?all=1")] * 320)
+        in_parallel(8, [lambda c=c: e.call("DELETE", f"/containers/{c}") for c in ids])
+    report("containers created and started by 8 workers", "/s", started)
+    report("containers stopped by 8 workers", "/s", stopped)
+    report("lists of 100 containers by 16 clients", "/s", lists)
+
+
+def item_restart(engines, n):
+    stopped, running = {}, {}
+    for e in engines:
+        if e.name == "podman":
+            continue
+        ids = [e.create(["true"]) for _ in range(1000)]
+        e.proc.terminate()
+        e.proc.wait()
+        stopped[e.name] = e.start() * 1000
+        in_parallel(8, [lambda c=c: e.call("DELETE", f"/containers/{c}") for c in ids])
+        ids = [e.create(["sleep", "1000"], "bridge") for _ in range(50)]
+        in_parallel(8, [lambda c=c: e.call("POST", f"/containers/{c}/start") for c in ids])
+        e.proc.kill()
+        e.proc.wait()
+        running[e.name] = e.start() * 1000
+        alive = len(e.call("GET", "/containers/json"))
+        print(f"   {e.name}: {alive} of 50 alive after kill -9", flush=True)
+        in_parallel(8, [lambda c=c: e.call("DELETE", f"/containers/{c}?force=1") for c in ids])
+    report("start with 1,000 stopped containers", "ms", stopped)
+    report("start after kill -9 with 50 running", "ms", running)
+
+
+def item_attach(engines, n):
+    values = {}
+    for e in engines:
+        if not e.cli:
+            continue
+        argv = [e.cli, "-H", "unix://" + e.sock, "run", "--rm", "--network", "none", "--log-driver", "none",
+                "busybox", "dd", "if=/dev/zero", "bs=1M", "count=1024"]
+        t = time.perf_counter()
+        out = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        total = 0
+        while chunk := out.stdout.read(1 << 20):
+            total += len(chunk)
+        out.wait()
+        assert total == 1 << 30, total
+        values[e.name] = total / 1e9 / (time.perf_counter() - t)
+    report("1 GiB of output through the command line", "GB/s", values)
+
+
+def many_files():
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for i in range(20000):
+            info = tarfile.TarInfo(f"many/d{i % 100}/f{i}")
+            info.size = 15000
+            tar.addfile(info, io.BytesIO(os.urandom(100) * 150))
+    return data.getvalue()
+
+
+def item_archive(engines, n):
+    put, get = {}, {}
+    tar = many_files()
+    for e in engines:
+        c = e.create(["sleep", "1000"])
+        e.call("POST", f"/containers/{c}/start")
+        t = time.perf_counter()
+        e.call("PUT", f"/containers/{c}/archive?path=/", raw=tar, kind="application/x-tar")
+        put[e.name] = time.perf_counter() - t
+        t = time.perf_counter()
+        assert len(e.call("GET", f"/containers/{c}/archive?path=/many")) > 300000000
+        get[e.name] = time.perf_counter() - t
+        e.call("DELETE", f"/containers/{c}?force=1")
+    report("archive PUT of 20,000 files, 300 MB", "s", put)
+    report("archive GET of them", "s", get)
+
+
+def item_thousand(engines, n):
+    """Only drayd: the others need minutes for it."""
+    e = engines[0]
+    ids = []
+
+    def begin():
+        c = e.create(["sleep", "10000"])
+        ids.append(c)
+        e.call("POST", f"/containers/{c}/start")
+    before = e.pss()
+    begun = 1000 / in_parallel(8, [begin] * 1000)
+    time.sleep(5)
+    each = (e.pss() - before) / 1000
+
+    def cycle():
+        c = e.create(["true"])
+        e.call("POST", f"/containers/{c}/start")
+        e.call("POST", f"/containers/{c}/wait")
+        e.call("DELETE", f"/containers/{c}")
+    values = {"list": median_ms(lambda: e.call("GET", "/containers/json"), 20),
+              "inspect": median_ms(lambda: e.call("GET", f"/containers/{ids[500]}/json"), 20),
+              "cycle": median_ms(cycle, 20)}
+    e.proc.kill()
+    e.proc.wait()
+    back = e.start() * 1000
+    alive = len(e.call("GET", "/containers/json"))
+    ended = 1000 / in_parallel(8, [lambda c=c: e.call("DELETE", f"/containers/{c}?force=1") for c in ids])
+    print(f"1,000 running: started {begun:.0f}/s, {each:.2f} MB each; " +
+          ", ".join(f"{k} {v:.1f} ms" for k, v in values.items()) +
+          f"; after kill -9 back in {back:.0f} ms with {alive} alive; removed {ended:.0f}/s", flush=True)
+
+
 ITEMS = {"cli": item_cli, "api": item_api, "exec": item_exec, "memory": item_memory, "list": item_list,
-         "logs": item_logs, "pull": item_pull}
+         "logs": item_logs, "pull": item_pull, "workers": item_workers, "restart": item_restart,
+         "attach": item_attach, "archive": item_archive, "thousand": item_thousand}
 
 
 def main():
