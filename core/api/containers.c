@@ -174,6 +174,8 @@ static int update(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     dray_autojson *body = NULL;
     struct json_object *out = NULL;
     int rc = need_object(h, &body, err);
+    if (!rc && dray_http_version(h) < 140) /* which had no such limit */
+        json_object_object_del(body, "PidsLimit");
     if (!rc)
         rc = dray_containers_update(e->containers, name_of(h), body, &out, err);
     return rc ? rc : dray_http_reply_json(h, 200, out);

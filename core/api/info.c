@@ -82,13 +82,26 @@ static struct json_object *runtimes(struct dray_engine *e)
     return o;
 }
 
+/* Mirrors are shown with a slash at their end. */
+static struct json_object *slashed(const struct dray_strlist *mirrors)
+{
+    struct json_object *list = json_object_new_array();
+    for (size_t i = 0; i < mirrors->n; i++) {
+        const char *m = mirrors->v[i];
+        size_t n = strlen(m);
+        dray_autofree char *text = dray_strf("%s%s", m, n && m[n - 1] == '/' ? "" : "/");
+        json_object_array_add(list, json_object_new_string(text ? text : m));
+    }
+    return list;
+}
+
 static struct json_object *index_config(const char *name, const struct dray_strlist *mirrors,
                                         bool secure)
 {
     static const struct dray_strlist none = {0};
     struct json_object *o = json_object_new_object();
     dray_json_add_str(o, "Name", name);
-    dray_json_add(o, "Mirrors", dray_json_strs(mirrors ? mirrors : &none));
+    dray_json_add(o, "Mirrors", slashed(mirrors ? mirrors : &none));
     dray_json_add_bool(o, "Secure", secure);
     dray_json_add_bool(o, "Official", mirrors != NULL);
     return o;
@@ -113,7 +126,7 @@ static struct json_object *registry_config(const struct dray_config *c)
     dray_json_add(o, "AllowNondistributableArtifactsHostnames", NULL);
     dray_json_add(o, "InsecureRegistryCIDRs", cidrs);
     dray_json_add(o, "IndexConfigs", indexes);
-    dray_json_add(o, "Mirrors", dray_json_strs(&c->registry_mirrors));
+    dray_json_add(o, "Mirrors", slashed(&c->registry_mirrors));
     return o;
 }
 

@@ -4,10 +4,12 @@
 
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/json_fault.h"
 
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <string.h>
 #include <strings.h>
 
 #define MAX_DEPTH 64
@@ -55,14 +57,32 @@ static void free_tokener(struct json_tokener **t)
         json_tokener_free(*t);
 }
 
+/* Malformed by the grammar itself: Docker's text for it. Anything else: 0. */
+static int check_grammar(const char *text, size_t len, struct dray_err *err)
+{
+    char why[96];
+    size_t rest = 0;
+    if (dray_json_fault(text, len, why, sizeof why, &rest))
+        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: %s", why);
+    while (rest < len && text[rest] && strchr(" \t\r\n", text[rest]))
+        rest++;
+    return rest == len ? 0 : dray_fail(err, DRAY_E_INVAL, "unexpected content after JSON");
+}
+
+/* What json-c would refuse or cannot hold. The grammar's own faults are told first. */
+static int refuse(const char *text, size_t len, struct dray_err *err, const char *why, size_t at)
+{
+    int rc = check_grammar(text, len, err);
+    return rc ? rc : dray_fail(err, DRAY_E_INVAL, "invalid JSON: %s at offset %zu", why, at);
+}
+
 int dray_json_parse(const char *text, size_t len, struct json_object **out, struct dray_err *err)
 {
     if (len > INT_MAX)
         return dray_fail(err, DRAY_E_LIMIT, "invalid JSON: too large");
     const char *stranger = find_stranger(text, len);
     if (stranger)
-        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: invalid character at offset %td",
-                         stranger - text);
+        return refuse(text, len, err, "invalid character", (size_t)(stranger - text));
     __attribute__((cleanup(free_tokener))) struct json_tokener *t = json_tokener_new_ex(MAX_DEPTH);
     if (!t)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
@@ -79,13 +99,10 @@ int dray_json_parse(const char *text, size_t len, struct json_object **out, stru
     }
     if (value)
         json_object_put(value);
-    if (why == json_tokener_continue || why == json_tokener_error_parse_eof)
-        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: unexpected end of JSON input");
     if (why == json_tokener_error_depth)
         return dray_fail(err, DRAY_E_INVAL, "invalid JSON: nested deeper than %d levels",
                          MAX_DEPTH);
-    return dray_fail(err, DRAY_E_INVAL, "invalid JSON: %s at offset %zu",
-                     json_tokener_error_desc(why), at);
+    return refuse(text, len, err, json_tokener_error_desc(why), at);
 }
 
 int dray_json_load(int dirfd, const char *path, struct json_object **out, struct dray_err *err)

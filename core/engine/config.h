@@ -26,6 +26,7 @@ struct dray_config {
     char *default_runtime;        /* "native" */
     struct json_object *runtimes; /* as in daemon.json, or NULL */
     char *cgroup_parent;
+    char *default_ipc_mode, *default_cgroupns_mode; /* of new containers, or NULL */
     bool systemd_cgroup; /* groups of containers have systemd's names: slices and scopes */
     char *init_path;              /* for --init */
     struct json_object *default_ulimits;

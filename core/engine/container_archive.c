@@ -11,7 +11,9 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define BLOCK_BYTES (256 * 1024)
 
@@ -95,7 +97,9 @@ struct stat_job {
 
 static int missing(const char *path, const char *container, struct dray_err *err)
 {
-    if (errno == ENOENT || errno == ENOTDIR)
+    if (errno == ENOTDIR)
+        return dray_fail(err, DRAY_E_IO, "lstat %s: not a directory", path);
+    if (errno == ENOENT)
         return dray_fail(err, DRAY_E_NOTFOUND, "Could not find the file %s in container %s", path,
                          container);
     return dray_fail_errno(err, "stat %s", path);
@@ -220,12 +224,13 @@ static void rename_entry(struct get_job *job, struct archive_entry *e)
 {
     const char *source = archive_entry_sourcepath(e);
     const char *rest = source + (strlen(source) >= job->cut ? job->cut : 0);
-    dray_autofree char *name = dray_strf("%s%s", job->first, rest);
-    const char *plain = name && name[0] == '/' ? name + strspn(name, "/") : name;
+    bool whole = strcmp(job->first, "/") == 0; /* then names stay absolute, as Docker's */
+    dray_autofree char *name = dray_strf("%s%s", whole ? "" : job->first, rest);
+    size_t n = name ? strlen(name) : 0;
     dray_autofree char *dir = NULL;
-    if (archive_entry_filetype(e) == AE_IFDIR)
-        dir = dray_strf("%s/", plain && *plain ? plain : ".");
-    archive_entry_set_pathname(e, dir ? dir : plain);
+    if (n > 0 && archive_entry_filetype(e) == AE_IFDIR && name[n - 1] != '/')
+        dir = dray_strf("%s/", name);
+    archive_entry_set_pathname(e, dir ? dir : name);
 }
 
 static int next_entry(struct get_job *job, struct archive_entry *e, bool *end, struct dray_err *err)
@@ -237,6 +242,26 @@ static int next_entry(struct get_job *job, struct archive_entry *e, bool *end, s
     return 0;
 }
 
+/* A folder that the kernel fills, or /dev, as a running container has them over its own files: its
+ * contents are nobody's to copy. */
+static bool is_kernels(struct archive_entry *e)
+{
+    static const uint64_t kinds[] = {
+        PROC_SUPER_MAGIC,        SYSFS_MAGIC,   CGROUP_SUPER_MAGIC,
+        CGROUP2_SUPER_MAGIC,     DEBUGFS_MAGIC, SECURITYFS_MAGIC,
+        TRACEFS_MAGIC,           BPF_FS_MAGIC,  DEVPTS_SUPER_MAGIC,
+        0x19800202 /* mqueue */,
+    };
+    const char *path = archive_entry_pathname(e);
+    struct statfs fs;
+    if (archive_entry_filetype(e) != AE_IFDIR || statfs(path, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if ((uint64_t)fs.f_type == kinds[i])
+            return true;
+    return fs.f_type == TMPFS_MAGIC && strcmp(path, "/dev") == 0;
+}
+
 static int walk(struct get_job *job, struct dray_err *err)
 {
     for (;;) {
@@ -244,7 +269,8 @@ static int walk(struct get_job *job, struct dray_err *err)
         bool end = false;
         int rc = next_entry(job, e, &end, err);
         if (rc == 0 && !end) {
-            (void)archive_read_disk_descend(job->in);
+            if (!is_kernels(e))
+                (void)archive_read_disk_descend(job->in);
             archive_entry_copy_sourcepath(e, archive_entry_pathname(e));
             rename_entry(job, e);
             archive_entry_linkify(job->links, &e, &spare);

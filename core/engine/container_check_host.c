@@ -299,6 +299,8 @@ static int check_tmpfs(struct json_object *host, struct dray_err *err)
         if (*dest != '/')
             return dray_fail(err, DRAY_E_INVAL,
                              "invalid mount path: '%s' mount path must be absolute", dest);
+        if (strspn(dest, "/.") == strlen(dest) && !strstr(dest, "..."))
+            return dray_fail(err, DRAY_E_INVAL, "invalid specification: destination can't be '/'");
         int rc = check_tmpfs_options(value ? json_object_get_string(value) : "", err);
         if (rc)
             return rc;

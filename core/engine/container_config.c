@@ -76,7 +76,7 @@ static const struct field host_fields[] = {
     {"DnsSearch", F_STRS, "null"},
     {"ExtraHosts", F_STRS, "null"},
     {"GroupAdd", F_STRS, "null"},
-    {"IpcMode", F_STR, "\"private\""},
+    {"IpcMode", F_STR, "\"\""},
     {"Cgroup", F_STR, "\"\""},
     {"Links", F_STRS, "null"},
     {"OomScoreAdj", F_INT, "0"},
@@ -338,7 +338,26 @@ static void disable_label(struct json_object *host)
     json_object_array_add(opts, json_object_new_string("label=disable"));
 }
 
-int dray_host_config(struct json_object *user, const struct dray_config *cfg,
+/* Namespaces that the request leaves to the daemon. Before API 1.40 IPC was there to be shared. */
+static void default_namespaces(struct json_object *host, const struct dray_config *cfg,
+                               int api_version)
+{
+    bool privileged = dray_json_bool(host, "Privileged", false);
+    const char *mode = dray_json_str(host, "NetworkMode", "");
+    if (!*mode || strcmp(mode, "default") == 0)
+        dray_json_add_str(host, "NetworkMode", "bridge");
+    mode = dray_json_str(host, "NetworkMode", "");
+    if (cfg->bridge && strcmp(cfg->bridge, "none") == 0 && strcmp(mode, "bridge") == 0)
+        dray_json_add_str(host, "NetworkMode", "none");
+    default_str(host, "IpcMode",
+                api_version && api_version < 140 ? "shareable" : cfg->default_ipc_mode);
+    default_str(host, "IpcMode", "private");
+    if (!privileged)
+        default_str(host, "CgroupnsMode", cfg->default_cgroupns_mode);
+    default_str(host, "CgroupnsMode", unified_cgroups() && !privileged ? "private" : "host");
+}
+
+int dray_host_config(struct json_object *user, const struct dray_config *cfg, int api_version,
                      struct json_object **out, struct dray_err *err)
 {
     dray_autojson *host = NULL;
@@ -346,15 +365,11 @@ int dray_host_config(struct json_object *user, const struct dray_config *cfg,
     if (rc != 0)
         return rc;
     bool privileged = dray_json_bool(host, "Privileged", false);
-    const char *mode = dray_json_str(host, "NetworkMode", "");
-    if (!*mode || strcmp(mode, "default") == 0)
-        dray_json_add_str(host, "NetworkMode", "bridge");
+    default_namespaces(host, cfg, api_version);
     default_log(host, cfg);
     default_ulimits(host, cfg);
-    default_str(host, "IpcMode", "private");
     default_str(host, "Runtime", cfg->default_runtime);
     default_str(host, "CgroupParent", cfg->cgroup_parent);
-    default_str(host, "CgroupnsMode", unified_cgroups() && !privileged ? "private" : "host");
     if (!*dray_json_str(host, "RestartPolicy.Name", ""))
         dray_json_add_str(dray_json_obj(host, "RestartPolicy"), "Name", "no");
     if (!dray_json_get(host, "RestartPolicy.MaximumRetryCount"))
@@ -494,6 +509,14 @@ static void warn_fixed(struct json_object *user, const struct field *f,
     json_object_array_add(warnings, json_object_new_string(text));
 }
 
+/* Any number that is not above 0 takes the limit away, and inspect shows it as 0. */
+static void update_pids(struct json_object *host, struct json_object *user)
+{
+    struct json_object *v = dray_json_get(user, "PidsLimit");
+    if (v && json_object_is_type(v, json_type_int) && json_object_get_int64(v) <= 0)
+        dray_json_add_int(host, "PidsLimit", 0);
+}
+
 int dray_host_config_update(struct json_object *host, struct json_object *user,
                             struct json_object *warnings, struct dray_err *err)
 {
@@ -520,6 +543,7 @@ int dray_host_config_update(struct json_object *host, struct json_object *user,
         else if (v)
             json_object_object_add(host, host_fields[i].name, v);
     }
+    update_pids(host, user);
     if (!dray_json_get(host, "RestartPolicy.MaximumRetryCount"))
         dray_json_add_int(dray_json_obj(host, "RestartPolicy"), "MaximumRetryCount", 0);
     return 0;

@@ -14,8 +14,8 @@ struct json_object;
  * Docker shows, with its default; unknown keys are dropped. A wrong type is DRAY_E_INVAL.
  */
 int dray_container_config(struct json_object *body, struct json_object **out, struct dray_err *err);
-/** The same for HostConfig; user may be NULL. */
-int dray_host_config(struct json_object *user, const struct dray_config *cfg,
+/** The same for HostConfig; user may be NULL. api_version (151) 0: the newest. */
+int dray_host_config(struct json_object *user, const struct dray_config *cfg, int api_version,
                      struct json_object **out, struct dray_err *err);
 /** Fill a Config's empty fields from an image's "config" object, as Docker merges them. */
 int dray_container_config_merge(struct json_object *config, struct json_object *image,

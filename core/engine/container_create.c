@@ -32,7 +32,8 @@ static int prepare_config(struct creation *k, const struct dray_create_req *req,
     const struct dray_config *cfg = k->cs->engine->config;
     int rc = dray_container_config(req->body, &k->config, err);
     if (rc == 0)
-        rc = dray_host_config(dray_json_get(req->body, "HostConfig"), cfg, &k->host, err);
+        rc = dray_host_config(dray_json_get(req->body, "HostConfig"), cfg, req->api_version,
+                              &k->host, err);
     if (rc != 0)
         return rc;
     return dray_host_config_check(k->host, k->config, cfg, k->warnings, err);
@@ -67,7 +68,10 @@ static int prepare_image(struct creation *k, const struct dray_create_req *req,
     const char *arch = dray_json_str(k->image.config, "architecture", "");
     if (req->platform && *req->platform) {
         dray_autofree char *have = dray_strf("%s/%s", os, arch);
-        if (have && !dray_str_prefix(req->platform, have) && strcmp(req->platform, os) != 0)
+        size_t n = have ? strlen(have) : 0; /* a variant may follow */
+        bool same = have && dray_str_prefix(req->platform, have) &&
+                    (!req->platform[n] || req->platform[n] == '/');
+        if (!same && strcmp(req->platform, os) != 0)
             return dray_fail(err, DRAY_E_NOTFOUND,
                              "image with reference %s was found but its platform (%s) does not "
                              "match the specified platform (%s)",

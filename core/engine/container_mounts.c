@@ -125,6 +125,34 @@ static bool is_propagation(const char *m)
     return false;
 }
 
+static bool is_within(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    return strncmp(path, dir, n) == 0 && (n == 1 || !path[n] || path[n] == '/');
+}
+
+/* A bind mount is private unless it says otherwise. One that shows the daemon's own root would hold
+ * the mounts there if it were: it takes part in what is unmounted, or is refused. */
+static int settle_propagation(struct points *ps, struct json_object *p, struct dray_err *err)
+{
+    const char *root = ps->c->set->engine->config->data_root;
+    const char *source = dray_json_str(p, "Source", ""),
+               *given = dray_json_str(p, "Propagation", "");
+    bool near = is_within(source, root) || is_within(root, source);
+    if (!*given) {
+        dray_json_add_str(p, "Propagation", near ? "rslave" : "rprivate");
+        dray_json_add_bool(p, "PropagationDefault", near);
+        return 0;
+    }
+    if (!near || strcmp(given, "rslave") == 0 || strcmp(given, "rshared") == 0)
+        return 0;
+    return dray_fail(err, DRAY_E_INVAL,
+                     "invalid mount config: must use either propagation mode \"rslave\" or "
+                     "\"rshared\" when mount source is within the daemon root, daemon root: "
+                     "\"%s\", bind mount source: \"%s\", propagation: \"%s\"",
+                     root, source, given);
+}
+
 static int parse_mode(struct json_object *p, const char *mode, const char *spec,
                       struct dray_err *err)
 {
@@ -200,8 +228,7 @@ static int add_bind(struct points *ps, const char *spec, struct dray_err *err)
         dray_autofree char *clean = clean_path(source);
         dray_json_add_str(p, "Source", clean);
         dray_json_add_bool(p, "CreateSource", true);
-        if (!*dray_json_str(p, "Propagation", ""))
-            dray_json_add_str(p, "Propagation", "rprivate");
+        rc = settle_propagation(ps, p, err);
     } else if (rc == 0) {
         rc = *source ? check_volume_name(source, err) : 0;
         if (part.n < 3)
@@ -245,7 +272,8 @@ static int check_read_only(struct json_object *m, struct dray_err *err)
     return 0;
 }
 
-static int mount_bind(struct json_object *m, struct json_object *p, struct dray_err *err)
+static int mount_bind(struct points *ps, struct json_object *m, struct json_object *p,
+                      struct dray_err *err)
 {
     const char *source = dray_json_str(m, "Source", "");
     if (!*source)
@@ -277,12 +305,12 @@ static int mount_bind(struct json_object *m, struct json_object *p, struct dray_
                          prop);
     dray_autofree char *clean = clean_path(source);
     dray_json_add_str(p, "Source", clean);
-    dray_json_add_str(p, "Propagation", *prop ? prop : "rprivate");
+    dray_json_add_str(p, "Propagation", prop);
     dray_json_add_bool(p, "CreateSource", create);
     dray_json_add_bool(p, "NonRecursive", dray_json_bool(m, "BindOptions.NonRecursive", false));
     dray_json_add_bool(p, "ReadOnlyNonRecursive",
                        dray_json_bool(m, "BindOptions.ReadOnlyNonRecursive", false));
-    return 0;
+    return settle_propagation(ps, p, err);
 }
 
 static int mount_volume(struct points *ps, struct json_object *m, struct json_object *p,
@@ -368,7 +396,7 @@ static int add_mount(struct points *ps, struct json_object *m, struct dray_err *
     dray_json_add_bool(p, "FromMounts", true);
     int rc;
     if (strcmp(type, "bind") == 0)
-        rc = mount_bind(m, p, err);
+        rc = mount_bind(ps, m, p, err);
     else if (strcmp(type, "volume") == 0)
         rc = mount_volume(ps, m, p, err);
     else if (strcmp(type, "tmpfs") == 0)

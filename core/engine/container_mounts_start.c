@@ -188,7 +188,8 @@ static int start_point(struct dray_container *c, struct json_object *p, struct j
     } else {
         source = strdup(dray_json_str(p, "Source", ""));
         rc = ensure_source(p, source, err);
-        if (rc == 0)
+        /* What nobody asked for may come to nothing. */
+        if (rc == 0 && !dray_json_bool(p, "PropagationDefault", false))
             rc = dray_propagation_check(source, dray_json_str(p, "Propagation", ""), err);
     }
     if (rc == 0)

@@ -200,10 +200,10 @@ int dray_spec_resources(struct json_object *host, bool privileged, struct json_o
     *out = r;
     add_part(r, "memory", memory(host));
     add_part(r, "cpu", cpu(host));
-    int64_t pids = dray_json_int(host, "PidsLimit", 0);
-    if (pids != 0) {
+    if (dray_json_get(host, "PidsLimit")) { /* 0 is what an update leaves that took it away */
         struct json_object *p = json_object_new_object();
-        dray_json_add_int(p, "limit", pids < 0 ? -1 : pids);
+        int64_t pids = dray_json_int(host, "PidsLimit", 0);
+        dray_json_add_int(p, "limit", pids <= 0 ? -1 : pids);
         dray_json_add(r, "pids", p);
     }
     struct json_object *io = NULL;

@@ -82,7 +82,7 @@ run_body() { # NAME JSON: create and start
 
 @test "a body that is no container is refused" {
     refused 'config cannot be empty in order to create a container' '{}'
-    refused 'invalid JSON' '{"Image":"busybox"} x'
+    refused 'unexpected content after JSON' '{"Image":"busybox"} x'
     refused 'cannot unmarshal number into Go struct field Config.Image of type string' '{"Image":5}'
     answers POST /containers/create 400 'unsupported Content-Type header' -H 'Content-Type: text/plain' -d '{"Image":"busybox"}'
     # Keys match without regard to case, as in Go.

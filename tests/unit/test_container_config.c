@@ -50,7 +50,7 @@ static void wrong_types_are_named(void)
 static void host_defaults(void)
 {
     dray_autojson *h = NULL;
-    CU_ASSERT_EQUAL_FATAL(dray_host_config(NULL, &cfg, &h, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(dray_host_config(NULL, &cfg, 151, &h, NULL), 0);
     CU_ASSERT_STRING_EQUAL(dray_json_str(h, "NetworkMode", ""), "bridge");
     CU_ASSERT_STRING_EQUAL(dray_json_str(h, "LogConfig.Type", ""), "json-file");
     CU_ASSERT_STRING_EQUAL(dray_json_str(h, "RestartPolicy.Name", ""), "no");
@@ -66,7 +66,7 @@ static int check(const char *host, const char *config, struct dray_err *err)
     dray_autojson *h = NULL;
     dray_autojson *c = NULL;
     dray_autojson *warnings = json_object_new_array();
-    int rc = dray_host_config(user, &cfg, &h, err);
+    int rc = dray_host_config(user, &cfg, 151, &h, err);
     if (rc == 0)
         rc = dray_container_config(body, &c, err);
     return rc == 0 ? dray_host_config_check(h, c, &cfg, warnings, err) : rc;

@@ -11,7 +11,8 @@ static int parse(const char *text, struct json_object **out)
     struct dray_err err = {0};
     int rc = dray_json_parse(text, strlen(text), out, &err);
     if (rc)
-        CU_ASSERT(strncmp(err.text, "invalid JSON: ", 14) == 0);
+        CU_ASSERT(strncmp(err.text, "invalid JSON: ", 14) == 0 ||
+                  strcmp(err.text, "unexpected content after JSON") == 0);
     return rc;
 }
 
@@ -42,6 +43,40 @@ static void refuses(void)
     }
     struct json_object *v = NULL;
     CU_ASSERT_EQUAL(dray_json_parse("{}\0{}", 5, &v, NULL), DRAY_E_INVAL);
+}
+
+/* Clients match these texts. */
+static void explains(void)
+{
+    static const struct {
+        const char *text, *why;
+    } cases[] = {
+        {"{bad", "invalid JSON: invalid character 'b' looking for beginning of object key string"},
+        {"{\"a\":1,}",
+         "invalid JSON: invalid character '}' looking for beginning of object key string"},
+        {"{\"a\" 1}", "invalid JSON: invalid character '1' after object key"},
+        {"{\"a\":[] 1}", "invalid JSON: invalid character '1' after object key:value pair"},
+        {"[{}, 1 2]", "invalid JSON: invalid character '2' after array element"},
+        {"[1,]", "invalid JSON: invalid character ']' looking for beginning of value"},
+        {"'x'", "invalid JSON: invalid character '\\'' looking for beginning of value"},
+        {"[trie]", "invalid JSON: invalid character 'i' in literal true (expecting 'u')"},
+        {"[1.x]", "invalid JSON: invalid character 'x' after decimal point in numeric literal"},
+        {"[1e]", "invalid JSON: invalid character ']' in exponent of numeric literal"},
+        {"[-]", "invalid JSON: invalid character ']' in numeric literal"},
+        {"[\"\t\"]", "invalid JSON: invalid character '\\t' in string literal"},
+        {"[\"\\q\"]", "invalid JSON: invalid character 'q' in string escape code"},
+        {"[\"\\u12g\"]", "invalid JSON: invalid character 'g' in \\u hexadecimal character escape"},
+        {"\x01", "invalid JSON: invalid character '\\x01' looking for beginning of value"},
+        {"{\"a\":", "invalid JSON: unexpected EOF"},
+        {"[[{\"a\":[1", "invalid JSON: unexpected EOF"},
+        {"{} more", "unexpected content after JSON"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dray_err err = {0};
+        dray_autojson *v = NULL;
+        CU_ASSERT(dray_json_parse(cases[i].text, strlen(cases[i].text), &v, &err) == DRAY_E_INVAL);
+        CU_ASSERT_STRING_EQUAL(err.text, cases[i].why);
+    }
 }
 
 static void limits_depth(void)
@@ -141,6 +176,7 @@ static void stores_and_loads(void)
 static const struct check_case cases[] = {
     {"accepts values", accepts},
     {"refuses malformed text", refuses},
+    {"explains in known words", explains},
     {"limits depth", limits_depth},
     {"matches keys as Go does", matches_keys},
     {"last duplicate wins", last_duplicate_wins},

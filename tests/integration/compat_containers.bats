@@ -1,0 +1,86 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# compat_containers.bats - small behaviours of containers that clients' own test suites look for.
+
+load lib.bash
+
+setup_file() { daemon_init && daemon_start && busybox_import; }
+teardown_file() { daemon_done; }
+teardown() { for c in $(docker ps -aq); do docker rm -f "$c" >/dev/null; done; }
+
+json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
+
+@test "a malformed body is explained in the words that clients match" {
+    for path in /volumes/create /networks/create /networks/bridge/connect /containers/create /containers/x/exec \
+        /containers/x/update /exec/x/start; do
+        [[ $(json POST $path '{bad') == *"invalid JSON: invalid character 'b' looking for beginning of object key string"* ]]
+        [[ $(json POST $path '{} more') == *'unexpected content after JSON'* ]]
+        [ "$(status_of POST $path -H 'Content-Type: application/json' -d '{} more')" = 400 ]
+    done
+}
+
+@test "IPC can be shared by default: before API 1.40, and by the daemon's option" {
+    id=$(json POST /v1.39/containers/create '{"Image":"busybox"}' | jq -r .Id)
+    [ "$(docker inspect -f '{{.HostConfig.IpcMode}}' "$id")" = shareable ]
+    id=$(json POST /v1.40/containers/create '{"Image":"busybox"}' | jq -r .Id)
+    [ "$(docker inspect -f '{{.HostConfig.IpcMode}}' "$id")" = private ]
+}
+
+@test "an update takes the limit of processes away with 0 or less, and old clients cannot" {
+    id=$(docker run -d --pids-limit 32 busybox top)
+    json POST "/v1.39/containers/$id/update" '{"PidsLimit":16}' >/dev/null
+    [ "$(docker inspect -f '{{.HostConfig.PidsLimit}}' "$id")" = 32 ]
+    for n in 0 -1 -2; do
+        docker update --pids-limit 32 "$id"
+        json POST "/containers/$id/update" "{\"PidsLimit\":$n}" >/dev/null
+        [ "$(docker inspect -f '{{.HostConfig.PidsLimit}}' "$id")" = 0 ]
+        docker exec "$id" sh -c 'cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null' | grep -x max
+    done
+    docker restart -t 0 "$id"
+}
+
+@test "a platform must match to its end" {
+    arch=$(docker image inspect -f '{{.Architecture}}' busybox)
+    [ "$(status_of POST "/containers/create?platform=linux/${arch}x" -H 'Content-Type: application/json' -d '{"Image":"busybox"}')" = 404 ]
+    [ "$(status_of POST "/containers/create?platform=linux/$arch" -H 'Content-Type: application/json' -d '{"Image":"busybox"}')" = 201 ]
+}
+
+@test "a tmpfs cannot take the place of the root" {
+    for at in / // /./; do
+        run json POST /containers/create "{\"Image\":\"busybox\",\"HostConfig\":{\"Tmpfs\":{\"$at\":\"\"}}}"
+        [[ $output == *"destination can't be '/'"* ]]
+    done
+}
+
+@test "a bind of the daemon's root is a slave of it, and may not be private" {
+    for source in "$T/data" "$T/data/containers" "$T" /; do
+        id=$(docker create -v "$source:/foo" busybox true)
+        [ "$(docker inspect -f '{{(index .Mounts 0).Propagation}}' "$id")" = rslave ]
+        id=$(docker create --mount "type=bind,source=$source,target=/foo" busybox true)
+        [ "$(docker inspect -f '{{(index .Mounts 0).Propagation}}' "$id")" = rslave ]
+        for mode in private rprivate slave shared; do
+            run docker create -v "$source:/foo:$mode" busybox true
+            [[ $output == *'must use either propagation mode "rslave" or "rshared" when mount source is within the daemon root'* ]]
+        done
+        docker create -v "$source:/foo:rshared" busybox true
+    done
+    docker run --rm -v /:/host busybox ls /host/proc
+    mkdir "$T/datax" # beside it, not below
+    id=$(docker create -v "$T/datax:/foo" busybox true)
+    [ "$(docker inspect -f '{{(index .Mounts 0).Propagation}}' "$id")" = rprivate ]
+}
+
+@test "an archive's names: of the root, through a link to it, and of what is no folder" {
+    id=$(docker run -d busybox sh -c 'ln -s / /home/root; touch /home/done; sleep 60')
+    wait_until 10 docker exec "$id" test -e /home/done
+    api GET "/containers/$id/archive?path=/" | tar tPf - >"$T/names"
+    grep -x / "$T/names"
+    grep -x /bin/busybox "$T/names"
+    api GET "/containers/$id/archive?path=/home/root/" | tar tPf - >"$T/names"
+    [ "$(head -n 1 "$T/names")" = root/ ]
+    grep -x root/bin/busybox "$T/names"
+    mkdir "$T/out"
+    docker cp "$id:/" "$T/out/all" && [ -x "$T/out/all/bin/busybox" ]
+    [[ $(api GET "/containers/$id/archive?path=/etc/passwd/") == *'not a directory'* ]]
+    rm -rf "$T/out"
+}
