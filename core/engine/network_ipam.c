@@ -237,8 +237,9 @@ static int request_pool(struct dray_net *n, struct dray_net_pool_state *p,
     return p->pool ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
-static int request_addr(struct dray_net *n, const struct dray_net_pool_state *p, const char *want,
-                        uint32_t flags, bool replay, char out[DRAY_NET_CIDR], struct dray_err *err)
+static int request_addr(struct dray_net *n, const struct dray_net_pool_state *p,
+                        const struct dray_addr_spec *spec, bool replay, char out[DRAY_NET_CIDR],
+                        struct dray_err *err)
 {
     DRAY_AUTO(dray_call_scope) s = {0};
     if (replay)
@@ -247,11 +248,20 @@ static int request_addr(struct dray_net *n, const struct dray_net_pool_state *p,
     const char *addr = "";
     if (!rc)
         rc = ((const struct dray_ipam_ops *)s.ops)
-                 ->addr_request(s.self, &s.call, p->pool, want, flags, &addr, err);
+                 ->addr_request(s.self, &s.call, p->pool, spec, &addr, err);
     if (rc)
         return rc;
     (void)snprintf(out, DRAY_NET_CIDR, "%s", addr);
     return 0;
+}
+
+/* An address that belongs to the network itself. */
+static int request_own(struct dray_net *n, const struct dray_net_pool_state *p, const char *addr,
+                       uint32_t flags, bool replay, char out[DRAY_NET_CIDR], struct dray_err *err)
+{
+    const struct dray_addr_spec spec = {
+        .size = sizeof spec, .flags = flags, .addr = addr, .mac = "", .name = ""};
+    return request_addr(n, p, &spec, replay, out, err);
 }
 
 static int request_fixed(struct dray_net *n, struct dray_net_pool_state *p, bool replay,
@@ -264,13 +274,13 @@ static int request_fixed(struct dray_net *n, struct dray_net_pool_state *p, bool
         {
             (void)name;
             if (!rc)
-                rc = request_addr(n, p, json_object_get_string(addr), DRAY_ADDR_AUX, replay, got,
-                                  err);
+                rc = request_own(n, p, json_object_get_string(addr), DRAY_ADDR_AUX, replay, got,
+                                 err);
         }
     }
     bool wanted = !replay || p->gateway[0];
     if (!rc && wanted) {
-        rc = request_addr(n, p, p->gateway, DRAY_ADDR_GATEWAY, replay, got, err);
+        rc = request_own(n, p, p->gateway, DRAY_ADDR_GATEWAY, replay, got, err);
         got[rc ? 0 : strcspn(got, "/")] = '\0';
     }
     if (!rc && wanted)
@@ -313,9 +323,18 @@ void dray_net_pools_release(struct dray_net *n)
     }
 }
 
-int dray_net_addr_request(struct dray_net *n, uint32_t family, const char *want, bool replay,
-                          char out[DRAY_NET_CIDR], struct dray_err *err)
+bool dray_net_addr_wants_mac(struct dray_net *n)
 {
+    uint64_t features = dray_driver_features(n->ipam);
+    if (dray_driver_has(n->ipam, "capabilities"))
+        (void)dray_driver_call(n->ipam, ipam, DRAY_CLASS_QUICK, NULL, capabilities, &features);
+    return features & DRAY_IPAM_F_MAC;
+}
+
+int dray_net_addr_request(struct dray_net *n, uint32_t family, const struct dray_addr_spec *spec,
+                          bool replay, char out[DRAY_NET_CIDR], struct dray_err *err)
+{
+    const char *want = spec->addr;
     bool any = false;
     int rc = 0;
     out[0] = '\0';
@@ -324,7 +343,7 @@ int dray_net_addr_request(struct dray_net *n, uint32_t family, const char *want,
         if (p->family != family || !p->pool || (*want && !dray_cidr_has(p->subnet, want)))
             continue;
         any = true;
-        rc = request_addr(n, p, want, 0, replay, out, err);
+        rc = request_addr(n, p, spec, replay, out, err);
         if (rc != DRAY_E_NOSPACE)
             return forbid_conflict(rc, err);
     }

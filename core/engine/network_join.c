@@ -16,6 +16,7 @@ struct joining {
     char gateway4[DRAY_NET_CIDR], gateway6[DRAY_NET_CIDR];
     struct json_object *ports; /* published, or NULL */
     bool made;                 /* in the driver */
+    char mac[18];              /* chosen here, or "" */
 };
 
 static const char *wanted(const struct joining *j, const char *path)
@@ -75,6 +76,13 @@ static struct dray_net_ep *delist(struct dray_net *n, const char *ep_id)
     return found;
 }
 
+/* The user's choice, or ours for an address driver that looks at it. */
+static const char *mac_of(const struct joining *j)
+{
+    const char *given = wanted(j, "MacAddress");
+    return *given ? given : j->mac;
+}
+
 static int get_address(struct joining *j, uint32_t family, struct dray_err *err)
 {
     bool replay = j->req->replay;
@@ -85,7 +93,11 @@ static int get_address(struct joining *j, uint32_t family, struct dray_err *err)
     if (replay && !*want)
         return 0;
     char got[DRAY_NET_CIDR] = "";
-    int rc = dray_net_addr_request(j->net, family, want, replay, got, err);
+    const struct dray_addr_spec spec = {.size = sizeof spec,
+                                        .addr = want,
+                                        .mac = mac_of(j),
+                                        .name = j->req->container_name};
+    int rc = dray_net_addr_request(j->net, family, &spec, replay, got, err);
     if (rc)
         return rc;
     pthread_mutex_lock(&j->net->lock);
@@ -94,13 +106,28 @@ static int get_address(struct joining *j, uint32_t family, struct dray_err *err)
     return 0;
 }
 
+static int get_addresses(struct joining *j, struct dray_err *err)
+{
+    char hex[9];
+    struct dray_net *n = j->net;
+    if (!n->ipam)
+        return 0;
+    if (!j->req->replay && !*mac_of(j) && dray_net_addr_wants_mac(n)) {
+        dray_id_hex(hex, 8);
+        (void)snprintf(j->mac, sizeof j->mac, "02:42:%.2s:%.2s:%.2s:%.2s", hex, hex + 2, hex + 4,
+                       hex + 6);
+    }
+    int rc = n->ipv4 ? get_address(j, 4, err) : 0;
+    return !rc && n->ipv6 ? get_address(j, 6, err) : rc;
+}
+
 static int make_endpoint(struct joining *j, struct dray_err *err)
 {
     DRAY_AUTO(dray_kvlist) opts = {0};
     struct json_object *driver_opts = dray_json_obj(j->req->config, "DriverOpts");
     int rc = driver_opts ? dray_json_to_kvlist(driver_opts, &opts, err) : 0;
     struct dray_ep_spec spec = {.size = sizeof spec,
-                                .mac = wanted(j, "MacAddress"),
+                                .mac = mac_of(j),
                                 .ipv4 = j->ep->ipv4,
                                 .ipv6 = j->ep->ipv6,
                                 .hostname = j->req->hostname ? j->req->hostname : "",
@@ -227,10 +254,7 @@ static int connect_all(struct joining *j, struct dray_err *err)
                          n->driver_name);
     if (!j->req->replay)
         rc = dray_net_endpoint_check(n->ipam ? n : NULL, n->predefined, j->req->config, err);
-    if (!rc && n->ipam && n->ipv4)
-        rc = get_address(j, 4, err);
-    if (!rc && n->ipam && n->ipv6)
-        rc = get_address(j, 6, err);
+    rc = rc ? rc : get_addresses(j, err);
     rc = rc ? rc : make_endpoint(j, err);
     if (!rc && !j->req->replay && !(dray_net_features(n) & DRAY_NETWORK_F_HOST))
         rc = enter_namespace(j, err);

@@ -128,10 +128,11 @@ int dray_net_ipam_parse(struct dray_net *n, struct json_object *ipam, struct dra
 /** Reserve pools, gateways and auxiliary addresses; all or none. */
 int dray_net_pools_request(struct dray_net *n, bool replay, struct dray_err *err);
 void dray_net_pools_release(struct dray_net *n);
-/** Reserve an address of a family: `want` or any (""). out gets a CIDR; "" if the network has no
- *  pool of the family. */
-int dray_net_addr_request(struct dray_net *n, uint32_t family, const char *want, bool replay,
-                          char out[DRAY_NET_CIDR], struct dray_err *err);
+/** Reserve an address of a family. out gets a CIDR; "" if the network has no pool of the family. */
+int dray_net_addr_request(struct dray_net *n, uint32_t family, const struct dray_addr_spec *spec,
+                          bool replay, char out[DRAY_NET_CIDR], struct dray_err *err);
+/** Does its address driver look at MAC addresses? Asks the driver. */
+bool dray_net_addr_wants_mac(struct dray_net *n);
 void dray_net_addr_release(struct dray_net *n, const char *cidr);
 /** Family of "10.1.2.3/8" or "fe80::1": 4, 6, or 0. */
 uint32_t dray_addr_family(const char *text);

@@ -25,7 +25,7 @@ static const struct rule {
     {DRAY_KIND_NETWORK, "unpublish", "ports", "1", true},
     {DRAY_KIND_IPAM, "pool_request", "pool", "b", false},
     {DRAY_KIND_IPAM, "pool_release", "pool", "0", true},
-    {DRAY_KIND_IPAM, "addr_request", "addr", "0d", false},
+    {DRAY_KIND_IPAM, "addr_request", "addr", "0c", false},
     {DRAY_KIND_IPAM, "addr_release", "addr", "01", true},
     {DRAY_KIND_VOLUME, "mount", "mount", "01", false},
     {DRAY_KIND_VOLUME, "unmount", "mount", "01", true},
@@ -88,22 +88,27 @@ static struct dray_isolate_note **place(struct dray_isolate *iso, const char *ke
 static void keep_args(struct dray_isolate_note *n, const struct dray_wire_op *op, void **args)
 {
     void *again[DRAY_WIRE_ARGS];
-    struct dray_pool_spec spec;
-    const struct dray_pool_spec *pool = &spec;
+    struct dray_pool_spec pool;
+    const struct dray_pool_spec *pool_in = &pool;
+    struct dray_addr_spec spec;
+    const struct dray_addr_spec *spec_in = &spec;
     char addr[80];
-    const char *addr_in = addr;
     for (size_t i = 0; i < DRAY_WIRE_ARGS && op->args[i].code != DRAY_W_END; i++)
         again[i] = args[i];
     if (strcmp(op->name, "pool_request") == 0) {
         const struct dray_pool_spec *asked;
         memcpy(&asked, args[0], sizeof asked);
-        spec = *asked;
-        spec.subnet = text_at(args, 'c');
-        again[0] = &pool;
+        pool = *asked;
+        pool.subnet = text_at(args, 'c');
+        again[0] = &pool_in;
     } else if (strcmp(op->name, "addr_request") == 0) {
-        const char *given = text_at(args, 'd');
+        const struct dray_addr_spec *asked;
+        const char *given = text_at(args, 'c');
         (void)snprintf(addr, sizeof addr, "%.*s", (int)strcspn(given, "/"), given);
-        again[1] = &addr_in;
+        memcpy(&asked, args[1], sizeof asked);
+        spec = *asked;
+        spec.addr = addr;
+        again[1] = &spec_in;
     }
     struct dray_wire w = {0};
     dray_wire_put_args(&w, op, again);

@@ -138,7 +138,7 @@ static const struct dray_kind_op network_op[] = {
 };
 static const struct dray_kind_op ipam_op[] = {
     MUST(ipam, pool_request), MUST(ipam, pool_release), MUST(ipam, addr_request),
-    MUST(ipam, addr_release), MAY(ipam, collect),
+    MUST(ipam, addr_release), MAY(ipam, collect),       MAY(ipam, capabilities),
 };
 static const struct dray_kind_op volume_op[] = {
     MUST(volume, create), MUST(volume, remove), MUST(volume, inspect),

@@ -232,6 +232,19 @@ static int set_json(const struct dray_option *o, struct value *v, struct json_ob
     return set_text(o, v, json_object_get_string(json), err);
 }
 
+/* "a,b,c". JSON, which looks like one element, is what somebody meant who has not read so. */
+static int set_default_list(const struct dray_option *o, struct value *v, struct dray_err *err)
+{
+    if (*o->def == '[')
+        return bad_value(o, o->def, "words with commas between, not JSON", err);
+    if (*o->def && !dray_strlist_split(&v->list, o->def, ','))
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    for (size_t i = 0; o->choices && i < v->list.n; i++)
+        if (!in_choices(o->choices, v->list.v[i]))
+            return bad_value(o, v->list.v[i], o->choices, err);
+    return 0;
+}
+
 static int set_default(const struct dray_option *o, struct value *v, struct dray_err *err)
 {
     if (o->flags & DRAY_OPT_F_REQUIRED)
@@ -243,9 +256,7 @@ static int set_default(const struct dray_option *o, struct value *v, struct dray
         return 0;
     if (o->type != DRAY_OPT_LIST)
         return set_text(o, v, o->def, err);
-    if (*o->def && !dray_strlist_split(&v->list, o->def, ','))
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    return 0;
+    return set_default_list(o, v, err);
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */

@@ -43,6 +43,8 @@ STRUCT(dray_port, FIELD(dray_port, U16, container_port), FIELD(dray_port, U16, h
 STRUCT(dray_pool_spec, FIELD(dray_pool_spec, U32, family), FIELD(dray_pool_spec, STR, subnet),
        FIELD(dray_pool_spec, STR, range), FIELD(dray_pool_spec, STRS, avoid),
        FIELD(dray_pool_spec, KVS, options));
+STRUCT(dray_addr_spec, FIELD(dray_addr_spec, U32, flags), FIELD(dray_addr_spec, STR, addr),
+       FIELD(dray_addr_spec, STR, mac), FIELD(dray_addr_spec, STR, name));
 STRUCT(dray_authz_exchange, FIELD(dray_authz_exchange, U32, status),
        FIELD(dray_authz_exchange, STR, user), FIELD(dray_authz_exchange, STR, user_auth),
        FIELD(dray_authz_exchange, STR, method), FIELD(dray_authz_exchange, STR, uri),
@@ -86,6 +88,7 @@ static const struct dray_wire_struct dray_mounts_type = {sizeof(struct dray_moun
         const struct dray_net_spec *: DRAY_W_PTR,                                                  \
         const struct dray_ep_spec *: DRAY_W_PTR,                                                   \
         const struct dray_pool_spec *: DRAY_W_PTR,                                                 \
+        const struct dray_addr_spec *: DRAY_W_PTR,                                                 \
         const struct dray_authz_exchange *: DRAY_W_PTR,                                            \
         const struct dray_auth *: DRAY_W_PTR,                                                      \
         const struct dray_desc *: DRAY_W_PTR,                                                      \
@@ -101,6 +104,7 @@ static const struct dray_wire_struct dray_mounts_type = {sizeof(struct dray_moun
         const struct dray_net_spec *: &dray_net_spec_type,                                         \
         const struct dray_ep_spec *: &dray_ep_spec_type,                                           \
         const struct dray_pool_spec *: &dray_pool_spec_type,                                       \
+        const struct dray_addr_spec *: &dray_addr_spec_type,                                       \
         const struct dray_authz_exchange *: &dray_authz_exchange_type,                             \
         const struct dray_auth *: &dray_auth_type,                                                 \
         const struct dray_desc *: &dray_desc_type,                                                 \
@@ -123,6 +127,7 @@ typedef struct dray_fd_borrow fd_in;
 typedef const struct dray_net_spec *net_spec_in;
 typedef const struct dray_ep_spec *ep_spec_in;
 typedef const struct dray_pool_spec *pool_spec_in;
+typedef const struct dray_addr_spec *addr_spec_in;
 typedef const struct dray_authz_exchange *exchange_in;
 typedef const struct dray_auth *auth_in;
 typedef const struct dray_desc *desc_in;

@@ -45,12 +45,12 @@ static int32_t pool_release(struct dray_self *self, const struct dray_call *call
 }
 
 static int32_t addr_request(struct dray_self *self, const struct dray_call *call, const char *pool,
-                            const char *addr, uint32_t flags, const char **addr_out,
+                            const struct dray_addr_spec *spec, const char **addr_out,
                             struct dray_err *err)
 {
-    (void)flags; /* the first free address is the gateway's: it is asked for before all others */
+    /* The first free address is the gateway's: it is asked for before all others. */
     char text[PREFIX_TEXT];
-    int rc = space_addr_request(&self->space, pool, addr, replayed(call), text, err);
+    int rc = space_addr_request(&self->space, pool, spec->addr, replayed(call), text, err);
     if (rc)
         return rc;
     *addr_out = dray_call_strdup(self->host, call, text);

@@ -27,15 +27,14 @@ static int32_t pool_request(struct dray_self *self, const struct dray_call *call
 }
 
 static int32_t addr_request(struct dray_self *self, const struct dray_call *call, const char *pool,
-                            const char *addr, uint32_t flags, const char **addr_out,
+                            const struct dray_addr_spec *spec, const char **addr_out,
                             struct dray_err *err)
 {
     (void)self;
     (void)call;
-    (void)flags;
     if (strcmp(pool, "null/null") != 0)
         return dray_fail(err, DRAY_E_INVAL, "unknown pool id: %s", pool);
-    if (addr[0])
+    if (spec->addr[0])
         return dray_fail(err, DRAY_E_INVAL,
                          "null ipam driver does not handle specific address requests");
     *addr_out = "";

@@ -4,7 +4,7 @@
  *
  * A server keeps its pools and addresses itself. What it called a pool is written down, so that the
  * host's replay after a restart needs no answer from it, unless the server has said that it forgets
- * (RequiresRequestReplay). Servers that want MAC addresses with each request get none.
+ * (RequiresRequestReplay).
  */
 #include "remote.h"
 
@@ -12,6 +12,7 @@
 
 #define POOLS "pools.json"
 #define GATEWAY_TYPE "com.docker.network.gateway"
+#define MAC_OPTION "com.docker.network.endpoint.macaddress"
 
 struct dray_self {
     const struct dray_host *host;
@@ -116,11 +117,19 @@ static int find_space(struct dray_self *self, const struct dray_call *call, char
     return *out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
-static bool forgets(struct dray_self *self, const struct dray_call *call)
+static bool says(struct dray_self *self, const struct dray_call *call, const char *capability)
 {
     dray_remote_auto *got = NULL;
     return !dray_remote_call(self->remote, call, "GetCapabilities", NULL, &got, NULL) &&
-           dray_remote_bool(got, "RequiresRequestReplay");
+           dray_remote_bool(got, capability);
+}
+
+static int32_t capabilities(struct dray_self *self, const struct dray_call *call,
+                            uint64_t *features_out, struct dray_err *err)
+{
+    (void)err;
+    *features_out = says(self, call, "RequiresMACAddress") ? DRAY_IPAM_F_MAC : 0;
+    return 0;
 }
 
 static int ask_pool(struct dray_self *self, const struct dray_call *call,
@@ -166,7 +175,7 @@ static int32_t pool_request(struct dray_self *self, const struct dray_call *call
     if (!*pool_out || !*subnet_out)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     const char *gateway = dray_remote_str(dray_remote_obj(got, "Data"), GATEWAY_TYPE);
-    return remember(self, subnet, id, gateway, replay || forgets(self, call), err);
+    return remember(self, subnet, id, gateway, replay || says(self, call, "RequiresRequestReplay"), err);
 }
 
 static int32_t pool_release(struct dray_self *self, const struct dray_call *call, const char *pool,
@@ -182,15 +191,17 @@ static int32_t pool_release(struct dray_self *self, const struct dray_call *call
 /* --- addresses ---------------------------------------------------------------------------------*/
 
 static int ask_address(struct dray_self *self, const struct dray_call *call, const char *pool,
-                       const char *addr, uint32_t flags, const char **addr_out,
+                       const struct dray_addr_spec *spec, const char **addr_out,
                        struct dray_err *err)
 {
     struct json_object *body = json_object_new_object();
     struct json_object *options = json_object_new_object();
     dray_remote_add(body, "PoolID", pool);
-    dray_remote_add(body, "Address", addr);
-    if (flags & DRAY_ADDR_GATEWAY)
+    dray_remote_add(body, "Address", spec->addr);
+    if (spec->flags & DRAY_ADDR_GATEWAY)
         dray_remote_add(options, "RequestAddressType", GATEWAY_TYPE);
+    if (*spec->mac)
+        dray_remote_add(options, MAC_OPTION, spec->mac);
     (void)json_object_object_add(body, "Options", options);
     dray_remote_auto *got = NULL;
     int rc = dray_remote_call(self->remote, call, "RequestAddress", body, &got, err);
@@ -207,21 +218,21 @@ static int ask_address(struct dray_self *self, const struct dray_call *call, con
 }
 
 static int32_t addr_request(struct dray_self *self, const struct dray_call *call, const char *pool,
-                            const char *addr, uint32_t flags, const char **addr_out,
+                            const struct dray_addr_spec *spec, const char **addr_out,
                             struct dray_err *err)
 {
     struct known k;
     bool found = look_up(self, call, "", pool, &k);
-    if (found && flags & DRAY_ADDR_GATEWAY && !*addr && *k.gateway) {
+    if (found && spec->flags & DRAY_ADDR_GATEWAY && !*spec->addr && *k.gateway) {
         *addr_out = k.gateway;
         return 0;
     }
     /* The server has it still: the host wants its own words back. */
-    if (found && call->flags & DRAY_CALL_REPLAY && !k.replay && *addr) {
-        *addr_out = copy(self, call, addr);
+    if (found && call->flags & DRAY_CALL_REPLAY && !k.replay && *spec->addr) {
+        *addr_out = copy(self, call, spec->addr);
         return *addr_out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     }
-    return ask_address(self, call, pool, addr, flags, addr_out, err);
+    return ask_address(self, call, pool, spec, addr_out, err);
 }
 
 static int32_t addr_release(struct dray_self *self, const struct dray_call *call, const char *pool,
@@ -271,6 +282,7 @@ static const struct dray_ipam_ops ops = {
     .pool_release = pool_release,
     .addr_request = addr_request,
     .addr_release = addr_release,
+    .capabilities = capabilities,
 };
 static const struct dray_option options[] = {DRAY_REMOTE_OPTIONS};
 static const struct dray_iface ifaces[] = {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server of Docker's plugin protocol for the tests: volumes, networks, addresses, authorization.
 
-plugin_server.py SOCKET FOLDER: FOLDER/mode says how it behaves (ok, hang, late, rubbish, die, fail),
+plugin_server.py SOCKET FOLDER: FOLDER/mode says how it behaves (ok, hang, late, rubbish, die, fail, mac),
 and is read again for each request; FOLDER/calls gets one line a request.
 """
 import ipaddress
@@ -149,7 +149,7 @@ METHODS = {
     "VolumeDriver.Mount": volume_mount,
     "VolumeDriver.Unmount": volume_unmount,
     "VolumeDriver.Capabilities": lambda q: {"Capabilities": {"Scope": "global"}},
-    "IpamDriver.GetCapabilities": nothing,
+    "IpamDriver.GetCapabilities": lambda q: {"RequiresMACAddress": mode() == "mac"},
     "IpamDriver.GetDefaultAddressSpaces": lambda q: {"LocalDefaultAddressSpace": "here",
                                                      "GlobalDefaultAddressSpace": "everywhere"},
     "IpamDriver.RequestPool": pool_request,

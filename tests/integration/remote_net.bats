@@ -57,6 +57,25 @@ setup() { : >"$S/net/calls"; }
     docker network rm n2
 }
 
+@test "a server that asks for MAC addresses gets them, chosen or given, and nobody else does" {
+    mode mac
+    docker network create --ipam-driver net n8
+    docker run -d --name c8 --network n8 busybox sleep 1000
+    mac=$(docker inspect -f '{{.NetworkSettings.Networks.n8.MacAddress}}' c8)
+    [[ $mac == 02:42:* ]]
+    called "IpamDriver.RequestAddress .*\"com.docker.network.endpoint.macaddress\":\"$mac\""
+    docker exec c8 ip link show eth0 | grep -q "$mac"
+    docker rm -f c8
+    docker run --rm --network n8 --mac-address 02:11:22:33:44:55 busybox true
+    called 'IpamDriver.RequestAddress .*"com.docker.network.endpoint.macaddress":"02:11:22:33:44:55"'
+    mode ok
+    : >"$S/net/calls"
+    docker run --rm --network n8 busybox true
+    called IpamDriver.RequestAddress
+    ! called macaddress
+    docker network rm n8
+}
+
 @test "a container gets the server's link, with address, MAC, routes; and gives it back" {
     docker network create -d net --ipam-driver net n3
     docker run -d --name c1 --network n3 busybox sleep 1000

@@ -10,7 +10,7 @@ setup_file() {
     export SDK_ROOT=$SDK/dest$PREFIX
     mkdir -p "$SDK"
     DESTDIR=$SDK/dest cmake --install "$DRAY_STAGE/.." --prefix $PREFIX --component sdk >"$SDK/install.log"
-    cp -r "$BATS_TEST_DIRNAME/../../examples/volume-ram" "$BATS_TEST_DIRNAME/../../examples/network-ptp" "$SDK"
+    cp -r "$BATS_TEST_DIRNAME/../../examples/"{volume-ram,network-ptp,ipam-steady} "$SDK"
     cp -r "$SDK_ROOT/share/dray/sdk/template" "$SDK/template"
 }
 
@@ -63,12 +63,12 @@ headers_of() { # NAME SOURCE
 }
 
 @test "the example drivers build and pass their tests" {
-    run build volume-ram
-    echo "$output"
-    [ "$status" -eq 0 ]
-    run build network-ptp
-    echo "$output"
-    [ "$status" -eq 0 ]
+    local name
+    for name in volume-ram network-ptp ipam-steady; do
+        run build $name
+        echo "$output"
+        [ "$status" -eq 0 ]
+    done
 }
 
 @test "the installed SDK may be moved" {
@@ -83,10 +83,12 @@ headers_of() { # NAME SOURCE
 @test "the daemon takes them by its config" {
     mkdir -p "$T/plugins"
     chmod 755 "$T/plugins"
-    install -m 755 "$SDK/volume-ram/build/volume-ram.so" "$SDK/network-ptp/build/network-ptp.so" "$T/plugins"
+    install -m 755 "$SDK/volume-ram/build/volume-ram.so" "$SDK/network-ptp/build/network-ptp.so" \
+        "$SDK/ipam-steady/build/ipam-steady.so" "$T/plugins"
     cat >"$T/daemon.json" <<EOC
 { "plugins": {
     "ram": { "path": "$T/plugins/volume-ram.so", "options": { "max-size": "8m" } },
+    "steady": { "path": "$T/plugins/ipam-steady.so", "options": { "spare": 15 } },
     "ptp": { "path": "$T/plugins/network-ptp.so" } } }
 EOC
     daemon_start
@@ -128,6 +130,36 @@ EOC
     docker rm -f two
     run docker exec one ping -c 1 -W 1 "$two"
     [ "$status" -ne 0 ]
+}
+
+@test "the steady driver gives a container its address again, and others another" {
+    local first
+    docker network create --ipam-driver steady --subnet 10.219.79.0/24 town
+    [ "$(docker network inspect -f '{{.IPAM.Driver}} {{(index .IPAM.Config 0).Gateway}}' town)" = "steady 10.219.79.1" ]
+    address() { docker inspect -f '{{.NetworkSettings.Networks.town.IPAddress}}' "$1"; }
+    docker run -d --name web --network town busybox sleep 1000
+    docker run -d --name db --network town busybox sleep 1000
+    first=$(address web)
+    [ "${first##*.}" -ge 16 ]
+    [ "$(address db)" != "$first" ]
+    docker exec db ping -c 1 -W 3 "$first"
+    docker rm -f web
+    docker run -d --network town --ip 10.219.79.5 --name fixed busybox sleep 1000
+    docker run -d --name web --network town busybox sleep 1000
+    [ "$(address web)" = "$first" ]
+    # What is in use is told again after a restart.
+    daemon_kill
+    daemon_start
+    run docker run --rm --network town --ip "$first" busybox true
+    [ "$status" -ne 0 ]
+    [[ $output == *"Address already in use"* ]]
+    docker rm -f web db fixed
+    docker run --rm --network town --ip "$first" busybox true
+    docker network rm town
+    # A subnet of its own choice.
+    docker network create --ipam-driver steady town
+    [ "$(docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' town)" = 10.230.0.0/24 ]
+    docker network rm town
 }
 
 @test "what they made outlives the daemon" {

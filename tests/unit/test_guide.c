@@ -73,18 +73,20 @@ static void ipam_counts_upwards(void)
     ENTER(s, p, DRAY_KIND_IPAM, "upwards");
     const struct dray_ipam_ops *ops = s.ops;
     const struct dray_pool_spec spec = {sizeof spec, 4, "10.9.8.0/30", "", {NULL, 0}, {NULL, 0}};
+    const struct dray_addr_spec any = {sizeof any, 0, "", "", ""};
+    const struct dray_addr_spec first = {sizeof first, 0, "10.9.8.1", "", ""};
     const char *pool, *subnet, *addr;
     CU_ASSERT_EQUAL(ops->pool_request(s.self, &s.call, &spec, &pool, &subnet, &err), 0);
     CU_ASSERT_STRING_EQUAL(subnet, "10.9.8.0/30");
     CU_ASSERT_EQUAL(ops->pool_request(s.self, &s.call, &spec, &pool, &subnet, &err),
                     DRAY_E_CONFLICT);
-    CU_ASSERT_EQUAL(ops->addr_request(s.self, &s.call, pool, "", 0, &addr, &err), 0);
+    CU_ASSERT_EQUAL(ops->addr_request(s.self, &s.call, pool, &any, &addr, &err), 0);
     CU_ASSERT_STRING_EQUAL(addr, "10.9.8.1/30");
-    CU_ASSERT_EQUAL(ops->addr_request(s.self, &s.call, pool, "10.9.8.1", 0, &addr, &err),
+    CU_ASSERT_EQUAL(ops->addr_request(s.self, &s.call, pool, &first, &addr, &err),
                     DRAY_E_CONFLICT);
-    CU_ASSERT_EQUAL(ops->addr_request(s.self, &s.call, pool, "", 0, &addr, &err), 0);
+    CU_ASSERT_EQUAL(ops->addr_request(s.self, &s.call, pool, &any, &addr, &err), 0);
     CU_ASSERT_STRING_EQUAL(addr, "10.9.8.2/30");
-    CU_ASSERT_EQUAL(ops->addr_request(s.self, &s.call, pool, "", 0, &addr, &err), DRAY_E_NOSPACE);
+    CU_ASSERT_EQUAL(ops->addr_request(s.self, &s.call, pool, &any, &addr, &err), DRAY_E_NOSPACE);
     CU_ASSERT_EQUAL(ops->pool_release(s.self, &s.call, pool, &err), 0);
 }
 

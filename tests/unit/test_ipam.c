@@ -59,8 +59,10 @@ static struct answer addr(uint32_t call_flags, const char *pool_id, const char *
     DRAY_AUTO(fake_call) mem;
     struct answer a = {0};
     const char *got = "";
-    a.rc = ops->addr_request(fake.self, fake_call_begin(&mem, call_flags), pool_id, want, flags,
-                             &got, &a.err);
+    const struct dray_addr_spec spec = {
+        .size = sizeof spec, .flags = flags, .addr = want, .mac = "", .name = ""};
+    a.rc = ops->addr_request(fake.self, fake_call_begin(&mem, call_flags), pool_id, &spec, &got,
+                             &a.err);
     (void)snprintf(a.text, sizeof a.text, "%s", got);
     return a;
 }

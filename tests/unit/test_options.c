@@ -111,6 +111,9 @@ static void refuses_bad_tables(void)
         {"x", DRAY_OPT_INT, 0, "word", 0, 0, NULL, NULL},
         {"x", DRAY_OPT_INT, DRAY_OPT_F_REQUIRED, "11", 1, 10, NULL, NULL},
         {"x", DRAY_OPT_STRING, 0, "c", 0, 0, "a|b", NULL},
+        {"x", DRAY_OPT_LIST, 0, "[]", 0, 0, NULL, NULL},
+        {"x", DRAY_OPT_LIST, 0, "[\"a\"]", 0, 0, NULL, NULL},
+        {"x", DRAY_OPT_LIST, 0, "a,c", 0, 0, "a|b", NULL},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         CU_ASSERT_EQUAL(dray_options_check_table(&bad[i], 1, NULL), DRAY_E_INVAL);

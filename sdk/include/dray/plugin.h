@@ -45,7 +45,7 @@ struct dray_option {
     const char *name;
     uint32_t type;   /**< enum dray_option_type */
     uint32_t flags;  /**< DRAY_OPT_F_* */
-    const char *def; /**< default as text, or NULL */
+    const char *def; /**< default as text (a list: "a,b,c", "" is none), or NULL */
     int64_t min, max;
     const char *choices; /**< "a|b|c", or NULL for any */
     const char *help;    /**< one line */

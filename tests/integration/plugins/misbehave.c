@@ -244,16 +244,17 @@ static int32_t pool_release(struct dray_self *self, const struct dray_call *call
 }
 
 static int32_t addr_request(struct dray_self *self, const struct dray_call *call, const char *pool,
-                            const char *addr, uint32_t flags, const char **addr_out,
+                            const struct dray_addr_spec *spec, const char **addr_out,
                             struct dray_err *err)
 {
-    (void)flags, (void)err;
+    (void)err;
     gate(self, "ipam.addr_request");
     const char *slash = strchr(pool, '/');
     int stem = (int)(strrchr(pool, '.') - pool);
     *addr_out =
-        *addr ? dray_call_printf(self->host, call, "%s%s", addr, slash)
-              : dray_call_printf(self->host, call, "%.*s.%u%s", stem, pool, ++self->next, slash);
+        *spec->addr
+            ? dray_call_printf(self->host, call, "%s%s", spec->addr, slash)
+            : dray_call_printf(self->host, call, "%.*s.%u%s", stem, pool, ++self->next, slash);
     return 0;
 }
 
