@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/ident.h"
 #include "base/logging.h"
+#include "engine/image_priv.h"
 
 #define DRAY_LOG_AREA "build"
 
@@ -211,6 +212,10 @@ int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, ch
                     struct dray_err *err)
 {
     struct build b = {.set = bs, .e = bs->engine, .req = req};
+    struct img_platform platform;
+    int rc = img_platform_parse(req->spec.platform, &platform, err);
+    if (rc)
+        return rc;
     struct dray_driver *d = choose_builder(bs, &req->spec);
     if (!d)
         return dray_fail(err, DRAY_E_NOTSUP,
@@ -219,7 +224,7 @@ int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, ch
     pthread_mutex_init(&b.lock, NULL);
     pthread_mutex_init(&b.out, NULL);
     build_client_begin(&b);
-    int rc = call_builder(&b, d, image_out, err);
+    rc = call_builder(&b, d, image_out, err);
     build_client_end(&b);
     build_fini(&b);
     return rc;

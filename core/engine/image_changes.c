@@ -15,8 +15,46 @@ static const char *skip_space(const char *p)
     return p;
 }
 
-/* One shell-like word: quotes and backslashes are taken off. NULL at the end of the line. */
-static char *next_word(const char **at)
+static const char *env_value(struct json_object *env, const char *name, size_t n)
+{
+    for (size_t i = 0; i < dray_json_len(env); i++) {
+        const char *pair = json_object_get_string(json_object_array_get_idx(env, i));
+        if (pair && strncmp(pair, name, n) == 0 && pair[n] == '=')
+            return pair + n + 1;
+    }
+    return NULL;
+}
+
+/* Write what "$NAME", "${NAME}", "${NAME:-or}" or "${NAME:+then}" at p stands for. Returns its last
+ * byte; what is no variable is copied as it is. */
+static const char *put_variable(const char *p, struct json_object *env, struct dray_buf *b)
+{
+    bool braces = p[1] == '{';
+    const char *name = p + 1 + braces;
+    size_t n = 0;
+    while (isalnum((unsigned char)name[n]) || name[n] == '_')
+        n++;
+    const char *end = braces ? strchr(name, '}') : name + n;
+    if (n == 0 || !end) {
+        dray_buf_addc(b, *p);
+        return p;
+    }
+    const char *value = env_value(env, name, n);
+    bool set = value && *value;
+    if (braces && name[n] == ':' && (name[n + 1] == '-' || name[n + 1] == '+')) {
+        if (set == (name[n + 1] == '+'))
+            dray_buf_add(b, name + n + 2, (size_t)(end - name) - n - 2);
+        else if (set)
+            dray_buf_adds(b, value);
+    } else if (value) {
+        dray_buf_adds(b, value);
+    }
+    return braces ? end : end - 1;
+}
+
+/* One shell-like word: quotes and backslashes are taken off, variables of env (which may be NULL:
+ * then they stay) replaced outside of single quotes. NULL at the end of the line. */
+static char *next_word(const char **at, struct json_object *env)
 {
     const char *p = skip_space(*at);
     if (!*p)
@@ -30,6 +68,8 @@ static char *next_word(const char **at)
             quote = *p;
         else if (*p == '\\' && p[1] && quote != '\'')
             dray_buf_addc(&b, *++p);
+        else if (*p == '$' && env && quote != '\'')
+            p = put_variable(p, env, &b);
         else
             dray_buf_addc(&b, *p);
     }
@@ -37,9 +77,9 @@ static char *next_word(const char **at)
     return dray_buf_steal(&b);
 }
 
-static bool words(const char *text, struct dray_strlist *out)
+static bool words(const char *text, struct json_object *env, struct dray_strlist *out)
 {
-    for (char *w = next_word(&text); w; w = next_word(&text))
+    for (char *w = next_word(&text, env); w; w = next_word(&text, env))
         if (!dray_strlist_take(out, w))
             return false;
     return true;
@@ -90,7 +130,7 @@ static int do_string(struct json_object *config, const char *key, const char *te
                      struct dray_err *err)
 {
     const char *at = text;
-    dray_autofree char *word = next_word(&at);
+    dray_autofree char *word = next_word(&at, dray_json_arr(config, "Env"));
     if (!word)
         return dray_fail(err, DRAY_E_INVAL, "%s requires exactly one argument", key);
     dray_json_add_str(config, key, word);
@@ -100,9 +140,10 @@ static int do_string(struct json_object *config, const char *key, const char *te
 static int do_workdir(struct json_object *config, const char *key, const char *text,
                       struct dray_err *err)
 {
-    const char *old = dray_json_str(config, key, "");
+    const char *old = dray_json_str(config, key, ""), *at = text;
+    dray_autofree char *dir = next_word(&at, dray_json_arr(config, "Env"));
     dray_autofree char *path =
-        text[0] == '/' ? strdup(text) : dray_strf("%s/%s", *old ? old : "", text);
+        dir && dir[0] == '/' ? strdup(dir) : dray_strf("%s/%s", *old ? old : "", dir ? dir : "");
     if (!path)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     size_t n = strlen(path);
@@ -113,10 +154,11 @@ static int do_workdir(struct json_object *config, const char *key, const char *t
 }
 
 /* "A=b C=d", or the old "A b c". */
-static int pairs(const char *text, struct dray_kvlist *out, const char *what, struct dray_err *err)
+static int pairs(struct json_object *config, const char *text, struct dray_kvlist *out,
+                 const char *what, struct dray_err *err)
 {
     DRAY_AUTO(dray_strlist) list = {0};
-    if (!words(text, &list))
+    if (!words(text, dray_json_arr(config, "Env"), &list))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (list.n == 0)
         return dray_fail(err, DRAY_E_INVAL, "%s requires at least one argument", what);
@@ -158,7 +200,7 @@ static int do_env(struct json_object *config, const char *key, const char *text,
                   struct dray_err *err)
 {
     DRAY_AUTO(dray_kvlist) kv = {0};
-    int rc = pairs(text, &kv, "ENV", err);
+    int rc = pairs(config, text, &kv, "ENV", err);
     struct json_object *env = dray_json_arr(config, key);
     if (!env) {
         env = json_object_new_array();
@@ -173,7 +215,7 @@ static int do_label(struct json_object *config, const char *key, const char *tex
                     struct dray_err *err)
 {
     DRAY_AUTO(dray_kvlist) kv = {0};
-    int rc = pairs(text, &kv, "LABEL", err);
+    int rc = pairs(config, text, &kv, "LABEL", err);
     struct json_object *labels = sub_object(config, key);
     for (size_t i = 0; !rc && i < kv.n; i++)
         dray_json_add_str(labels, kv.v[i].key, kv.v[i].value);
@@ -184,7 +226,7 @@ static int do_expose(struct json_object *config, const char *key, const char *te
                      struct dray_err *err)
 {
     DRAY_AUTO(dray_strlist) list = {0};
-    if (!words(text, &list))
+    if (!words(text, dray_json_arr(config, "Env"), &list))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct json_object *ports = sub_object(config, key);
     for (size_t i = 0; i < list.n; i++) {
@@ -209,7 +251,7 @@ static int do_volume(struct json_object *config, const char *key, const char *te
     dray_autojson *array = NULL;
     bool json = *text == '[' && dray_json_parse(text, strlen(text), &array, NULL) == 0;
     int rc = json ? dray_json_to_strlist(array, &list, err) : 0;
-    if (!json && !words(text, &list))
+    if (!json && !words(text, dray_json_arr(config, "Env"), &list))
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct json_object *volumes = sub_object(config, key);
     for (size_t i = 0; !rc && i < list.n; i++)
@@ -259,13 +301,13 @@ static int do_health(struct json_object *config, const char *key, const char *te
 {
     dray_autojson *check = json_object_new_object();
     const char *at = text;
-    dray_autofree char *word = next_word(&at);
+    dray_autofree char *word = next_word(&at, NULL);
     while (word && dray_str_prefix(word, "--")) {
         int rc = health_flag(check, word, err);
         if (rc)
             return rc;
         free(word);
-        word = next_word(&at);
+        word = next_word(&at, NULL);
     }
     struct json_object *test = json_object_new_array();
     dray_json_add(check, "Test", test);

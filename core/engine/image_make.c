@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <stdio.h>
+#include <strings.h>
 #include <sys/utsname.h>
 
 static const struct {
@@ -53,6 +54,43 @@ static void normal_arch(struct img_platform *p)
         (void)snprintf(p->variant, sizeof p->variant, "v7");
 }
 
+static bool is_listed(const char *const *list, const char *word)
+{
+    while (*list && strcasecmp(*list, word) != 0)
+        list++;
+    return *list;
+}
+
+/* "linux/amd64" and "linux/arm/v7" may name anything; one word alone must be known. */
+static int check_platform(const char *text, const struct dray_strlist *parts, struct dray_err *err)
+{
+    static const char *const oses[] = {"aix",    "android", "darwin", "dragonfly", "freebsd",
+                                       "hurd",   "illumos", "ios",    "js",        "linux",
+                                       "netbsd", "openbsd", "plan9",  "solaris",   "windows",
+                                       "macos",  "wasi",    "zos",    NULL};
+    static const char *const archs[] = {
+        "386",    "amd64",  "arm",     "arm64",   "loong64",  "mips",  "mipsle",
+        "mips64", "ppc64",  "ppc64le", "riscv64", "mips64le", "s390x", "wasm",
+        "x86_64", "x86-64", "aarch64", "armhf",   "armel",    "i386",  NULL};
+    for (size_t i = 0; i < parts->n; i++) {
+        const char *w = parts->v[i];
+        size_t ok = strspn(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.");
+        if (!*w || w[ok])
+            return dray_fail(err, DRAY_E_INVAL,
+                             "\"%.80s\" is an invalid component of \"%.80s\": platform specifier "
+                             "component must match \"^[A-Za-z0-9_.-]+$\": invalid argument",
+                             w, text);
+    }
+    if (parts->n > 3 || strlen(text) > 80)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "\"%.80s\": cannot parse platform specifier: invalid argument", text);
+    if (parts->n == 1 && !is_listed(oses, text) && !is_listed(archs, text))
+        return dray_fail(err, DRAY_E_INVAL,
+                         "\"%.80s\": unknown operating system or architecture: invalid argument",
+                         text);
+    return 0;
+}
+
 int img_platform_parse(const char *text, struct img_platform *out, struct dray_err *err)
 {
     int row = machine_row();
@@ -62,12 +100,13 @@ int img_platform_parse(const char *text, struct img_platform *out, struct dray_e
         (void)snprintf(out->variant, sizeof out->variant, "%s", machines[row].variant);
     if (!text || !*text)
         return 0;
-    if (strchr(text, '/') || strcmp(text, "linux") == 0) {
-        DRAY_AUTO(dray_strlist) parts = {0};
-        if (!dray_strlist_split(&parts, text, '/'))
-            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-        if (parts.n > 3 || strlen(text) > 80)
-            return dray_fail(err, DRAY_E_INVAL, "\"%.80s\": invalid platform", text);
+    DRAY_AUTO(dray_strlist) parts = {0};
+    if (!dray_strlist_split(&parts, text, '/'))
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc = check_platform(text, &parts, err);
+    if (rc)
+        return rc;
+    if (parts.n > 1 || strcmp(text, "linux") == 0) {
         (void)snprintf(out->os, sizeof out->os, "%s", parts.v[0]);
         if (parts.n > 1) {
             (void)snprintf(out->arch, sizeof out->arch, "%s", parts.v[1]);
@@ -77,9 +116,6 @@ int img_platform_parse(const char *text, struct img_platform *out, struct dray_e
         (void)snprintf(out->arch, sizeof out->arch, "%s", text);
         out->variant[0] = '\0';
     }
-    for (const char *p = text; *p; p++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./", *p))
-            return dray_fail(err, DRAY_E_INVAL, "\"%.80s\": invalid platform", text);
     normal_arch(out);
     return 0;
 }

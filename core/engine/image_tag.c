@@ -9,6 +9,10 @@ int dray_images_tag(struct dray_images *im, const char *image, const char *name,
     int rc = dray_ref_parse_tagged(name, &ref, err);
     if (!rc && ref.digest)
         rc = dray_fail(err, DRAY_E_INVAL, "refusing to create a tag with a digest reference");
+    /* "sha256:x" would be taken for a digest where it is asked for */
+    if (!rc && strcmp(ref.repo, "docker.io/library/sha256") == 0)
+        rc = dray_fail(err, DRAY_E_INVAL,
+                       "refusing to create an ambiguous tag using digest algorithm as name");
     if (rc)
         return rc;
     char id[DRAY_DIGEST_LEN] = "";

@@ -160,7 +160,7 @@ static int begin(struct bd_stage *s, struct dray_err *err)
     s->base_layers = json_object_array_length(s->diffs);
     memcpy(s->base_id, s->id, sizeof s->base_id);
     bd_say(s, " ---> %.12s\n", short_id(s));
-    return i >= 0 ? 0 : run_triggers(s, err);
+    return run_triggers(s, err);
 }
 
 /* --- instructions ------------------------------------------------------------------------------*/

@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# compat_images.bats - small behaviours of images and builds that clients' own test suites look for.
+
+load lib.bash
+
+setup_file() {
+    daemon_init
+    echo '{"registry-mirrors":["http://127.0.0.1:1","https://m.example/"],"default-ipc-mode":"shareable"}' >"$T/daemon.json"
+    daemon_start && busybox_import
+}
+teardown_file() { daemon_done; }
+
+build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
+
+@test "info shows mirrors with a slash; the daemon's IPC mode is taken" {
+    [ "$(docker info -f '{{json .RegistryConfig.Mirrors}}')" = '["http://127.0.0.1:1/","https://m.example/"]' ]
+    [ "$(docker info -f '{{json (index .RegistryConfig.IndexConfigs "docker.io").Mirrors}}')" = '["http://127.0.0.1:1/","https://m.example/"]' ]
+    id=$(docker create busybox)
+    [ "$(docker inspect -f '{{.HostConfig.IpcMode}}' "$id")" = shareable ]
+    docker rm "$id"
+}
+
+@test "no tag may look like a digest" {
+    for name in sha256 sha256:sometag; do
+        run docker tag busybox "$name"
+        [ "$status" -ne 0 ]
+        [[ $output == *'refusing to create an ambiguous tag using digest algorithm as name'* ]]
+    done
+    docker tag busybox sha256x
+    docker rmi sha256x
+}
+
+@test "a platform that is none is refused before anything is done" {
+    for path in '/images/create?fromImage=busybox&platform=foobar' '/build?platform=foobar'; do
+        [[ $(api POST "$path") == *'unknown operating system or architecture'* ]]
+        [ "$(status_of POST "$path")" = 400 ]
+    done
+    [[ $(api POST '/images/create?fromImage=busybox&platform=linux/') == *'invalid component of'* ]]
+}
+
+@test "changes of a commit see the variables of the image" {
+    id=$(docker create -e 'A=one two' busybox)
+    docker commit -c 'ENV PATH=/opt:$PATH B="<$A>" C='"'"'$A'"'"' D=${NONE:-or} E=${A:+then} F=\$A' \
+        -c 'LABEL who=${A}' -c 'WORKDIR /w$D' -c 'ENTRYPOINT echo $A' "$id" changed
+    docker rm "$id"
+    docker image inspect -f '{{range .Config.Env}}{{println .}}{{end}}' changed >"$T/env"
+    for line in 'PATH=/opt:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' 'B=<one two>' 'C=$A' D=or E=then 'F=$A'; do
+        grep -Fx -- "$line" "$T/env"
+    done
+    [ "$(docker image inspect -f '{{.Config.Labels.who}}' changed)" = 'one two' ]
+    [ "$(docker image inspect -f '{{json .Config.Entrypoint}}' changed)" = '["/bin/sh","-c","echo $A"]' ]
+    docker rmi changed
+}
+
+@test "a stage that another begins with pulls its triggers there too" {
+    printf 'FROM busybox AS one\nONBUILD RUN echo foo >somefile\nONBUILD ENV bar=baz\nFROM one\nRUN cat somefile\nFROM one\nRUN cat somefile\n' |
+        build -t triggered -
+    [ "$(docker run --rm triggered cat somefile)" = foo ]
+    docker image inspect -f '{{json .Config.Env}} {{json .Config.OnBuild}}' triggered | grep -F '"bar=baz"' | grep -E 'null$|\[\]$'
+    docker rmi triggered
+}
