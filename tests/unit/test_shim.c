@@ -60,6 +60,23 @@ static bool sees(struct client *c, const char *text)
     return false;
 }
 
+/* The bytes of a stream in frames; how they are cut depends on who reads when. */
+static char *unframe(const struct dray_buf *got, int stream)
+{
+    DRAY_AUTO(dray_buf) text = {0};
+    size_t at = 0;
+    while (at + 8 <= got->len) {
+        const uint8_t *head = (const uint8_t *)got->data + at;
+        size_t n = (size_t)head[4] << 24 | (size_t)head[5] << 16 | (size_t)head[6] << 8 | head[7];
+        CU_ASSERT_TRUE_FATAL(n > 0 && n <= got->len - at - 8);
+        if (head[0] == stream)
+            dray_buf_add(&text, got->data + at + 8, n);
+        at += 8 + n;
+    }
+    CU_ASSERT_EQUAL(at, got->len);
+    return dray_strf("%s", text.data ? text.data : "");
+}
+
 static bool exists(const struct box *b, const char *name)
 {
     dray_autofree char *path = dray_strf("%s/%s", b->bundle, name);
@@ -419,7 +436,9 @@ static void test_exec(void)
     (void)shutdown(c.sock, SHUT_WR);
     DRAY_AUTO(dray_buf) got = {0};
     client_read(&c, &got);
-    CU_ASSERT_EQUAL(got.len, 11 + 10 + 12);
+    dray_autofree char *out = unframe(&got, 1), *err = unframe(&got, 2);
+    CU_ASSERT_STRING_EQUAL(out, "hi\nx\n");
+    CU_ASSERT_STRING_EQUAL(err, "err\n");
     CU_ASSERT_EQUAL(client_done(&c), 0);
     client_end(&c);
     dray_autojson *e = box_event(&b, "exec-exit");
@@ -481,13 +500,15 @@ static void test_exec_leaves_writer(void)
     BOX(b, h, "leaves", "sleep 100");
     box_run(&b, "");
     struct client c;
-    CU_ASSERT_EQUAL(client_exec(&c, &b, "e", "sleep 60 & echo $!", "oe"), 0);
-    int64_t begin = dray_clock_mono();
+    CU_ASSERT_EQUAL(client_exec(&c, &b, "e", "sleep 600 & echo $!", "oe"), 0);
     DRAY_AUTO(dray_buf) got = {0};
     client_read(&c, &got); /* ends although a process left behind holds the pipe */
+    client_end(&c);
+    char script[64];
     CU_ASSERT_TRUE_FATAL(got.len > 1 && atoi(got.data) > 1);
-    CU_ASSERT_EQUAL(kill(atoi(got.data), SIGKILL), 0);
-    CU_ASSERT_TRUE(dray_clock_mono() - begin < 5 * DRAY_NS_PER_S);
+    (void)snprintf(script, sizeof script, "kill -9 %d && echo killed", atoi(got.data));
+    CU_ASSERT_EQUAL(client_exec(&c, &b, "k", script, "oe"), 0); /* the number is the container's */
+    reads(&c, "killed\n");
     client_end(&c);
     struct json_object *end = request("kill");
     dray_json_add_int(end, "signal", 9);
@@ -650,11 +671,18 @@ static void mark(const struct box *b, const char *name, bool there)
     CU_ASSERT_EQUAL(rc, 0);
 }
 
+/* What the slow driver counted. A shim closes a driver that may hang after all else, so the number
+ * may come when its socket has gone already. */
 static long count(const struct box *b)
 {
     dray_autofree char *path = dray_strf("%s/count", b->bundle);
-    DRAY_AUTO(dray_buf) text = {0};
-    return dray_fs_read(AT_FDCWD, path, 64, &text, NULL) == 0 ? atol(text.data) : -1;
+    for (int ms = 0; ms < 10000; ms += 5) {
+        DRAY_AUTO(dray_buf) text = {0};
+        if (dray_fs_read(AT_FDCWD, path, 64, &text, NULL) == 0)
+            return atol(text.data);
+        nap(5);
+    }
+    return -1;
 }
 
 #define MANY_LINES "yes 0123456789012345678901234567890123456789 | head -n 100000; echo >&2"

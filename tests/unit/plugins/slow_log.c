@@ -45,11 +45,13 @@ static int32_t slow_close(struct dray_self *self, const struct dray_call *call, 
 {
     (void)call;
     (void)id;
-    (void)err;
-    int fd = open(self->count, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    dray_autofree char *new = NULL;
+    if (asprintf(&new, "%s.new", self->count) < 0)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     (void)dprintf(fd, "%llu", (unsigned long long)self->lines);
     (void)close(fd);
-    return 0;
+    return rename(new, self->count) == 0 ? 0 : dray_fail(err, DRAY_E_IO, "%s: %m", self->count);
 }
 
 static int32_t plugin_open(const struct dray_host *host, const char *instance,
