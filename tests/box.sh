@@ -15,6 +15,7 @@ if [ "${DRAY_BOX:-}" = "$PPID" ]; then # the inner half, in the new namespaces
         for (i = 7; $i != "-"; i++); print $5, $(i + 1), $(i + 3)}' /proc/self/mountinfo)
     umount -R "$fs" 2>/dev/null
     mount -t sysfs sysfs /sys
+    mount -t securityfs securityfs /sys/kernel/security 2>/dev/null
     while read -r at type options; do
         case $type in
         tmpfs) mount -t tmpfs -o mode=755 tmpfs "$at" ;;
@@ -25,9 +26,7 @@ if [ "${DRAY_BOX:-}" = "$PPID" ]; then # the inner half, in the new namespaces
         cgroup2)
             mkdir -p "$at"
             mount -t cgroup2 cgroup2 "$at"
-            if [ "$at" = "$fs" ]; then # a group with members cannot give controllers to its children
-                mkdir -p "$fs/init"
-                while read -r pid; do echo "$pid" >"$fs/init/cgroup.procs"; done <"$fs/cgroup.procs" 2>/dev/null
+            if [ "$at" = "$fs" ]; then
                 sed 's/^/+/; s/ / +/g' "$fs/cgroup.controllers" >"$fs/cgroup.subtree_control"
             fi ;;
         esac
@@ -62,6 +61,15 @@ for g in $(groups); do
 done
 (
     for g in $(groups); do echo $BASHPID >"$g/$name/cgroup.procs"; done
-    # The inner half knows itself by its parent, which is 0 seen from the new namespace.
-    DRAY_BOX=0 exec unshare -n -m -p -i -C -f --kill-child --mount-proc "$0" "$@"
+    # The new namespace of groups begins here. A group of v2 with members gives no controllers to its
+    # children, so all go on one below. The inner half knows itself by its parent, which is 0 seen from
+    # the new namespace.
+    # shellcheck disable=SC2016
+    DRAY_BOX=0 exec unshare -C sh -c '
+        if [ -e "$1/cgroup.controllers" ]; then
+            mkdir "$1/init"
+            echo $$ >"$1/init/cgroup.procs"
+        fi
+        shift
+        exec unshare -n -m -p -i -f --kill-child --mount-proc "$@"' _ "$fs/$name" "$0" "$@"
 )

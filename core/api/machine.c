@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "engine/apparmor.h"
 #include "engine/sysinfo.h"
 
 #include <dirent.h>
@@ -141,9 +142,7 @@ void dray_machine_cgroup_info(struct json_object *info, bool systemd, struct jso
 struct json_object *dray_machine_security(void)
 {
     struct json_object *list = json_object_new_array();
-    DRAY_AUTO(dray_buf) b = {0};
-    read_text("/sys/module/apparmor/parameters/enabled", &b);
-    if (b.data && b.data[0] == 'Y')
+    if (dray_apparmor_supported())
         warn(list, "name=apparmor");
     if (exists("/proc/sys/kernel/seccomp"))
         warn(list, "name=seccomp,profile=builtin");

@@ -215,6 +215,12 @@ static int check_numbers(const struct dray_config *c, struct dray_err *err)
         return dray_fail(err, DRAY_E_INVAL, "invalid shutdown-timeout: %d", c->shutdown_timeout_s);
     if (*c->data_root != '/' || *c->exec_root != '/')
         return dray_fail(err, DRAY_E_INVAL, "data-root and exec-root must be absolute paths");
+    if (c->default_cgroupns_mode && *c->default_cgroupns_mode &&
+        strcmp(c->default_cgroupns_mode, "host") != 0 &&
+        strcmp(c->default_cgroupns_mode, "private") != 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid default cgroup namespace (%s), use \"host\" or \"private\"",
+                         c->default_cgroupns_mode);
     if (c->publish_policy && strcmp(c->publish_policy, "docker") != 0 &&
         strcmp(c->publish_policy, "host-rules") != 0)
         return dray_fail(err, DRAY_E_INVAL,

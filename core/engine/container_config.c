@@ -290,6 +290,17 @@ static bool unified_cgroups(void)
     return access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
 }
 
+/* As Docker: on cgroup v1 a privileged container sees the host's groups; on v2 it need not. */
+static const char *cgroupns(const struct dray_config *cfg, bool privileged)
+{
+    bool unified = unified_cgroups();
+    if (privileged && !unified)
+        return "host";
+    if (cfg->default_cgroupns_mode && *cfg->default_cgroupns_mode)
+        return cfg->default_cgroupns_mode;
+    return unified ? "private" : "host";
+}
+
 static void default_ulimits(struct json_object *host, const struct dray_config *cfg)
 {
     if (!cfg->default_ulimits)
@@ -352,9 +363,7 @@ static void default_namespaces(struct json_object *host, const struct dray_confi
     default_str(host, "IpcMode",
                 api_version && api_version < 140 ? "shareable" : cfg->default_ipc_mode);
     default_str(host, "IpcMode", "private");
-    if (!privileged)
-        default_str(host, "CgroupnsMode", cfg->default_cgroupns_mode);
-    default_str(host, "CgroupnsMode", unified_cgroups() && !privileged ? "private" : "host");
+    default_str(host, "CgroupnsMode", cgroupns(cfg, privileged));
 }
 
 int dray_host_config(struct json_object *user, const struct dray_config *cfg, int api_version,

@@ -2,6 +2,7 @@
 /* container_inspect.c - GET /containers/{id}/json. */
 #include "base/buf.h"
 #include "base/json.h"
+#include "engine/apparmor.h"
 #include "engine/container.h"
 #include "engine/exec.h"
 #include "engine/images.h"
@@ -146,6 +147,20 @@ struct json_object *dray_endpoint_view(struct json_object *ep)
     return o;
 }
 
+/* The profile it is under; of several options the last counts. */
+static const char *apparmor(struct json_object *host)
+{
+    static const char key[] = "apparmor";
+    struct json_object *opts = dray_json_arr(host, "SecurityOpt");
+    const char *asked = "";
+    for (size_t i = 0; i < dray_json_len(opts); i++) {
+        const char *o = json_object_get_string(json_object_array_get_idx(opts, i));
+        if (dray_str_prefix(o, key) && (o[sizeof key - 1] == '=' || o[sizeof key - 1] == ':'))
+            asked = o + sizeof key;
+    }
+    return dray_apparmor_profile(asked, dray_json_bool(host, "Privileged", false));
+}
+
 static void add_paths(struct json_object *o, struct dray_container *c)
 {
     const struct dray_config *cfg = c->set->engine->config;
@@ -160,6 +175,7 @@ static void add_paths(struct json_object *o, struct dray_container *c)
         dray_json_add_str(o, files[i].key, started && path ? path : "");
     }
     dray_autojson *host = dray_container_json(c, &c->host);
+    dray_json_add_str(o, "AppArmorProfile", started ? apparmor(host) : "");
     bool json_file = strcmp(dray_json_str(host, "LogConfig.Type", ""), "json-file") == 0;
     dray_autofree char *log =
         dray_strf("%s/containers/%s/%s-json.log", cfg->data_root, c->id, c->id);
@@ -190,7 +206,6 @@ int dray_containers_inspect(struct dray_containers *cs, const char *name, bool s
     dray_json_add_str(o, "Platform", c->platform ? c->platform : "linux");
     dray_json_add_str(o, "MountLabel", "");
     dray_json_add_str(o, "ProcessLabel", "");
-    dray_json_add_str(o, "AppArmorProfile", "");
     dray_json_add(o, "ExecIDs", dray_execs_ids(cs, c));
     dray_json_add(o, "HostConfig", dray_container_json(c, &c->host));
     dray_json_add(o, "GraphDriver", graph_driver(c));

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "engine/apparmor.h"
 #include "engine/caps.h"
 #include "engine/container.h"
 #include "engine/container_spec.h"
@@ -285,11 +286,20 @@ static struct json_object *make_process(const struct dray_spec_in *in, uint64_t 
     dray_json_add(p, "rlimits", make_rlimits(in->host));
     dray_json_add_bool(p, "noNewPrivileges", sec->no_new_privileges);
     dray_json_add_int(p, "oomScoreAdj", dray_json_int(in->host, "OomScoreAdj", 0));
-    if (*sec->apparmor)
-        dray_json_add_str(p, "apparmorProfile", sec->apparmor);
     if (*sec->label)
         dray_json_add_str(p, "selinuxLabel", sec->label);
     return p;
+}
+
+/** Name the AppArmor profile of a process; the default one is loaded if the kernel lost it. */
+static int add_apparmor(struct json_object *process, const struct dray_security *sec,
+                        bool privileged, struct dray_err *err)
+{
+    const char *profile = dray_apparmor_profile(sec->apparmor, privileged);
+    int rc = strcmp(profile, DRAY_APPARMOR_DEFAULT) == 0 ? dray_apparmor_ensure(err) : 0;
+    if (rc == 0 && *profile)
+        dray_json_add_str(process, "apparmorProfile", profile);
+    return rc;
 }
 
 int dray_container_spec(const struct dray_spec_in *in, struct json_object **out,
@@ -308,7 +318,11 @@ int dray_container_spec(const struct dray_spec_in *in, struct json_object **out,
         return rc;
     dray_autojson *spec = json_object_new_object();
     dray_json_add_str(spec, "ociVersion", "1.2.0");
-    dray_json_add(spec, "process", make_process(in, caps, &sec));
+    struct json_object *process = make_process(in, caps, &sec);
+    dray_json_add(spec, "process", process);
+    rc = add_apparmor(process, &sec, privileged, err);
+    if (rc != 0)
+        return rc;
     struct json_object *root = json_object_new_object();
     dray_json_add_str(root, "path", in->rootfs);
     dray_json_add_bool(root, "readonly", dray_json_bool(in->host, "ReadonlyRootfs", false));
@@ -364,6 +378,11 @@ int dray_container_spec_exec(struct dray_container *c, struct json_object *exec_
     dray_json_add(p, "capabilities", make_caps(caps));
     dray_json_add(p, "rlimits", make_rlimits(host));
     dray_json_add_bool(p, "noNewPrivileges", sec.no_new_privileges);
-    *out = p;
-    return 0;
+    /* As Docker: an exec with more privileges stays under the container's profile. */
+    rc = add_apparmor(p, &sec, dray_json_bool(host, "Privileged", false), err);
+    if (rc != 0)
+        json_object_put(p);
+    else
+        *out = p;
+    return rc;
 }

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/logging.h"
+#include "engine/apparmor.h"
 #include "engine/authz.h"
 #include "engine/builds.h"
 #include "engine/containers.h"
@@ -137,6 +138,14 @@ static int open_storage(struct dray_engine *e, struct dray_err *err)
     return dray_fs_replace(e->data_fd, STORAGE_FILE, name, strlen(name), 0600, DRAY_FS_PLAIN, err);
 }
 
+/* Ready before the first container is; each start looks again, for policy may be unloaded. */
+static void load_profile(void)
+{
+    struct dray_err why = {0};
+    if (dray_apparmor_supported() && dray_apparmor_ensure(&why) != 0)
+        dray_warn("%s", why.text);
+}
+
 static int open_parts(struct dray_engine *e, struct dray_err *err)
 {
     int rc = open_roots(e, err);
@@ -146,6 +155,7 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
         rc = open_drivers(e, err);
     if (!rc)
         rc = dray_authz_open(&e->config->authorization_plugins, &e->authz, err);
+    load_profile();
     if (!rc)
         rc = open_storage(e, err);
     if (!rc)

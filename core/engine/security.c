@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "engine/apparmor.h"
 #include "engine/config.h"
 
 #include <fcntl.h>
@@ -25,13 +26,12 @@ static int set_seccomp(struct dray_security *s, const char *value, struct dray_e
 
 static int set_apparmor(struct dray_security *s, const char *value, struct dray_err *err)
 {
-    bool have = access("/sys/kernel/security/apparmor", F_OK) == 0;
-    if (strcmp(value, "unconfined") == 0)
-        return 0;
-    if (!have)
+    if (strcmp(value, DRAY_APPARMOR_UNCONFINED) != 0 && !dray_apparmor_supported())
         return dray_fail(err, DRAY_E_INVAL,
-                         "AppArmor is not available in this kernel: cannot use profile \"%s\"",
+                         "AppArmor is not available on this host: cannot use profile \"%s\"",
                          value);
+    if (strlen(value) >= sizeof s->apparmor)
+        return dray_fail(err, DRAY_E_INVAL, "invalid --security-opt: \"apparmor=%.64s...\"", value);
     (void)snprintf(s->apparmor, sizeof s->apparmor, "%s", value);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/statfs.h>
 
 #define CGROUP2_MAGIC 0x63677270
@@ -34,11 +35,20 @@ static bool has_word(const char *text, const char *word)
     return false;
 }
 
-/* The root group of cgroup v2 has no io.weight of its own: the block devices tell whether their
- * scheduler keeps weights. */
+/* The root group of cgroup v2 has no io.weight of its own: the daemon's group tells, or the files
+ * that come with weights and only the root has. */
 static bool v2_io_weight(void)
 {
-    return exists(CG "io.cost.qos") || exists(CG "io.bfq.weight");
+    char own[PATH_MAX], path[PATH_MAX + 64];
+    read_line("/proc/self/cgroup", own, sizeof own);
+    if (exists(CG "io.cost.qos") || exists(CG "io.bfq.weight"))
+        return true;
+    if (strncmp(own, "0::/", 4) != 0)
+        return false;
+    (void)snprintf(path, sizeof path, CG "%s/io.weight", own + 4);
+    bool have = exists(path);
+    (void)snprintf(path, sizeof path, CG "%s/io.bfq.weight", own + 4);
+    return have || exists(path);
 }
 
 static void probe_v2(struct dray_sysinfo *c)

@@ -54,7 +54,12 @@ int rn_task_labels(const struct rn_task *t, struct dray_err *err)
         static const char *const files[] = {"self/attr/apparmor/exec", "self/attr/exec", NULL};
         char text[300];
         (void)snprintf(text, sizeof text, "exec %s", p->apparmor);
+        errno = 0;
         rc = write_label(t, files, text, "AppArmor profile", err);
+        if (rc == DRAY_E_NOTSUP && errno == ENOENT)
+            rc = dray_fail(err, DRAY_E_INVAL,
+                           "unable to apply apparmor profile: \"%s\" is not loaded into the kernel",
+                           p->apparmor);
     }
     if (rc == 0 && p->selinux && t->self->selinux) {
         static const char *const files[] = {"self/attr/exec", NULL};

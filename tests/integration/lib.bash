@@ -134,9 +134,10 @@ busybox_import() {
 
 # --- small things -----------------------------------------------------------------------------
 
-# wait_until SECONDS COMMAND...: try it every 50 ms
+# wait_until SECONDS COMMAND...: try it every 50 ms; DRAY_TEST_SLOW says how many times slower than usual
+# the machine is.
 wait_until() {
-    local end=$((SECONDS + $1 * 4)) # a machine that is busy with other tests has time, too
+    local end=$((SECONDS + $1 * ${DRAY_TEST_SLOW:-4})) # a machine that is busy with other tests has time, too
     shift
     while ! "$@"; do
         [ $SECONDS -lt $end ] || return 1
@@ -147,13 +148,13 @@ wait_until() {
 api() { # METHOD PATH [curl arguments]
     local method=$1 path=$2
     shift 2
-    curl -s --max-time 30 --unix-socket "$T/dray.sock" -X "$method" "http://d$path" "$@"
+    curl -s --max-time $((30 * ${DRAY_TEST_SLOW:-1})) --unix-socket "$T/dray.sock" -X "$method" "http://d$path" "$@"
 }
 
 status_of() { # METHOD PATH [curl arguments]: the HTTP status alone
     local method=$1 path=$2
     shift 2
-    curl -s -o /dev/null -w '%{http_code}' --max-time 30 --unix-socket "$T/dray.sock" -X "$method" "http://d$path" "$@"
+    curl -s -o /dev/null -w '%{http_code}' --max-time $((30 * ${DRAY_TEST_SLOW:-1})) --unix-socket "$T/dray.sock" -X "$method" "http://d$path" "$@"
 }
 
 free_port() {

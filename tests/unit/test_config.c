@@ -129,6 +129,7 @@ static void test_bad_values(void)
         "{\"default-address-pools\":[{\"base\":\"10.0.0.0/8\"}]}",
         "{\"storage-opts\":[\"size\"]}",
         "{\"shutdown-timeout\":-5}",
+        "{\"default-cgroupns-mode\":\"shared\"}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         dray_autojson *file = parse(bad[i]);

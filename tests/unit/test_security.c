@@ -2,8 +2,10 @@
 /* test_security.c - capabilities, security options, seccomp profiles. */
 #include "engine/security.h"
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "check.h"
+#include "engine/apparmor.h"
 #include "engine/caps.h"
 #include "engine/config.h"
 
@@ -119,10 +121,37 @@ static void options(void)
     CU_ASSERT_EQUAL(security("[\"magic=1\"]", false, &s, &err), DRAY_E_INVAL);
 }
 
+static void apparmor(void)
+{
+    DRAY_AUTO(dray_buf) plain = {0};
+    DRAY_AUTO(dray_buf) under = {0};
+    dray_apparmor_source("unconfined", &plain);
+    dray_apparmor_source("dray-daemon", &under);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(plain.data);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(under.data);
+    CU_ASSERT_PTR_NOT_NULL(strstr(plain.data, "profile docker-default flags="));
+    CU_ASSERT_PTR_NOT_NULL(strstr(plain.data, "  deny mount,\n"));
+    CU_ASSERT_STRING_EQUAL(plain.data + plain.len - 3, "\n}\n");
+    CU_ASSERT_PTR_NULL(strstr(plain.data, "dray-daemon"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(under.data, "signal (receive) peer=\"dray-daemon\",\n"));
+
+    /* Options name a profile; without AppArmor none is used, and one that is named is refused. */
+    struct dray_security s = {0};
+    struct dray_err err = {0};
+    CU_ASSERT_EQUAL(security("[\"apparmor=unconfined\"]", false, &s, &err), 0);
+    CU_ASSERT_STRING_EQUAL(s.apparmor, "unconfined");
+    bool have = dray_apparmor_supported();
+    CU_ASSERT_EQUAL(security("[\"apparmor=mine\"]", false, &s, &err), have ? 0 : DRAY_E_INVAL);
+    CU_ASSERT_STRING_EQUAL(dray_apparmor_profile("mine", false), have ? "mine" : "");
+    CU_ASSERT_STRING_EQUAL(dray_apparmor_profile("", false), have ? "docker-default" : "");
+    CU_ASSERT_STRING_EQUAL(dray_apparmor_profile("", true), have ? "unconfined" : "");
+}
+
 static const struct check_case cases[] = {
     {"capabilities", capabilities},
     {"the default seccomp profile", default_profile},
     {"a profile in Docker's format", custom_profile},
     {"security options", options},
+    {"AppArmor's default profile", apparmor},
 };
 CHECK_MAIN("security", cases)
