@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <sys/stat.h>
 
 /* Read by the host before any of this code runs. */
@@ -45,16 +46,25 @@ static int32_t create(struct dray_self *self, const struct dray_call *call, cons
     return 0;
 }
 
-/* Removing what is not there is a success. */
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
+
+/* Its data goes with it. Removing what is not there is a success. */
 static int32_t remove_volume(struct dray_self *self, const struct dray_call *call, const char *name,
                              struct dray_err *err)
 {
-    (void)call;
     int rc = check_name(name, err);
     if (rc)
         return rc;
-    /* This start of yours removes empty volumes only: put your own removal here. */
-    if (unlinkat(self->root_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+    char *path = dray_call_printf(self->host, call, "%s/%s", self->root, name);
+    if (!path)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0 && errno != ENOENT)
         return dray_fail_errno(err, "remove volume %s", name);
     return 0;
 }

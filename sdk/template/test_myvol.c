@@ -35,6 +35,10 @@ int main(int argc, char **argv)
 
     const char *path = NULL;
     CHECK(ops->mount(t.self, &t.call, "v1", "container", &path, &err) == 0);
+    char file[400];
+    (void)snprintf(file, sizeof file, "%s/data", path);
+    FILE *f = fopen(file, "w");
+    CHECK(f && fclose(f) == 0);
     CHECK(ops->unmount(t.self, &t.call, "v1", "container", &err) == 0);
     CHECK(ops->remove(t.self, &t.call, "v1", &err) == 0);
     CHECK(ops->remove(t.self, &t.call, "v1", &err) == 0);

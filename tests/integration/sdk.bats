@@ -33,7 +33,7 @@ headers_of() { # NAME SOURCE
     run build template
     echo "$output"
     [ "$status" -eq 0 ]
-    [[ $output == *"100% tests passed"* ]]
+    [[ $output == *"100% tests passed"*" out of 2"* ]]
     headers_of template myvol.c | while read -r h; do [[ $h == "$SDK_ROOT"/* ]]; done
 }
 
@@ -69,6 +69,13 @@ headers_of() { # NAME SOURCE
         echo "$output"
         [ "$status" -eq 0 ]
     done
+}
+
+@test "dray-plugin of the SDK finds them fit, as their builds did" {
+    run "$SDK_ROOT/bin/dray-plugin" check "$SDK/template/build/volume-myvol.so" "$SDK/network-ptp/build/network-ptp.so"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    grep -q promises "$SDK/template/build/Testing/Temporary/LastTest.log"
 }
 
 @test "the installed SDK may be moved" {
