@@ -126,6 +126,11 @@ int dray_json_store(int dirfd, const char *path, struct json_object *value, stru
     const char *text = dray_json_text(value);
     if (!text)
         return dray_fail(err, DRAY_E_NOMEM, "write %s: out of memory", path);
+    DRAY_AUTO(dray_buf) there = {0};
+    size_t len = strlen(text);
+    if (dray_fs_read(dirfd, path, len, &there, NULL) == 0 && there.len == len &&
+        memcmp(there.data, text, len) == 0)
+        return 0; /* also on a disk that is full */
     return dray_fs_replace(dirfd, path, text, strlen(text), 0600, DRAY_FS_DURABLE, err);
 }
 

@@ -99,6 +99,7 @@ struct dray_container {
     char *host;      /* Docker's HostConfig */
     char *mounts;    /* array of mount points, container_mounts.c */
     bool restarts;   /* it has a restart policy */
+    bool unsaved;    /* the state could not be written, and will be tried again */
     char *endpoints; /* NetworkSettings.Networks, with what is noted for us alone */
     char *networks;  /* the same as clients see it */
     char *ports;     /* NetworkSettings.Ports, "{}" while stopped */

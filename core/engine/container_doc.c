@@ -2,14 +2,17 @@
 /* container_doc.c - a container on disk: container.json (what it is) and state.json (how it fares).
  */
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/container.h"
+#include "engine/workq.h"
 
 #include <fcntl.h>
 
 #define DRAY_LOG_AREA "container"
+#define SAVE_AGAIN (10 * DRAY_NS_PER_S)
 
 static const char *const status_names[] = {
     [DRAY_CS_CREATED] = "created",   [DRAY_CS_RUNNING] = "running",
@@ -132,6 +135,41 @@ int dray_container_save(struct dray_container *c, struct dray_err *err)
     return rc == 0 ? 0 : dray_err_note(err, "save container %.12s", c->id);
 }
 
+static void save_again(void *arg);
+
+static void drop_save(void *arg)
+{
+    dray_container_unref(arg);
+}
+
+static void save_later(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool due = c->unsaved;
+    c->unsaved = true;
+    pthread_mutex_unlock(&c->lock);
+    if (!due)
+        dray_workq_at(c->set->work, dray_clock_mono() + SAVE_AGAIN, save_again, drop_save,
+                      dray_container_ref(c));
+}
+
+/* A full disk has room again some time; until then the state is in memory alone. */
+static void save_again(void *arg)
+{
+    dray_autocontainer *c = arg;
+    bool quiet = pthread_mutex_trylock(&c->op) == 0;
+    pthread_mutex_lock(&c->lock);
+    c->unsaved = false;
+    bool removed = c->removed;
+    pthread_mutex_unlock(&c->lock);
+    if (quiet && !removed)
+        (void)dray_container_save_state(c, NULL);
+    else if (!quiet)
+        save_later(c);
+    if (quiet)
+        pthread_mutex_unlock(&c->op);
+}
+
 int dray_container_save_state(struct dray_container *c, struct dray_err *err)
 {
     DRAY_AUTO(dray_buf) b = {0};
@@ -154,6 +192,8 @@ int dray_container_save_state(struct dray_container *c, struct dray_err *err)
     bool whole = c->restarts;
     pthread_mutex_unlock(&c->lock);
     int rc = store(c, "state.json", &b, whole, err);
+    if (rc != 0)
+        save_later(c);
     return rc == 0 ? 0 : dray_err_note(err, "save the state of container %.12s", c->id);
 }
 

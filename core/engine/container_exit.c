@@ -80,7 +80,9 @@ void dray_container_end_orphans(struct dray_container *c)
 static struct ending read_ending(struct dray_container *c)
 {
     dray_autojson *doc = NULL;
-    if (dray_json_load(c->set->dir, dray_exit_file(c).text, &doc, NULL) == 0)
+    /* In the run folder when the disk was full. */
+    if (dray_json_load(c->set->dir, dray_exit_file(c).text, &doc, NULL) == 0 ||
+        dray_json_load(c->set->run_dir, dray_exit_file(c).text, &doc, NULL) == 0)
         return (struct ending){.code = (int)dray_json_int(doc, "code", 0),
                                .oom = dray_json_bool(doc, "oom", false),
                                .at_ns = dray_json_int(doc, "at_ns", dray_clock_now())};

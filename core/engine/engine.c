@@ -135,6 +135,10 @@ static int open_storage(struct dray_engine *e, struct dray_err *err)
         return rc;
     const char *name = dray_driver_name(e->storage);
     dray_info("storage driver: %s", name);
+    DRAY_AUTO(dray_buf) noted = {0};
+    if (dray_fs_read(e->data_fd, STORAGE_FILE, 256, &noted, NULL) == 0 &&
+        noted.len == strlen(name) && memcmp(noted.data, name, noted.len) == 0)
+        return 0;
     return dray_fs_replace(e->data_fd, STORAGE_FILE, name, strlen(name), 0600, DRAY_FS_PLAIN, err);
 }
 

@@ -82,7 +82,8 @@ static int give(struct dray_inflate *in, const void *data, size_t len, struct dr
     in->total += len;
     if (in->total > in->max_out)
         return dray_fail(err, DRAY_E_LIMIT,
-                         "the compressed data inflates to more than the allowed %llu bytes",
+                         "no space left on device, or a bomb: the data inflates to more than "
+                         "the %llu bytes it may take",
                          (unsigned long long)in->max_out);
     return in->sink(in->ctx, data, len, err);
 }

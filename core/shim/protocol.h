@@ -42,10 +42,10 @@
  *
  * Events go to every connection: "exec-exit" and
  *   {"event":"exit", "code":N, "oom":bool, "at_ns":NS}
- * Before it is sent, the same object (without "event") is in exit_file, and all output of the
- * container is in its log, if that is kept in files; after it the shim finishes attach sessions,
- * drops the container (runtime remove, log close), flushes exit_file to the disk, sends what a log
- * driver's peer has not taken yet (10 s at most) and ends. Codes are as Docker shows them: 128+n
+ * Before it is sent, the same object (without "event") is in exit_file, or under the same name in
+ * the shim's folder when the disk of exit_file takes no more, and all output of the container is in
+ * its log, if that is kept in files; after it the shim finishes attach sessions, drops the
+ * container (runtime remove, log close), sends what a log driver's peer has not taken yet (10 s at most) and ends. Codes are as Docker shows them: 128+n
  * after signal n.
  *
  * The folder of exit_file is locked (flock) from "run" until the container has been dropped: the

@@ -389,7 +389,8 @@ void shim_ended(struct shim *s)
     struct dray_err err = {0};
     const char *text = dray_json_text(facts);
     /* For a daemon that is not there now. Not synced: a power loss ends the container as well. */
-    if (dray_fs_replace(s->lock, s->exit_file, text, strlen(text), 0600, DRAY_FS_PLAIN, &err))
+    if (dray_fs_replace(s->lock, s->exit_file, text, strlen(text), 0600, DRAY_FS_PLAIN, &err) &&
+        dray_fs_replace(s->dirfd, s->exit_file, text, strlen(text), 0600, DRAY_FS_PLAIN, NULL))
         dray_error("container %.12s: exit file: %s", s->id, err.text);
     dray_json_add_str(facts, "event", "exit");
     shim_conn_broadcast(s, facts);
