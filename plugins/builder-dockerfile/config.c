@@ -263,10 +263,33 @@ static int do_volume(struct bd_stage *s, const struct dray_df_instr *in, struct 
     return 0;
 }
 
+/* "9", "USR1", "SIGRTMIN+3" */
+static bool is_signal(const char *text)
+{
+    static const char *const more[] = {"CLD", "IOT", "IO", "POLL", "RTMIN", "RTMAX"};
+    char *end = NULL;
+    unsigned long n = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+    if (end && !*end)
+        return n != 0;
+    text += strncasecmp(text, "SIG", 3) == 0 ? 3 : 0;
+    for (int i = 1; i < 32; i++)
+        if (sigabbrev_np(i) && strcasecmp(text, sigabbrev_np(i)) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        if (strcasecmp(text, more[i]) == 0)
+            return true;
+    bool from_min = strncasecmp(text, "RTMIN+", 6) == 0;
+    if (!from_min && strncasecmp(text, "RTMAX-", 6) != 0)
+        return false;
+    n = text[6] >= '0' && text[6] <= '9' ? strtoul(text + 6, &end, 10) : 0;
+    return end && !*end && n >= 1 && n <= (from_min ? 15u : 14u);
+}
+
 static int do_value(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
                     struct dray_err *err)
 {
-    (void)err;
+    if (in->kind == DRAY_DF_STOPSIGNAL && !is_signal(in->u.value))
+        return dray_fail(err, DRAY_E_INVAL, "invalid signal: %s", in->u.value);
     bd_json_set(s->config, in->kind == DRAY_DF_USER ? "User" : "StopSignal", in->u.value);
     bd_addf(say, "%s %s", dray_df_kind_name(in->kind), in->u.value);
     return 0;

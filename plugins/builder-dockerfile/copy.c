@@ -94,12 +94,13 @@ static int gather(struct bd_copying *c, struct dray_err *err)
 {
     struct bd_tree *tree = NULL;
     int rc = open_from(c, &tree, err);
-    if (!rc)
-        rc = bd_copy_gather(c, tree, err);
+    if (!rc && (rc = bd_copy_gather(c, tree, err)) != 0)
+        (void)dray_err_note(err, "%s failed", c->add ? "ADD" : "COPY");
     if (!rc)
         rc = gather_documents(c, err);
     if (!rc && c->n == 0)
-        rc = dray_fail(err, DRAY_E_INVAL, "no source files were specified");
+        rc = dray_fail(err, DRAY_E_INVAL, "%s failed: no source files were specified",
+                       c->add ? "ADD" : "COPY");
     if (!rc && c->n > 1 && !c->into)
         rc = dray_fail(err, DRAY_E_INVAL,
                        "When using %s with more than one source file, the destination must be a "
@@ -134,9 +135,10 @@ static int copy_key(struct bd_copying *c, const char *hash, char key[BD_DIGEST_L
 
 static char *created_by(struct bd_copying *c, const char *hash)
 {
-    return bd_nop(c->stage, "%s %s%s%s%s in %s ", c->add ? "ADD" : "COPY",
-                  c->in->chown ? "--chown=" : "", c->in->chown ? c->in->chown : "",
-                  c->in->chown ? " " : "", hash, c->in->dest);
+    /* Docker leaves no space behind the owner. */
+    return bd_nop(c->stage, "%s %s%s%s in %s ", c->add ? "ADD" : "COPY",
+                  c->in->chown ? "--chown=" : "", c->in->chown ? c->in->chown : "", hash,
+                  c->in->dest);
 }
 
 static int make(struct bd_copying *c, struct bd_hit *hit, struct dray_err *err)
@@ -152,6 +154,8 @@ static int make(struct bd_copying *c, struct bd_hit *hit, struct dray_err *err)
     }
     if (!rc)
         rc = bd_layer_write(s, bd_copy_write, c, &hit->layer, err);
+    if (rc && !c->in->chown)
+        (void)dray_err_note(err, "failed to copy files");
     hit->created_ns = bd_step_time(s->build);
     return rc;
 }
@@ -179,7 +183,7 @@ int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err 
             rc = bd_cache_keep(s, key, &hit, in->text, err);
     }
     if (rc)
-        return dray_err_note(err, "%s failed", c.add ? "ADD" : "COPY");
+        return rc;
     dray_autofree char *by = created_by(&c, hash);
     return by ? bd_commit(s, by, &hit.layer, hit.created_ns, err)
               : dray_fail(err, DRAY_E_NOMEM, "out of memory");

@@ -60,11 +60,12 @@ static void add_words(struct bd_buf *b, struct json_object *list)
                 json_object_get_string(json_object_array_get_idx(list, i)));
 }
 
-/* "|2 A=1 B=2 /bin/sh -c make", as Docker notes it. */
-static char *created_by(struct json_object *argv, const struct bd_list *args)
+/* "|2 A=1 B=2 /bin/sh -c make", as Docker notes it; "|0" when there are values that do not count.
+ */
+static char *created_by(struct json_object *argv, const struct bd_list *args, bool any)
 {
     DRAY_AUTO(bd_buf) b = {0};
-    if (args->n)
+    if (any)
         bd_addf(&b, "|%zu", args->n);
     for (size_t i = 0; i < args->n; i++)
         bd_addf(&b, " %s", args->v[i]);
@@ -238,7 +239,7 @@ int bd_run(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *
         rc = bd_run_args(s, &all, &shown, err);
     if (!rc)
         rc = run_key(s, run, argv, &shown, key, err);
-    dray_autofree char *by = rc ? NULL : created_by(argv, &shown);
+    dray_autofree char *by = rc ? NULL : created_by(argv, &shown, all.n > 0);
     if (!rc && !by)
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct bd_hit hit = {0};
@@ -267,13 +268,25 @@ static char *workdir_path(struct bd_stage *s, const char *value)
 struct folder_job {
     struct bd_stage *stage;
     const char *path; /* within the layer */
+    uid_t uid;
+    gid_t gid;
 };
+
+/* As BuildKit makes it, the folder is the USER's; root's when nobody has that name. */
+static int find_owner(struct folder_job *j, const char *user, struct dray_err *err)
+{
+    struct bd_tree *root = NULL;
+    int rc = *user ? bd_stage_root(j->stage, &root, err) : 0;
+    if (!rc && *user && bd_owner(root, user, &j->uid, &j->gid, NULL) != 0)
+        j->uid = j->gid = 0;
+    return rc;
+}
 
 static int write_workdir(void *ctx, struct bd_tarout *t, struct bd_tree *root, struct dray_err *err)
 {
     const struct folder_job *j = ctx;
-    return bd_layer_folders(t, root, j->path, 0, 0, bd_step_time(j->stage->build) / 1000000000,
-                            err);
+    return bd_layer_folders(t, root, j->path, j->uid, j->gid,
+                            bd_step_time(j->stage->build) / 1000000000, err);
 }
 
 int bd_workdir(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
@@ -286,9 +299,10 @@ int bd_workdir(struct bd_stage *s, const struct dray_df_instr *in, struct dray_e
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     bd_json_set(s->config, "WorkingDir", path);
     by = bd_nop(s, "WORKDIR %s", path);
-    bd_sum_text(sum, "workdir 1");
+    bd_sum_text(sum, "workdir 2");
     bd_sum_text(sum, s->layer);
     bd_sum_text(sum, path);
+    bd_sum_text(sum, bd_json_str(s->config, "User", ""));
     bd_sum_num(sum, s->build->epoch_s);
     bd_sum_end(sum, key);
     struct bd_hit hit = {0};
@@ -296,8 +310,10 @@ int bd_workdir(struct bd_stage *s, const struct dray_df_instr *in, struct dray_e
     if (!rc && bd_cache_find(s, key, &hit)) {
         bd_say_cached(s);
     } else if (!rc) {
-        struct folder_job job = {s, path + 1};
-        rc = bd_layer_write(s, write_workdir, &job, &hit.layer, err);
+        struct folder_job job = {.stage = s, .path = path + 1};
+        rc = find_owner(&job, bd_json_str(s->config, "User", ""), err);
+        if (!rc)
+            rc = bd_layer_write(s, write_workdir, &job, &hit.layer, err);
         hit.created_ns = bd_step_time(s->build);
         if (!rc)
             rc = bd_cache_keep(s, key, &hit, in->text, err);

@@ -18,8 +18,9 @@ int bd_from(struct bd_stage *s, const char *from, const char **layer, struct dra
         return 0;
     }
     if (from[strspn(from, "0123456789")] == '\0')
-        return dray_fail(err, DRAY_E_INVAL, "invalid from flag value %s: invalid stage index %s",
-                         from, from);
+        return dray_fail(err, DRAY_E_INVAL, "invalid from flag value %s: %s", from,
+                         strtoul(from, NULL, 10) == s->df->index ? "refers to current build stage"
+                                                                 : "index out of bounds");
     struct dray_build_image image = {.size = sizeof image};
     int rc = b->engine->image_get(b->call, from, b->spec->platform,
                                   b->spec->flags & DRAY_BUILD_PULL, &image, err);
