@@ -210,17 +210,7 @@ const struct cli_command cmd_image_tag = {
 
 const struct cli_command cmd_manifest = {
     .usage = "COMMAND",
-    .brief = "The **dray manifest** command has subcommands for managing image "
-             "manifests and\nmanifest lists. A manifest list allows you to use one "
-             "name to refer to the same image\nbuilt for multiple "
-             "architectures.\n\nTo see help for a subcommand, use:\n\n    dray "
-             "manifest CMD --help\n\nFor full details on using dray manifest lists, "
-             "see the registry v2 specification.\n\nEXPERIMENTAL:\n  dray manifest "
-             "is an experimental feature.\n  Experimental features provide early "
-             "access to product functionality. These\n  features may change between "
-             "releases without warning, or can be removed from a\n  future release. "
-             "Learn more about experimental features in our documentation:\n  "
-             "https://docs.docker.com/go/experimental/",
+    .brief = "Look at the manifests and indexes of images in a registry",
 };
 
 const struct cli_command cmd_manifest_inspect = {
