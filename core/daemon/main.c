@@ -109,11 +109,17 @@ static int open_pidfile(struct drayd *d, struct dray_err *err)
 
 static void warn_of_ignored(struct json_object *raw)
 {
-    static const char *const keys[] = {"metrics-addr", "default-network-opts",
-                                       "default-gateway-v6"};
+    static const char *const keys[] = {"metrics-addr"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (dray_json_get(raw, keys[i]))
             dray_warn("the setting %s has no effect: drayd has nothing of the kind yet", keys[i]);
+    static const char *const rules[] = {"iptables", "ip6tables"};
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        if (!dray_json_bool(raw, rules[i], true))
+            dray_warn(
+                "the setting %s=false has no effect: networks need rules, which are kept in an "
+                "nftables table of their own",
+                rules[i]);
 }
 
 static int start(struct drayd *d, struct dray_err *err)

@@ -454,7 +454,7 @@ void dray_config_free(struct dray_config *c)
         else if (k->type == DRAY_CONF_MAP)
             dray_kvlist_free(field);
         else if (k->type == DRAY_CONF_OBJ || k->type == DRAY_CONF_RUNTIMES ||
-                 k->type == DRAY_CONF_ULIMITS)
+                 k->type == DRAY_CONF_ULIMITS || k->type == DRAY_CONF_NETOPTS)
             json_object_put(*(struct json_object **)field);
     }
     free(c->config_file);

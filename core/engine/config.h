@@ -44,7 +44,8 @@ struct dray_config {
     int mtu;
     bool icc, ip_masq, ip_forward, ipv6;
     char *default_ip;       /* host address of published ports */
-    char *default_gateway;
+    char *default_gateway, *default_gateway_v6; /* where the default bridge's containers route to */
+    struct json_object *default_network_opts;   /* {"driver":{"k":"v"}} of new networks, or NULL */
     struct dray_strlist default_address_pools; /* "base:size" */
     char *nft_table;
     char *publish_policy;   /* "docker", "host-rules" or NULL */

@@ -98,6 +98,16 @@ static int set_pair(struct json_object *flags, const struct dray_conf_key *k, co
                          "invalid argument \"%s\" for \"--%s\" flag: must be NAME=VALUE", text,
                          k->flag);
     struct json_object *map = child(flags, name, false);
+    if (k->type == DRAY_CONF_NETOPTS) {
+        dray_autofree char *option = NULL;
+        if (!halves(right, &option, &right))
+            return dray_fail(err, DRAY_E_INVAL,
+                             "invalid argument \"%s\" for \"--%s\" flag: must be "
+                             "DRIVER=OPTION=VALUE",
+                             text, k->flag);
+        dray_json_add_str(child(map, left, false), option, right);
+        return 0;
+    }
     if (k->type == DRAY_CONF_RUNTIMES) {
         struct json_object *rt = json_object_new_object();
         dray_json_add_str(rt, "path", right);
@@ -170,6 +180,7 @@ int dray_conf_set_flag(struct json_object *flags, const struct dray_conf_key *k,
     case DRAY_CONF_MAP:
     case DRAY_CONF_RUNTIMES:
     case DRAY_CONF_ULIMITS:
+    case DRAY_CONF_NETOPTS:
         return set_pair(flags, k, name, text, err);
     case DRAY_CONF_POOLS:
         return set_pool(flags, k, text, err);
@@ -195,8 +206,20 @@ static const struct {
     [DRAY_CONF_OBJ] = {"an object", {json_type_object, json_type_object}},
     [DRAY_CONF_RUNTIMES] = {"an object of objects", {json_type_object, json_type_object}},
     [DRAY_CONF_ULIMITS] = {"an object of objects", {json_type_object, json_type_object}},
+    [DRAY_CONF_NETOPTS] = {"an object of objects of strings", {json_type_object, json_type_object}},
     [DRAY_CONF_POOLS] = {"a list of {\"base\", \"size\"}", {json_type_array, json_type_array}},
 };
+
+static bool all_strings(struct json_object *map)
+{
+    json_object_object_foreach(map, name, member)
+    {
+        (void)name;
+        if (!json_object_is_type(member, json_type_string))
+            return false;
+    }
+    return true;
+}
 
 static bool members_ok(const struct dray_conf_key *k, struct json_object *value)
 {
@@ -210,7 +233,8 @@ static bool members_ok(const struct dray_conf_key *k, struct json_object *value)
         json_object_object_foreach(value, name, member)
         {
             (void)name;
-            if (!json_object_is_type(member, want))
+            if (!json_object_is_type(member, want) ||
+                (k->type == DRAY_CONF_NETOPTS && !all_strings(member)))
                 return false;
         }
     }

@@ -19,6 +19,7 @@ enum dray_conf_type {
     DRAY_CONF_OBJ,      /* any object; no flag */
     DRAY_CONF_RUNTIMES, /* {"name":{"path":..}}; flag "name=path" */
     DRAY_CONF_ULIMITS,  /* {"nofile":{"Name","Hard","Soft"}}; flag "nofile=1024:2048" */
+    DRAY_CONF_NETOPTS,  /* {"driver":{"k":"v"}}; flag "driver=k=v" repeats */
     DRAY_CONF_POOLS,    /* [{"base","size"}]; flag "base=..,size=.." */
 };
 

@@ -143,6 +143,14 @@ static const char *mode_network(struct dray_container *c, struct json_object *ho
     return found ? ref->name : mode;
 }
 
+/* Without a default bridge its containers have no network, which is no mistake in Docker's eyes. */
+static bool is_disabled(const struct dray_container *c, const char *network)
+{
+    const char *bridge = c->set->engine->config->bridge;
+    return bridge && strcmp(bridge, "none") == 0 &&
+           (strcmp(network, "bridge") == 0 || strcmp(network, "default") == 0);
+}
+
 static int join_all(struct joining *j, struct json_object *endpoints, struct dray_err *err)
 {
     struct dray_network_ref ref;
@@ -150,11 +158,11 @@ static int join_all(struct joining *j, struct json_object *endpoints, struct dra
     j->gateway = choose_gateway(j->c, endpoints, mode);
     struct json_object *first;
     int rc = 0;
-    if (json_object_object_get_ex(endpoints, mode, &first))
+    if (json_object_object_get_ex(endpoints, mode, &first) && !is_disabled(j->c, mode))
         rc = join_one(j, mode, first, err);
     json_object_object_foreach(endpoints, name, ep)
     {
-        if (rc == 0 && strcmp(name, mode) != 0)
+        if (rc == 0 && strcmp(name, mode) != 0 && !is_disabled(j->c, name))
             rc = join_one(j, name, ep, err);
     }
     return rc;
@@ -254,7 +262,8 @@ int dray_container_net_start(struct dray_container *c, struct json_object *confi
     struct dray_network_ref ref = {0};
     if (dray_str_prefix(mode, "container:"))
         return borrow_namespace(c, config, mode, err);
-    int rc = dray_networks_find(c->set->engine->networks, mode, &ref, err);
+    int rc =
+        is_disabled(c, mode) ? 0 : dray_networks_find(c->set->engine->networks, mode, &ref, err);
     if (rc != 0)
         return rc;
     if (ref.mode == DRAY_NETMODE_HOST)

@@ -43,6 +43,17 @@ static uint32_t spec_flags(const struct dray_net *n)
            (n->predefined && strcmp(n->name, "bridge") == 0 ? DRAY_NET_DEFAULT : 0);
 }
 
+/* Docker's way to say where default routes lead, by auxiliary addresses of these names. */
+static const char *route_of(const struct dray_net *n, uint32_t family)
+{
+    const char *key = family == 4 ? DRAY_NET_ROUTE4 : DRAY_NET_ROUTE6;
+    const char *addr = "";
+    for (size_t i = 0; i < n->n_pools && !*addr; i++)
+        if (n->pools[i].family == family && n->pools[i].aux)
+            addr = dray_json_str(n->pools[i].aux, key, "");
+    return addr;
+}
+
 static int create_in_driver(struct dray_net *n, bool replay, struct dray_err *err)
 {
     DRAY_AUTO(dray_kvlist) opts = {0};
@@ -63,7 +74,9 @@ static int create_in_driver(struct dray_net *n, bool replay, struct dray_err *er
                                  .options = dray_kvlist_view(&opts),
                                  .labels = dray_kvlist_view(&labels),
                                  .pools = pools,
-                                 .n_pools = n->n_pools};
+                                 .n_pools = n->n_pools,
+                                 .route4 = route_of(n, 4),
+                                 .route6 = route_of(n, 6)};
     DRAY_AUTO(dray_call_scope) s = {0};
     dray_call_object(&s, n->id);
     if (replay)
@@ -122,7 +135,21 @@ static int copy_strings(struct json_object **slot, struct json_object *from, con
     return 0;
 }
 
-static int fill(struct dray_net *n, struct json_object *req, struct dray_err *err)
+/* What the daemon's configuration says of new networks of this driver and the user does not. */
+static void add_default_options(struct dray_net *n, struct json_object *defaults)
+{
+    struct json_object *of_driver = NULL;
+    if (!defaults || !json_object_object_get_ex(defaults, n->driver_name, &of_driver))
+        return;
+    json_object_object_foreach(of_driver, key, value)
+    {
+        if (!json_object_object_get_ex(n->options, key, NULL))
+            dray_json_add_str(n->options, key, json_object_get_string(value));
+    }
+}
+
+static int fill(struct dray_networks *ns, struct dray_net *n, struct json_object *req,
+                struct dray_err *err)
 {
     const char *driver = dray_json_str(req, "Driver", "");
     const char *name = *driver && strcmp(driver, "default") != 0 ? driver : "bridge";
@@ -137,7 +164,10 @@ static int fill(struct dray_net *n, struct json_object *req, struct dray_err *er
         return dray_fail(err, DRAY_E_INVAL, "IPv4 or IPv6 must be enabled");
     int rc = copy_strings(&n->options, dray_json_obj(req, "Options"), "options", err);
     rc = rc ? rc : copy_strings(&n->labels, dray_json_obj(req, "Labels"), "labels", err);
-    return rc ? rc : dray_net_ipam_parse(n, dray_json_obj(req, "IPAM"), err);
+    if (rc)
+        return rc;
+    add_default_options(n, ns->engine->config->default_network_opts);
+    return dray_net_ipam_parse(n, dray_json_obj(req, "IPAM"), err);
 }
 
 static int make(struct dray_networks *ns, struct dray_net *n, struct dray_err *err)
@@ -167,7 +197,7 @@ int dray_networks_create(struct dray_networks *ns, struct json_object *req,
     dray_autonet *n = dray_net_new(dray_json_str(req, "Name", ""));
     if (!n)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    rc = fill(n, req, err);
+    rc = fill(ns, n, req, err);
     rc = rc ? rc : dray_net_insert(ns, n, err);
     if (rc)
         return rc;

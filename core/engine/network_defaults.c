@@ -75,10 +75,43 @@ static void set_options(struct dray_net *n, const struct dray_config *c)
     dray_json_addf(n->options, "com.docker.network.driver.mtu", "%d", c->mtu > 0 ? c->mtu : 1500);
 }
 
+/* bip or bip6; without it what the bridge has that the user named and made. "" when nothing says.
+ */
+static void own_cidr(const struct dray_config *c, uint32_t family, char out[DRAY_NET_CIDR])
+{
+    const char *given = family == 4 ? c->bip : c->bip6;
+    out[0] = '\0';
+    if (given && *given)
+        (void)snprintf(out, DRAY_NET_CIDR, "%s", given);
+    else if (dray_json_get(c->raw, "bridge"))
+        (void)dray_link_cidr(bridge_name(c), family, out);
+}
+
+/* default-gateway and default-gateway-v6 of the configuration, or none. */
+static int set_route(struct dray_net_pool_state *p, const char *setting, const char *addr,
+                     struct dray_err *err)
+{
+    json_object_put(p->aux);
+    p->aux = NULL;
+    if (!addr || !*addr)
+        return 0;
+    if (dray_addr_family(addr) != p->family || strchr(addr, '/'))
+        return dray_fail(err, DRAY_E_INVAL, "%s: invalid IPv%u address: %s", setting, p->family,
+                         addr);
+    if (p->subnet[0] && !dray_cidr_has(p->subnet, addr))
+        return dray_fail(err, DRAY_E_INVAL,
+                         "%s: default gateway ip must be part of the network %s: %s", setting,
+                         p->subnet, addr);
+    p->aux = json_object_new_object();
+    dray_json_add_str(p->aux, p->family == 4 ? DRAY_NET_ROUTE4 : DRAY_NET_ROUTE6, addr);
+    return 0;
+}
+
 /* bip6 gives subnet and gateway, fixed-cidr-v6 the range, or the subnet as well. */
 static int set_pool6(struct dray_net *n, const struct dray_config *c, struct dray_err *err)
 {
-    const char *bip = c->bip6 ? c->bip6 : "";
+    char bip[DRAY_NET_CIDR];
+    own_cidr(c, 6, bip);
     const char *range = c->fixed_cidr_v6 ? c->fixed_cidr_v6 : "";
     const char *wrong = *bip && (!strchr(bip, '/') || dray_addr_family(bip) != 6)         ? bip
                         : *range && (!strchr(range, '/') || dray_addr_family(range) != 6) ? range
@@ -86,9 +119,15 @@ static int set_pool6(struct dray_net *n, const struct dray_config *c, struct dra
     if (wrong)
         return dray_fail(err, DRAY_E_INVAL, "IPv6 of the default bridge: invalid CIDR address: %s",
                          wrong);
-    if (!*bip && !*range)
-        return 0; /* the address pools give one */
     struct dray_net_pool_state *p = &n->pools[1];
+    json_object_put(dray_steal(p->aux));
+    if (!*bip && !*range && n->n_pools < 2 && (!c->default_gateway_v6 || !*c->default_gateway_v6))
+        return 0; /* the address pools give one */
+    if (!*bip && !*range) {
+        p->family = 6;
+        n->n_pools = 2;
+        return set_route(p, "default-gateway-v6", c->default_gateway_v6, err);
+    }
     char before[DRAY_NET_CIDR];
     (void)snprintf(before, sizeof before, "%s", n->n_pools > 1 ? p->gateway : "");
     *p = (struct dray_net_pool_state){.family = 6, .given = true};
@@ -99,7 +138,7 @@ static int set_pool6(struct dray_net *n, const struct dray_config *c, struct dra
     else if (dray_cidr_has(range, before))
         memcpy(p->gateway, before, sizeof before);
     n->n_pools = 2;
-    return 0;
+    return set_route(p, "default-gateway-v6", c->default_gateway_v6, err);
 }
 
 /* What the configuration says of the subnet; without it, that of before stays. */
@@ -107,25 +146,30 @@ static int set_pool(struct dray_net *n, const struct dray_config *c, struct dray
 {
     struct dray_net_pool_state *p = &n->pools[0];
     bool was_given = n->n_pools && p->given;
-    bool has_bip = c->bip && *c->bip;
-    if (has_bip && (!strchr(c->bip, '/') || dray_addr_family(c->bip) != 4))
-        return dray_fail(err, DRAY_E_INVAL, "bip: invalid CIDR address: %s", c->bip);
+    char bip[DRAY_NET_CIDR];
+    own_cidr(c, 4, bip);
+    bool has_bip = *bip;
+    json_object_put(dray_steal(p->aux));
+    if (has_bip && (!strchr(bip, '/') || dray_addr_family(bip) != 4))
+        return dray_fail(err, DRAY_E_INVAL, "bip: invalid CIDR address: %s", bip);
     if (!has_bip && !was_given) {
         (void)snprintf(p->range, sizeof p->range, "%s", c->fixed_cidr ? c->fixed_cidr : "");
         if (p->range[0] && !n->n_pools)
             (void)snprintf(p->subnet, sizeof p->subnet, "%s", p->range);
     } else {
         *p = (struct dray_net_pool_state){0};
-        (void)snprintf(p->subnet, sizeof p->subnet, "%s", has_bip ? c->bip : "");
+        (void)snprintf(p->subnet, sizeof p->subnet, "%s", bip);
         (void)snprintf(p->range, sizeof p->range, "%s", c->fixed_cidr ? c->fixed_cidr : "");
-        (void)snprintf(p->gateway, sizeof p->gateway, "%.*s",
-                       (int)(has_bip ? strcspn(c->bip, "/") : 0), has_bip ? c->bip : "");
+        (void)snprintf(p->gateway, sizeof p->gateway, "%.*s", (int)strcspn(bip, "/"), bip);
     }
     p->family = 4;
     p->given = has_bip;
     n->n_pools = n->n_pools ? n->n_pools : 1;
-    if (!n->ipv6 && n->n_pools > 1)
-        n->n_pools = 1;
+    for (; !n->ipv6 && n->n_pools > 1; n->n_pools--)
+        json_object_put(dray_steal(n->pools[n->n_pools - 1].aux));
+    int rc = set_route(p, "default-gateway", c->default_gateway, err);
+    if (rc)
+        return rc;
     return n->ipv6 ? set_pool6(n, c, err) : 0;
 }
 

@@ -14,6 +14,8 @@
 #define DRAY_NET_POOLS 8
 #define DRAY_NET_NAME 256
 #define DRAY_NET_CIDR 64
+#define DRAY_NET_ROUTE4 "DefaultGatewayIPv4" /* auxiliary address: where default routes lead */
+#define DRAY_NET_ROUTE6 "DefaultGatewayIPv6"
 
 /** One pool of addresses. Constant once the network is ready. */
 struct dray_net_pool_state {
@@ -149,6 +151,8 @@ int dray_net_endpoint_check(const struct dray_net *n, bool predefined, struct js
 
 /** CIDRs of this machine's addresses and routes, but for those of one link. */
 void dray_host_cidrs(const char *but_link, struct dray_strlist *out);
+/** The first address of a link that is not link-local, as a CIDR; false: it has none. */
+bool dray_link_cidr(const char *link, uint32_t family, char out[DRAY_NET_CIDR]);
 
 /* network_ports.c */
 

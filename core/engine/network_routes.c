@@ -65,3 +65,23 @@ void dray_host_cidrs(const char *but_link, struct dray_strlist *out)
     }
     add_routes(out, but_link);
 }
+
+bool dray_link_cidr(const char *link, uint32_t family, char out[DRAY_NET_CIDR])
+{
+    DRAY_AUTO(dray_strlist) all = {0};
+    struct ifaddrs *list = NULL;
+    if (getifaddrs(&list))
+        return false;
+    for (const struct ifaddrs *a = list; a; a = a->ifa_next)
+        if (a->ifa_addr && a->ifa_netmask && strcmp(a->ifa_name, link) == 0 &&
+            a->ifa_addr->sa_family == (family == 4 ? AF_INET : AF_INET6))
+            add_address(&all, a);
+    freeifaddrs(list);
+    for (size_t i = 0; i < all.n; i++) {
+        if (dray_cidr_has("fe80::/10", all.v[i]))
+            continue;
+        (void)snprintf(out, DRAY_NET_CIDR, "%s", all.v[i]);
+        return true;
+    }
+    return false;
+}

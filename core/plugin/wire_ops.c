@@ -31,7 +31,8 @@ STRUCT(dray_net_pool, FIELD(dray_net_pool, U32, family), FIELD(dray_net_pool, ST
        FIELD(dray_net_pool, STR, gateway));
 STRUCT(dray_net_spec, FIELD(dray_net_spec, U32, flags), FIELD(dray_net_spec, STR, name),
        FIELD(dray_net_spec, KVS, options), FIELD(dray_net_spec, KVS, labels),
-       ARRAY(dray_net_spec, pools, dray_net_pool));
+       ARRAY(dray_net_spec, pools, dray_net_pool), FIELD(dray_net_spec, STR, route4),
+       FIELD(dray_net_spec, STR, route6));
 STRUCT(dray_ep_spec, FIELD(dray_ep_spec, STR, mac), FIELD(dray_ep_spec, STR, ipv4),
        FIELD(dray_ep_spec, STR, ipv6), FIELD(dray_ep_spec, STR, hostname),
        FIELD(dray_ep_spec, KVS, options));

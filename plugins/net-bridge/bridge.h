@@ -41,6 +41,7 @@ struct network {
     bool foreign; /* the bridge was there before us: it is never removed */
     enum gateway_mode mode4, mode6;
     struct dray_cidr gateway4, gateway6; /* with the subnet's prefix */
+    struct dray_cidr route4, route6;     /* where default routes lead; mostly the same */
     struct dray_cidr host_binding;       /* of ports published without a host address */
 };
 

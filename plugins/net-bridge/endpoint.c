@@ -236,10 +236,10 @@ static int step_inside(void *ctx)
 static void default_routes(struct dray_nl_batch *b, const struct endpoint *e, unsigned index)
 {
     const struct network *n = e->net;
-    if (!n->internal && n->gateway4.family && e->ip4.family)
-        dray_netdev_default_route(b, index, &n->gateway4);
-    if (!n->internal && n->gateway6.family && e->ip6.family)
-        dray_netdev_default_route(b, index, &n->gateway6);
+    if (!n->internal && n->route4.family && e->ip4.family)
+        dray_netdev_default_route(b, index, &n->route4);
+    if (!n->internal && n->route6.family && e->ip6.family)
+        dray_netdev_default_route(b, index, &n->route6);
 }
 
 static int configure_inside(const struct endpoint *e, int fd, const char *ifname,
@@ -341,10 +341,10 @@ static int fill_join(struct dray_self *self, const struct dray_call *call, const
     char gw4[INET6_ADDRSTRLEN] = "";
     char gw6[INET6_ADDRSTRLEN] = "";
     const struct network *n = e->net;
-    if (n->gateway4.family && e->ip4.family && !n->internal)
-        (void)inet_ntop(AF_INET, n->gateway4.addr, gw4, sizeof gw4);
-    if (n->gateway6.family && e->ip6.family && !n->internal)
-        (void)inet_ntop(AF_INET6, n->gateway6.addr, gw6, sizeof gw6);
+    if (n->route4.family && e->ip4.family && !n->internal)
+        (void)inet_ntop(AF_INET, n->route4.addr, gw4, sizeof gw4);
+    if (n->route6.family && e->ip6.family && !n->internal)
+        (void)inet_ntop(AF_INET6, n->route6.addr, gw6, sizeof gw6);
     *out = (struct dray_ep_join){.size = sizeof *out,
                                  .ifname = dray_call_strdup(self->host, call, ifname),
                                  .mac = mac_text(self, call, e->mac),

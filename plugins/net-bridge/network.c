@@ -89,6 +89,18 @@ static int read_gateway(const struct dray_net_pool *pool, struct network *n, str
     return 0;
 }
 
+/* Default routes lead to the gateway, or to another address of the subnet. */
+static int read_route(const char *text, const struct dray_cidr *gateway, struct dray_cidr *out,
+                      struct dray_err *err)
+{
+    *out = *gateway;
+    if (!text || !text[0])
+        return 0;
+    if (!dray_cidr_parse(text, out) || (gateway->family && out->family != gateway->family))
+        return dray_fail(err, DRAY_E_INVAL, "invalid default gateway \"%s\"", text);
+    return 0;
+}
+
 static int read_binding(struct dray_kvs opts, struct network *n, struct dray_err *err)
 {
     const char *value = dray_kvs_get(opts, OPT_BRIDGE "host_binding_ipv4", "");
@@ -120,6 +132,8 @@ static int read_spec(const struct dray_self *self, const struct dray_net_spec *s
     rc = rc ? rc : read_binding(spec->options, n, err);
     for (uint64_t i = 0; !rc && i < spec->n_pools; i++)
         rc = read_gateway(&spec->pools[i], n, err);
+    rc = rc ? rc : read_route(spec->route4, &n->gateway4, &n->route4, err);
+    rc = rc ? rc : read_route(spec->route6, &n->gateway6, &n->route6, err);
     n->no_ip4 = n->no_ip4 || n->mode4 == GATEWAY_ISOLATED;
     if (!rc && !n->internal && (n->mode4 == GATEWAY_ISOLATED || n->mode6 == GATEWAY_ISOLATED))
         return dray_fail(err, DRAY_E_INVAL,

@@ -145,12 +145,13 @@ static int add_rules(const struct ways *w, const char *table, struct dray_err *e
     return any ? rules_run(text, err) : 0;
 }
 
+/* rules.lock held. */
 static int settle(struct dray_self *self, uint8_t family, struct dray_err *err)
 {
     DRAY_AUTO(dray_nl_batch) drop = {0};
     DRAY_AUTO(dray_nl_batch) ask = {0};
     struct ways w = {.family = family, .drop = &drop};
-    dray_autofd int fd = dray_nl_socket(NETLINK_NETFILTER);
+    int fd = rules_socket(&self->rules);
     enum forward_state state = fd < 0 ? FORWARD_ABSENT : rules_forward_state(fd, family);
     if (state == FORWARD_ABSENT)
         return 0;
@@ -161,6 +162,8 @@ static int settle(struct dray_self *self, uint8_t family, struct dray_err *err)
     (void)chain_msg(&ask, NFT_MSG_GETRULE, NLM_F_DUMP, family);
     int rc = dray_nl_dump(fd, &ask, note_rule, &w, err);
     rc = rc ? rc : hostrules_commit(fd, &drop, err);
+    if (rc)
+        rules_socket_drop(&self->rules);
     rc = rc ? rc : add_rules(&w, self->table, err);
     free(w.v);
     return rc;

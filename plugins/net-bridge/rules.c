@@ -99,12 +99,18 @@ void rules_fini(struct rules *r)
     pthread_mutex_destroy(&r->lock);
 }
 
-/* rules.lock held. */
-static int netfilter(struct rules *r)
+int rules_socket(struct rules *r)
 {
     if (r->fd < 0)
         r->fd = dray_nl_socket(NETLINK_NETFILTER);
     return r->fd;
+}
+
+void rules_socket_drop(struct rules *r)
+{
+    if (r->fd >= 0)
+        (void)close(r->fd);
+    r->fd = -EBADF;
 }
 
 static bool bridged6(void)
@@ -182,7 +188,7 @@ static int rebuild(struct dray_self *self, struct dray_err *err)
     if (rc)
         return rc;
     self->rules.adopted = false;
-    int fd = netfilter(&self->rules);
+    int fd = rules_socket(&self->rules);
     if (fd >= 0)
         (void)rules_count(fd, self->table, &self->rules.n_rules);
     return 0;
@@ -190,7 +196,7 @@ static int rebuild(struct dray_self *self, struct dray_err *err)
 
 static int apply(struct dray_self *self, const struct elems *l, bool add, struct dray_err *err)
 {
-    int fd = netfilter(&self->rules);
+    int fd = rules_socket(&self->rules);
     if (fd < 0)
         return dray_fail_errno(err, "open a netfilter socket");
     if (!self->rules.ready && rules_present(fd, self->table)) {
@@ -202,10 +208,8 @@ static int apply(struct dray_self *self, const struct elems *l, bool add, struct
     DRAY_AUTO(dray_nl_batch) b = {0};
     elems_transact(&b, self->table, l, add);
     int rc = dray_nl_send(fd, &b, err);
-    if (rc) { /* answers may be left in it */
-        (void)close(fd);
-        self->rules.fd = -EBADF;
-    }
+    if (rc) /* answers may be left in it */
+        rules_socket_drop(&self->rules);
     return rc;
 }
 
@@ -235,7 +239,7 @@ static int change(struct dray_self *self, const struct elems *l, bool add, struc
 static void warn_of_policy(struct dray_self *self)
 {
     pthread_mutex_lock(&self->rules.lock);
-    int fd = netfilter(&self->rules);
+    int fd = rules_socket(&self->rules);
     bool dropped =
         fd >= 0 && self->hostrules.on && rules_forward_state(fd, NFPROTO_IPV4) == FORWARD_DROPS;
     bool tell = dropped && !self->rules.warned;
@@ -277,7 +281,7 @@ int rules_collect(struct dray_self *self, struct dray_err *err)
 /* rules.lock held. */
 static bool complete(struct dray_self *self)
 {
-    int fd = netfilter(&self->rules);
+    int fd = rules_socket(&self->rules);
     unsigned n = 0;
     uint32_t generation = fd < 0 ? 0 : rules_generation(fd);
     if (self->ipv6 && self->rules.bridged6 != bridged6())

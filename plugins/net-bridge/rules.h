@@ -26,6 +26,10 @@ struct rules {
 
 void rules_init(struct rules *r);
 void rules_fini(struct rules *r);
+/** The socket to netfilter, opened when it is not; negative on failure. rules.lock held. */
+int rules_socket(struct rules *r);
+/** Close it, because answers may be left in it. rules.lock held. */
+void rules_socket_drop(struct rules *r);
 
 /**
  * Add or delete elements in one transaction. The store must already say the new state: if the

@@ -349,6 +349,23 @@ static bool reaches(int client, int server)
     return send(client, "q", 1, 0) == 1 && recv(server, &byte, 1, 0) == 1;
 }
 
+static double now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+/* Flows of before are forgotten a moment after a port is published. */
+static bool reaches_soon(int client, int server)
+{
+    double end = now_ms() + 10000;
+    while (now_ms() < end)
+        if (reaches(client, server))
+            return true;
+    return false;
+}
+
 static void test_udp_moves(void)
 {
     setup();
@@ -363,13 +380,10 @@ static void test_udp_moves(void)
     CU_ASSERT_EQUAL(connect(client, (struct sockaddr *)&to, len), 0);
     CU_ASSERT_FALSE(reaches(client, server_a)); /* before there is anything */
     CU_ASSERT_EQUAL(publish("a1a1a1a1a1a1", "udp", "", 5353, 53), 0);
-    (void)usleep(50000);
-    (void)send(client, "q", 1, 0); /* the refusal of before is reported once */
-    CU_ASSERT_TRUE(reaches(client, server_a));
+    CU_ASSERT_TRUE(reaches_soon(client, server_a));
     unpublish("a1a1a1a1a1a1");
     CU_ASSERT_EQUAL(publish("b2b2b2b2b2b2", "udp", "", 5353, 53), 0);
-    (void)usleep(50000);
-    CU_ASSERT_TRUE(reaches(client, server_b));
+    CU_ASSERT_TRUE(reaches_soon(client, server_b));
     close(client);
     close(server_a);
     close(server_b);
@@ -685,13 +699,6 @@ static void test_foreign_bridge(void)
     fake_close(&fake);
     CU_ASSERT_TRUE(quiet("ip link show theirs"));
     CU_ASSERT_TRUE(quiet("ip link del theirs"));
-}
-
-static double now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
 static int by_value(const void *a, const void *b)

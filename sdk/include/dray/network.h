@@ -43,6 +43,8 @@ struct dray_net_spec {
     struct dray_kvs labels;
     const struct dray_net_pool *pools;
     uint64_t n_pools;
+    const char *route4; /**< where default routes lead instead of the gateway; "" or NULL: there */
+    const char *route6;
 };
 
 struct dray_ep_spec {
