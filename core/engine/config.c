@@ -201,6 +201,23 @@ static int check_unsupported(const struct dray_config *c, struct dray_err *err)
     return 0;
 }
 
+/* What containers get that name no mode of their own. */
+static int check_modes(const struct dray_config *c, struct dray_err *err)
+{
+    const char *ipc = c->default_ipc_mode, *ns = c->default_cgroupns_mode;
+    if (ipc && strcmp(ipc, "private") != 0 && strcmp(ipc, "shareable") != 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "default IPC mode setting (%s) is invalid; use \"private\" or "
+                         "\"shareable\"",
+                         ipc);
+    if (ns && strcmp(ns, "private") != 0 && strcmp(ns, "host") != 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "default cgroup namespace mode (%s) is invalid; use \"host\" or "
+                         "\"private\"",
+                         ns);
+    return 0;
+}
+
 static int check_numbers(const struct dray_config *c, struct dray_err *err)
 {
     if (c->mtu < 68 || c->mtu > 65535)
@@ -422,6 +439,8 @@ int dray_config_build(struct json_object *flags, struct json_object *file, const
         c->debug = true;
     if (!rc)
         rc = check_numbers(c, err);
+    if (!rc)
+        rc = check_modes(c, err);
     if (!rc)
         rc = check_exec_opts(c, err);
     if (!rc)

@@ -283,6 +283,8 @@ struct dray_short_path {
 struct dray_short_path dray_exit_file(const struct dray_container *c);
 /** Remove EXEC_ROOT/containers/ID with what is mounted in it. */
 void dray_container_run_dir_drop(struct dray_container *c);
+/** Are these keys that can detach (NULL or "": the default ones)? */
+int dray_attach_check_keys(const char *keys, struct dray_err *err);
 /** The shim's "attach" message; exec_id NULL for the container itself. */
 struct json_object *dray_attach_message(const struct dray_attach_req *req, bool tty,
                                         const char *exec_id);

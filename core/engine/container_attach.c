@@ -48,6 +48,12 @@ static int parse_keys(const char *text, struct json_object **out, struct dray_er
     return 0;
 }
 
+int dray_attach_check_keys(const char *keys, struct dray_err *err)
+{
+    dray_autojson *list = NULL;
+    return parse_keys(keys, &list, err);
+}
+
 struct json_object *dray_attach_message(const struct dray_attach_req *req, bool tty,
                                         const char *exec_id)
 {

@@ -102,10 +102,12 @@ static int check_cpu(struct json_object *h, struct json_object *config, struct d
         return dray_fail(err, DRAY_E_INVAL, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
     const char *set = dray_json_str(h, "CpusetCpus", "");
     if (!set_valid(set))
-        return dray_fail(err, DRAY_E_INVAL, "Invalid value %s for cpuset cpus", set);
+        return dray_fail(err, DRAY_E_INVAL, "Invalid value %s for cpuset cpus: invalid format: %s",
+                         set, set);
     set = dray_json_str(h, "CpusetMems", "");
     if (!set_valid(set))
-        return dray_fail(err, DRAY_E_INVAL, "Invalid value %s for cpuset mems", set);
+        return dray_fail(err, DRAY_E_INVAL, "Invalid value %s for cpuset mems: invalid format: %s",
+                         set, set);
     return 0;
 }
 
@@ -203,7 +205,8 @@ static int check_modes(struct json_object *h, struct json_object *config, struct
         return dray_fail(err, DRAY_E_INVAL, "invalid cgroup namespace mode: %s", v);
     v = dray_json_str(h, "Isolation", "");
     if (*v && strcmp(v, "default") != 0)
-        return dray_fail(err, DRAY_E_INVAL, "invalid isolation '%s' on linux", v);
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid isolation: \"%s\" - linux only supports 'default'", v);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stddef.h>
+#include <strings.h>
 
 static void warn(struct json_object *warnings, const char *text)
 {
@@ -181,15 +182,23 @@ static int check_foreign(struct json_object *host, struct json_object *warnings,
         return dray_fail(err, DRAY_E_INVAL,
                          "invalid QoS settings: linux does not support configuration of maximum "
                          "IOPs");
-    if (dray_json_int(host, "CpuCount", 0) != 0 || dray_json_int(host, "CpuPercent", 0) != 0)
-        warn(warnings, "CpuCount and CpuPercent are settings of Windows containers. Discarded.");
+    if (dray_json_int(host, "CpuPercent", 0) > 0)
+        warn(warnings, "linux does not support CPU percent. Percent discarded.");
+    if (dray_json_int(host, "CpuCount", 0) != 0)
+        warn(warnings, "linux does not support CPU count. Count discarded.");
+    dray_json_add_int(host, "CpuPercent", 0);
+    dray_json_add_int(host, "CpuCount", 0);
     if (*dray_json_str(host, "Cgroup", ""))
         warn(warnings, "Cgroup, a cgroup to join by its name, is not supported. Discarded.");
     if (dray_json_int(host, "KernelMemory", 0) > 0)
-        warn(warnings, "Specifying a kernel memory limit is deprecated and will be removed in a "
-                       "future release.");
+        warn(warnings,
+             "Your kernel does not support kernel memory limit capabilities or the cgroup "
+             "is not mounted. Limitation discarded.");
     if (dray_json_int(host, "KernelMemoryTCP", 0) > 0)
-        warn(warnings, "Specifying a kernel TCP memory limit is deprecated and has no effect.");
+        warn(warnings, "Your kernel does not support kernel memory TCP limit capabilities or the "
+                       "cgroup is not mounted. Limitation discarded.");
+    json_object_object_del(host, "KernelMemory");
+    json_object_object_del(host, "KernelMemoryTCP");
     return 0;
 }
 
@@ -310,6 +319,53 @@ static int check_tmpfs(struct json_object *host, struct dray_err *err)
 
 /* ---- The rest ---- */
 
+static int check_ulimits(struct json_object *host, struct dray_err *err)
+{
+    static const char *const names[] = {"core",    "cpu",      "data",   "fsize",      "locks",
+                                        "memlock", "msgqueue", "nice",   "nofile",     "nproc",
+                                        "rss",     "rtprio",   "rttime", "sigpending", "stack"};
+    struct json_object *list = dray_json_arr(host, "Ulimits");
+    for (size_t i = 0; i < dray_json_len(list); i++) {
+        struct json_object *u = json_object_array_get_idx(list, i);
+        const char *name = dray_json_str(u, "Name", "");
+        bool known = false;
+        for (size_t k = 0; k < sizeof names / sizeof names[0] && !known; k++)
+            known = strcasecmp(names[k], name) == 0;
+        if (!known)
+            return dray_fail(err, DRAY_E_INVAL, "invalid ulimit type: %s", name);
+        int64_t soft = dray_json_int(u, "Soft", 0), hard = dray_json_int(u, "Hard", 0);
+        if (hard != -1 && (soft == -1 || soft > hard))
+            return dray_fail(err, DRAY_E_INVAL,
+                             "ulimit soft limit must be less than or equal to hard limit: %lld > "
+                             "%lld",
+                             (long long)soft, (long long)hard);
+    }
+    return 0;
+}
+
+/* Which devices there are is looked at with every start; how they are named, here. */
+static int check_devices(struct json_object *host, struct dray_err *err)
+{
+    struct json_object *list = dray_json_arr(host, "Devices");
+    for (size_t i = 0; i < dray_json_len(list); i++) {
+        const char *mode =
+            dray_json_str(json_object_array_get_idx(list, i), "CgroupPermissions", "");
+        if (mode[strspn(mode, "rwm")] || strlen(mode) > 3)
+            return dray_fail(err, DRAY_E_INVAL, "invalid device mode: %s", mode);
+    }
+    return 0;
+}
+
+static int check_annotations(struct json_object *host, struct dray_err *err)
+{
+    struct json_object *notes = dray_json_obj(host, "Annotations");
+    if (notes && json_object_object_get_ex(notes, "", NULL))
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid Annotations: the empty string is not permitted as an "
+                         "annotation key");
+    return 0;
+}
+
 static int check_security(struct json_object *host, const struct dray_config *cfg,
                           struct dray_err *err)
 {
@@ -411,5 +467,11 @@ int dray_host_config_check_host(struct json_object *host, struct json_object *co
         rc = check_extra_hosts(host, err);
     if (!rc)
         rc = check_cgroup_parent(host, cfg, err);
+    if (!rc)
+        rc = check_ulimits(host, err);
+    if (!rc)
+        rc = check_devices(host, err);
+    if (!rc)
+        rc = check_annotations(host, err);
     return rc ? rc : check_host_ports(host, err);
 }

@@ -112,7 +112,7 @@ static const struct field host_fields[] = {
     {"Devices", F_ARR, "null"},
     {"DeviceCgroupRules", F_STRS, "null"},
     {"DeviceRequests", F_ARR, "null"},
-    {"KernelMemory", F_INT, NULL},
+    {"KernelMemory", F_INT, NULL}, /* checked, and not kept */
     {"KernelMemoryTCP", F_INT, NULL},
     {"MemoryReservation", F_INT, "0"},
     {"MemorySwap", F_INT, "0"},
@@ -285,6 +285,36 @@ static void default_str(struct json_object *obj, const char *key, const char *va
         dray_json_add_str(obj, key, value);
 }
 
+/* As in Go, where it is an array of two: what is missing is zero. */
+static void settle_console(struct json_object *host)
+{
+    struct json_object *size = dray_json_arr(host, "ConsoleSize");
+    struct json_object *two = json_object_new_array_ext(2);
+    for (size_t i = 0; i < 2; i++)
+        json_object_array_add(
+            two, json_object_new_int64(json_object_get_int64(json_object_array_get_idx(size, i))));
+    dray_json_add(host, "ConsoleSize", two);
+}
+
+/* Each binding has both of its fields. */
+static void settle_ports(struct json_object *host)
+{
+    struct json_object *ports = dray_json_obj(host, "PortBindings");
+    if (!ports)
+        return;
+    json_object_object_foreach(ports, port, list)
+    {
+        (void)port;
+        for (size_t i = 0; i < dray_json_len(list); i++) {
+            struct json_object *b = json_object_array_get_idx(list, i);
+            if (!json_object_is_type(b, json_type_object))
+                continue;
+            default_str(b, "HostIp", "");
+            default_str(b, "HostPort", "");
+        }
+    }
+}
+
 static bool unified_cgroups(void)
 {
     return access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
@@ -333,6 +363,8 @@ static void settle_limits(struct json_object *host)
         dray_json_add_int(host, "MemorySwap", 2 * memory);
     if (dray_json_int(host, "PidsLimit", 0) <= 0)
         dray_json_add(host, "PidsLimit", NULL);
+    if (dray_json_int(host, "MemorySwappiness", -1) == -1)
+        dray_json_add(host, "MemorySwappiness", NULL);
 }
 
 /* Who shares the host's namespaces is not confined by a label: inspect shows it so. */
@@ -386,6 +418,8 @@ int dray_host_config(struct json_object *user, const struct dray_config *cfg, in
     if (dray_json_int(host, "ShmSize", 0) == 0)
         dray_json_add_int(host, "ShmSize", cfg->default_shm_size);
     settle_limits(host);
+    settle_console(host);
+    settle_ports(host);
     if (privileged || strcmp(dray_json_str(host, "IpcMode", ""), "host") == 0 ||
         strcmp(dray_json_str(host, "PidMode", ""), "host") == 0)
         disable_label(host);

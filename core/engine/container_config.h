@@ -29,6 +29,10 @@ int dray_host_config_check(struct json_object *host, struct json_object *config,
 int dray_host_config_check_host(struct json_object *host, struct json_object *config,
                                 const struct dray_config *cfg, struct json_object *warnings,
                                 struct dray_err *err);
+/** Change a body of POST /containers/create to what it means in that version of the API (124 to
+ * 151): fields that came later are nothing yet, and defaults that have changed are the old ones. */
+int dray_create_compat(struct json_object *body, int version, struct json_object *warnings,
+                       struct dray_err *err);
 /** Does a body of POST /containers/create name any field of Config? */
 bool dray_container_config_given(struct json_object *body);
 /** Resource fields that an update may change: copied from `user` into host; others are warned of. */

@@ -30,7 +30,9 @@ static int prepare_config(struct creation *k, const struct dray_create_req *req,
                           struct dray_err *err)
 {
     const struct dray_config *cfg = k->cs->engine->config;
-    int rc = dray_container_config(req->body, &k->config, err);
+    int rc = dray_create_compat(req->body, req->api_version, k->warnings, err);
+    if (rc == 0)
+        rc = dray_container_config(req->body, &k->config, err);
     if (rc == 0)
         rc = dray_host_config(dray_json_get(req->body, "HostConfig"), cfg, req->api_version,
                               &k->host, err);
@@ -251,12 +253,21 @@ static int check_peer(struct creation *k, const char *mode, struct dray_err *err
                : rc;
 }
 
+/* "NAME" or "NAME:ALIAS" */
+static bool link_valid(const char *link)
+{
+    const char *alias = strchr(link, ':');
+    return *link && *link != ':' && (!alias || (alias[1] && !strchr(alias + 1, ':')));
+}
+
 static int check_links(struct creation *k, struct dray_err *err)
 {
     struct json_object *links = dray_json_arr(k->host, "Links");
     for (size_t i = 0; i < dray_json_len(links); i++) {
         const char *link = json_object_get_string(json_object_array_get_idx(links, i));
         dray_autofree char *name = strndup(link, strcspn(link, ":"));
+        if (!link_valid(link))
+            return dray_fail(err, DRAY_E_INVAL, "bad format for links: %s", link);
         dray_autocontainer *other = NULL;
         if (name && dray_container_find(k->cs, name, &other, NULL) != 0)
             return dray_fail(err, DRAY_E_INVAL,
@@ -285,6 +296,9 @@ static int check_endpoints(struct creation *k, const struct dray_create_req *req
     json_object_object_foreach(nets, name, ep)
     {
         dray_buf_addf(&names, "%s%s", names.len ? ", " : "", name);
+        if (rc == 0 && !json_object_is_type(ep, json_type_object))
+            rc = dray_fail(err, DRAY_E_INVAL,
+                           "invalid config for network %s: EndpointsConfig is nil", name);
         if (rc == 0)
             rc = dray_networks_check_endpoint(k->cs->engine->networks, name, false, ep, err);
     }

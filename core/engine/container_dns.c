@@ -72,22 +72,35 @@ void dray_container_resolv(struct dray_container *c, struct json_object *host,
         dray_resolv_for_legacy(out, has_ipv6(endpoints));
 }
 
+/* The resolver knows containers by name: one that is given by its id stands for that. */
+static char *link_name(struct dray_containers *cs, const char *text, size_t n)
+{
+    dray_autocontainer *other = NULL;
+    dray_autofree char *given = strndup(text + (*text == '/'), n - (*text == '/'));
+    if (!given || dray_container_find(cs, given, &other, NULL) != 0)
+        return dray_steal(given);
+    pthread_mutex_lock(&other->lock);
+    char *name = strdup(other->name);
+    pthread_mutex_unlock(&other->lock);
+    return name;
+}
+
 /* "container:alias" or "container" into {alias: container}. */
-static struct json_object *links_of(struct json_object *list)
+static struct json_object *links_of(struct dray_containers *cs, struct json_object *list)
 {
     struct json_object *out = json_object_new_object();
     for (size_t i = 0; i < dray_json_len(list); i++) {
         const char *text = json_object_get_string(json_object_array_get_idx(list, i));
         size_t n = strcspn(text, ":");
-        dray_autofree char *name = strndup(text + (*text == '/'), n - (*text == '/'));
+        dray_autofree char *name = link_name(cs, text, n);
         if (name)
             dray_json_add_str(out, text[n] ? text + n + 1 : name, name);
     }
     return out;
 }
 
-static struct json_object *ep_json(const struct dray_network_ref *ref, struct json_object *ep,
-                                   struct json_object *host)
+static struct json_object *ep_json(struct dray_containers *cs, const struct dray_network_ref *ref,
+                                   struct json_object *ep, struct json_object *host)
 {
     struct json_object *links = dray_json_arr(ep, "Links");
     const char *mode = dray_json_str(host, "NetworkMode", "");
@@ -100,7 +113,7 @@ static struct json_object *ep_json(const struct dray_network_ref *ref, struct js
     dray_json_add(o, "names", dray_json_copy(dray_json_arr(ep, "DNSNames")));
     if (dray_json_len(links) == 0 && main_one)
         links = dray_json_arr(host, "Links");
-    dray_json_add(o, "links", links_of(links));
+    dray_json_add(o, "links", links_of(cs, links));
     return o;
 }
 
@@ -131,7 +144,7 @@ static struct json_object *doc_json(struct dray_container *c, struct json_object
         bool named = has_names(c, network, &ref);
         forward = forward || (ref.mode == DRAY_NETMODE_PRIVATE && !ref.internal);
         if (named && *dray_json_str(ep, "EndpointID", ""))
-            json_object_array_add(eps, ep_json(&ref, ep, host));
+            json_object_array_add(eps, ep_json(c->set, &ref, ep, host));
     }
     dray_json_add_str(doc, "id", c->id);
     dray_json_add_str(doc, "netns", netns);

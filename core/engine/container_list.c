@@ -73,6 +73,8 @@ void dray_container_summarize(struct dray_container *c, struct json_object *conf
     dray_json_add(row, "Labels", labels ? dray_json_copy(labels) : json_object_new_object());
     struct json_object *hc = json_object_new_object();
     dray_json_add_str(hc, "NetworkMode", dray_json_str(host, "NetworkMode", ""));
+    if (dray_json_obj(host, "Annotations"))
+        dray_json_add(hc, "Annotations", dray_json_copy(dray_json_obj(host, "Annotations")));
     dray_json_add(row, "HostConfig", hc);
     for (size_t i = 0; i < dray_json_len(points); i++)
         json_object_array_add(mounts,

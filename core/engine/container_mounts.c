@@ -153,26 +153,46 @@ static int settle_propagation(struct points *ps, struct json_object *p, struct d
                      root, source, given);
 }
 
+/* Each kind of word once: access, propagation, label, copying, consistency. */
+static unsigned mode_kind(const char *w)
+{
+    static const struct {
+        const char *word;
+        unsigned kind;
+    } words[] = {{"ro", 1},     {"rw", 1},     {"z", 2},         {"Z", 2},
+                 {"nocopy", 4}, {"cached", 8}, {"delegated", 8}, {"consistent", 8}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(words[i].word, w) == 0)
+            return words[i].kind;
+    return is_propagation(w) ? 16 : 0;
+}
+
 static int parse_mode(struct json_object *p, const char *mode, const char *spec,
                       struct dray_err *err)
 {
     DRAY_AUTO(dray_strlist) words = {0};
     dray_strlist_split(&words, mode, ',');
+    bool bind = strcmp(dray_json_str(p, "Type", ""), "bind") == 0;
+    unsigned had = 0;
     for (size_t i = 0; i < words.n; i++) {
         const char *w = words.v[i];
+        unsigned kind = mode_kind(w);
+        if (kind == 0 || (had & kind))
+            return dray_fail(err, DRAY_E_INVAL,
+                             "invalid volume specification: '%s': invalid mode: %s", spec, mode);
+        had |= kind;
+        if ((bind && strcmp(w, "nocopy") == 0) || (!bind && is_propagation(w)))
+            return dray_fail(err, DRAY_E_INVAL,
+                             "invalid volume specification: '%s': invalid mount config for type "
+                             "\"%s\": field %s must not be specified",
+                             spec, bind ? "bind" : "volume",
+                             bind ? "VolumeOptions" : "BindOptions");
         if (strcmp(w, "ro") == 0)
             dray_json_add_bool(p, "RW", false);
         else if (strcmp(w, "nocopy") == 0)
             dray_json_add_bool(p, "NoCopy", true);
         else if (is_propagation(w))
             dray_json_add_str(p, "Propagation", w);
-        else if (strcmp(w, "rw") != 0 && strcmp(w, "z") != 0 && strcmp(w, "Z") != 0 &&
-                 strcmp(w, "cached") != 0 && strcmp(w, "delegated") != 0 &&
-                 strcmp(w, "consistent") != 0)
-            return dray_fail(err, DRAY_E_INVAL,
-                             "invalid volume specification: '%s': invalid "
-                             "mode: %s",
-                             spec, mode);
     }
     dray_json_add_str(p, "Mode", mode);
     return 0;
@@ -323,6 +343,9 @@ static int mount_volume(struct points *ps, struct json_object *m, struct json_ob
     if (dray_json_obj(m, "BindOptions"))
         return mount_error("volume", "field BindOptions must not be specified", err);
     const char *subpath = dray_json_str(m, "VolumeOptions.Subpath", "");
+    if (!*name && dray_json_bool(m, "ReadOnly", false))
+        return mount_error("volume", "must not set ReadOnly mode when using anonymous volumes",
+                           err);
     if (*subpath == '/' || strstr(subpath, ".."))
         return mount_error("volume", "subpath must be a relative path within the volume", err);
     dray_json_add_str(p, "Mode", "z");
@@ -370,6 +393,8 @@ static int mount_tmpfs(struct json_object *m, struct json_object *p, struct dray
     if (*dray_json_str(m, "Source", ""))
         return mount_error("tmpfs", "field Source must not be specified", err);
     struct json_object *opts = dray_json_obj(m, "TmpfsOptions");
+    if (dray_json_int(opts, "SizeBytes", 0) < 0)
+        return mount_error("tmpfs", "SizeBytes must not be negative", err);
     if (opts)
         dray_json_add(p, "Tmpfs", dray_json_copy(opts));
     return 0;

@@ -197,27 +197,11 @@ static int start_point(struct dray_container *c, struct json_object *p, struct j
     return rc;
 }
 
-static int by_depth(const void *a, const void *b)
-{
-    struct json_object *const *x = a, *const *y = b;
-    const char *p = dray_json_str(*x, "Destination", ""), *q = dray_json_str(*y, "Destination", "");
-    int dx = 0, dy = 0;
-    for (; *p; p++)
-        dx += *p == '/';
-    for (; *q; q++)
-        dy += *q == '/';
-    return dx - dy;
-}
-
 int dray_container_mounts_start(struct dray_container *c, struct json_object *points,
                                 struct json_object *mounts, struct dray_err *err)
 {
-    /* Parents before what is mounted below them. */
-    dray_autojson *sorted = dray_json_copy(points);
-    if (json_object_is_type(sorted, json_type_array))
-        json_object_array_sort(sorted, by_depth);
-    for (size_t i = 0; i < dray_json_len(sorted); i++) {
-        int rc = start_point(c, json_object_array_get_idx(sorted, i), mounts, err);
+    for (size_t i = 0; i < dray_json_len(points); i++) {
+        int rc = start_point(c, json_object_array_get_idx(points, i), mounts, err);
         if (rc != 0) {
             dray_container_mounts_stop(c);
             return rc;

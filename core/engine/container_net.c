@@ -86,7 +86,8 @@ static int join_one(struct joining *j, const char *network, struct json_object *
                     struct dray_err *err)
 {
     char ifname[16];
-    (void)snprintf(ifname, sizeof ifname, "eth%d", j->n++);
+    (void)snprintf(ifname, sizeof ifname, "eth%d", j->n);
+    j->n += *dray_json_str(wanted, DRAY_OPT_IFNAME, "") == '\0';
     bool main_one = j->gateway && strcmp(j->gateway, network) == 0;
     dray_autojson *ports = main_one ? wanted_ports(j->config, j->host) : NULL;
     pthread_mutex_lock(&j->c->lock);

@@ -155,6 +155,19 @@ static void add_tmpfs(const struct dray_spec_in *in, struct json_object *mounts)
     }
 }
 
+/* Parents before what is mounted below them, whoever asked for it. */
+static int by_depth(const void *a, const void *b)
+{
+    struct json_object *const *x = a, *const *y = b;
+    const char *p = dray_json_str(*x, "destination", ""), *q = dray_json_str(*y, "destination", "");
+    int dx = 0, dy = 0;
+    for (; *p; p++)
+        dx += *p == '/';
+    for (; *q; q++)
+        dy += *q == '/';
+    return dx - dy;
+}
+
 static int add_mounts(const struct dray_spec_in *in, struct json_object *spec, struct dray_err *err)
 {
     struct json_object *mounts = json_object_new_array();
@@ -163,15 +176,21 @@ static int add_mounts(const struct dray_spec_in *in, struct json_object *spec, s
     int rc = add_shm(in, mounts, err);
     if (rc != 0)
         return rc;
-    add_files(in, mounts);
-    add_tmpfs(in, mounts);
+    dray_autojson *own = json_object_new_array();
+    add_files(in, own);
+    add_tmpfs(in, own);
     if (dray_json_bool(in->host, "Init", in->c->set->engine->config->init)) {
         const char *const options[] = {"bind", "ro", "rprivate", NULL};
-        json_object_array_add(mounts,
-                              dray_spec_mount("/sbin/docker-init", "bind",
-                                              in->c->set->engine->config->init_path, options));
+        json_object_array_add(own, dray_spec_mount("/sbin/docker-init", "bind",
+                                                   in->c->set->engine->config->init_path, options));
     }
-    return dray_container_mounts_start(in->c, in->points, mounts, err);
+    rc = dray_container_mounts_start(in->c, in->points, own, err);
+    if (rc != 0)
+        return rc;
+    json_object_array_sort(own, by_depth);
+    for (size_t i = 0; i < dray_json_len(own); i++)
+        json_object_array_add(mounts, json_object_get(json_object_array_get_idx(own, i)));
+    return 0;
 }
 
 /* Process. */

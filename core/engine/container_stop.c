@@ -282,6 +282,22 @@ static int check_swap_kept(struct json_object *host, struct json_object *body, s
                      "memoryswap at the same time");
 }
 
+/* NanoCpus is another word for a quota and its period: once set, each keeps the other out. */
+static int check_cpus_kept(struct json_object *host, struct json_object *body, struct dray_err *err)
+{
+    static const struct {
+        const char *wanted, *had, *text;
+    } pairs[] = {{"NanoCpus", "CpuPeriod", "Nano CPUs cannot be updated as CPU Period"},
+                 {"NanoCpus", "CpuQuota", "Nano CPUs cannot be updated as CPU Quota"},
+                 {"CpuQuota", "NanoCpus", "CPU Quota cannot be updated as NanoCPUs"},
+                 {"CpuPeriod", "NanoCpus", "CPU Period cannot be updated as NanoCPUs"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (dray_json_int(body, pairs[i].wanted, 0) > 0 && dray_json_int(host, pairs[i].had, 0) > 0)
+            return dray_fail(err, DRAY_E_CONFLICT, "Conflicting options: %s has already been set",
+                             pairs[i].text);
+    return 0;
+}
+
 static int check_policy_kept(struct json_object *host, struct json_object *body,
                              struct dray_err *err)
 {
@@ -310,6 +326,23 @@ static int apply_update(struct dray_container *c, struct json_object *host, stru
              : DRAY_E_NOTFOUND;
 }
 
+/** What the update makes of host: refused as it stands, or because of what the container has. */
+static int merge_update(struct dray_container *c, struct json_object *host,
+                        struct json_object *body, struct json_object *warnings,
+                        struct dray_err *err)
+{
+    dray_autojson *config = dray_container_json(c, &c->config);
+    int rc = check_swap_kept(host, body, err);
+    if (rc == 0)
+        rc = check_policy_kept(host, body, err);
+    if (rc == 0)
+        rc = check_cpus_kept(host, body, err);
+    if (rc != 0)
+        return dray_err_note(err, "Cannot update container %s", c->id);
+    rc = dray_host_config_update(host, body, warnings, err);
+    return rc ? rc : dray_host_config_check(host, config, c->set->engine->config, warnings, err);
+}
+
 int dray_containers_update(struct dray_containers *cs, const char *name, struct json_object *body,
                            struct json_object **out, struct dray_err *err)
 {
@@ -320,17 +353,10 @@ int dray_containers_update(struct dray_containers *cs, const char *name, struct 
     if (rc != 0)
         return rc;
     struct json_object *warnings = json_object_new_array();
-    dray_autojson *config = dray_container_json(c, &c->config);
     dray_autojson *host = dray_container_json(c, &c->host);
-    rc = check_swap_kept(host, body, err);
-    if (rc == 0)
-        rc = check_policy_kept(host, body, err);
-    if (rc == 0)
-        rc = dray_host_config_update(host, body, warnings, err);
-    if (rc == 0)
-        rc = dray_host_config_check(host, config, cs->engine->config, warnings, err);
-    if (rc == 0)
-        rc = apply_update(c, host, err);
+    rc = merge_update(c, host, body, warnings, err);
+    if (rc == 0 && (rc = apply_update(c, host, err)) != 0)
+        (void)dray_err_note(err, "Cannot update container %s", c->id);
     if (rc == 0) {
         pthread_mutex_lock(&c->lock);
         dray_container_set_host(c, host);
@@ -341,7 +367,7 @@ int dray_containers_update(struct dray_containers *cs, const char *name, struct 
     pthread_mutex_unlock(&c->op);
     if (rc != 0) {
         json_object_put(warnings);
-        return dray_err_note(err, "Cannot update container %s", c->id);
+        return rc;
     }
     dray_container_event(c, "update", NULL);
     *out = json_object_new_object();

@@ -151,7 +151,7 @@ static int check_body(struct json_object *body, struct dray_err *err)
     int rc = dray_container_config(body, &typed, err);
     if (rc == 0 && dray_json_len(dray_json_arr(body, "Cmd")) == 0)
         rc = dray_fail(err, DRAY_E_INVAL, "No exec command specified");
-    return rc;
+    return rc ? rc : dray_attach_check_keys(dray_json_str(body, "DetachKeys", ""), err);
 }
 
 static char *command_line(struct json_object *body)

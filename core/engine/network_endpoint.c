@@ -102,7 +102,7 @@ int dray_net_endpoint_check(const struct dray_net *n, bool predefined, struct js
     int rc = *mac && !is_mac(mac) ? dray_fail(err, DRAY_E_INVAL, "invalid MAC address %s", mac)
                                   : sum_up(&o, err);
     dray_strlist_free(&o.list);
-    return rc;
+    return rc ? rc : dray_net_inside_check(config, err);
 }
 
 int dray_networks_check_endpoint(struct dray_networks *ns, const char *network, bool subnets,

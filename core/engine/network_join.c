@@ -207,11 +207,17 @@ static int enter_namespace(struct joining *j, struct dray_err *err)
     dray_call_object(&s, j->ep->id);
     int rc = dray_call_enter(&s, j->net->driver, DRAY_CLASS_MOUNT, -1, err);
     struct dray_ep_join out = {.size = sizeof out};
+    const char *wish = dray_net_ifname(j->req->config);
     if (!rc)
         rc = ((const struct dray_network_ops *)s.ops)
                  ->join(s.self, &s.call, j->net->id, j->ep->id,
-                        (struct dray_fd_borrow){j->req->netns}, j->req->ifname, first, &out, err);
+                        (struct dray_fd_borrow){j->req->netns}, *wish ? wish : j->req->ifname,
+                        first, &out, err);
     if (rc)
+        return rc;
+    if (*wish && (!out.ifname || strcmp(out.ifname, wish) != 0))
+        return dray_fail(err, DRAY_E_CONFLICT, "the interface name \"%s\" is in use", wish);
+    if (out.ifname && (rc = dray_net_inside(j->req->netns, out.ifname, j->req->config, err)) != 0)
         return rc;
     (void)snprintf(j->gateway4, sizeof j->gateway4, "%s", out.gateway4 ? out.gateway4 : "");
     (void)snprintf(j->gateway6, sizeof j->gateway6, "%s", out.gateway6 ? out.gateway6 : "");

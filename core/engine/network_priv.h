@@ -147,6 +147,16 @@ bool dray_cidr_has(const char *cidr, const char *addr);
 int dray_net_endpoint_check(const struct dray_net *n, bool predefined, struct json_object *config,
                             struct dray_err *err);
 
+/* network_inside.c */
+
+/** The interface's name that an endpoint's options ask for, or "". */
+const char *dray_net_ifname(struct json_object *config);
+/** May what they ask of the interface be? INVAL in Docker's words. */
+int dray_net_inside_check(struct json_object *config, struct dray_err *err);
+/** Set the interface's sysctls and link-local addresses. netns: a descriptor. */
+int dray_net_inside(int netns, const char *ifname, struct json_object *config,
+                    struct dray_err *err);
+
 /* network_routes.c */
 
 /** CIDRs of this machine's addresses and routes, but for those of one link. */

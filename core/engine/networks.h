@@ -52,6 +52,9 @@ int dray_networks_find(struct dray_networks *ns, const char *name_or_id,
                        struct dray_network_ref *out, struct dray_err *err);
 
 /** A container joins a network, or its endpoint is taken over after a restart of the daemon. */
+/** Where an endpoint's configuration names its interface. */
+#define DRAY_OPT_IFNAME "DriverOpts.com.docker.network.endpoint.ifname"
+
 struct dray_join_req {
     const char *container_id, *container_name, *hostname;
     const char *network;        /* id or name */

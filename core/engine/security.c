@@ -74,7 +74,7 @@ static int parse_one(struct dray_security *s, const char *opt, struct dray_err *
         return 0;
     }
     if (!opt[n])
-        return dray_fail(err, DRAY_E_INVAL, "invalid --security-opt: \"%s\"", opt);
+        return dray_fail(err, DRAY_E_INVAL, "invalid --security-opt 1: \"%s\"", opt);
     if (strcmp(key, "seccomp") == 0)
         return set_seccomp(s, value, err);
     if (strcmp(key, "apparmor") == 0)

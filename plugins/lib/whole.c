@@ -13,6 +13,9 @@ static int32_t op_create(struct dray_self *self, const struct dray_call *call, c
                          struct dray_err *err)
 {
     (void)call;
+    for (uint64_t i = 0; i < opts.n; i++)
+        if (strcmp(opts.v[i].key, "size") != 0)
+            return dray_fail(err, DRAY_E_INVAL, "Unknown option %s", opts.v[i].key);
     if (dray_kvs_get(opts, "size", "")[0] != '\0')
         return dray_fail(err, DRAY_E_NOTSUP,
                          "--storage-opt size is not supported by this storage driver");

@@ -36,6 +36,9 @@ static int32_t op_create(struct dray_self *self, const struct dray_call *call, c
 {
     (void)call;
     struct sized sized = {.self = self};
+    for (uint64_t i = 0; i < opts.n; i++)
+        if (strcmp(opts.v[i].key, "size") != 0)
+            return dray_fail(err, DRAY_E_INVAL, "Unknown option %s", opts.v[i].key);
     int rc = dray_pl_quota_parse(dray_kvs_get(opts, "size", ""), &sized.bytes, err);
     if (rc < 0)
         return rc;

@@ -126,7 +126,7 @@ run_body() { # NAME JSON: create and start
 
 @test "what the machine cannot keep is dropped with a warning" {
     out=$(post /containers/create '{"Image":"busybox","HostConfig":{"KernelMemory":16777216,"CpuCount":1}}')
-    [[ $out == *"Specifying a kernel memory limit is deprecated"* && $out == *"settings of Windows containers"* ]]
+    [[ $out == *"does not support kernel memory limit"* && $out == *"does not support CPU count"* ]]
     # No I/O scheduler keeps weights unless bfq or iocost does.
     if [ ! -e /sys/fs/cgroup/blkio/blkio.weight ] && [ ! -e /sys/fs/cgroup/blkio/blkio.bfq.weight ] && [ ! -e /sys/fs/cgroup/io.cost.qos ]; then
         out=$(post '/containers/create?name=ww' '{"Image":"busybox","HostConfig":{"BlkioWeight":300}}')
