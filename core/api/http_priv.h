@@ -93,6 +93,11 @@ struct dray_server {
     size_t n_front; /* TLS connections */
 };
 
+/* listen.c */
+
+/** Listen at "addr:port" without TLS. */
+int dray_listen_tcp(const char *host, int *fd_out, struct dray_err *err);
+
 /* request.c: MHD's callbacks */
 void *dray_request_new(void *server, const char *target, struct MHD_Connection *conn);
 enum MHD_Result dray_request_access(void *server, struct MHD_Connection *conn, const char *url,

@@ -121,6 +121,11 @@ static int open_tcp(const char *host, bool tls, int *fd_out, struct dray_err *er
     return rc;
 }
 
+int dray_listen_tcp(const char *host, int *fd_out, struct dray_err *err)
+{
+    return open_tcp(host, false, fd_out, err);
+}
+
 /* sd_listen_fds(3) without the library. */
 static int take_systemd(int *fds, size_t max, size_t *n_out, struct dray_err *err)
 {

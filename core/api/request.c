@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request.c - the life of one request between MHD and its handler. */
 #include "api/http_priv.h"
+#include "api/metrics.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -71,8 +72,11 @@ static void run_handler(struct dray_http *h)
     struct dray_err err = {0};
     int rc = dray_api_authz_request(h, &err);
     h->denied = rc != 0;
+    int64_t begin = dray_clock_mono();
     if (!rc)
         rc = h->route->fn(h, h->server->engine, &err);
+    if (!rc)
+        dray_api_metrics_note(h->server->engine, h->route, h->method, dray_clock_mono() - begin);
     if (rc && h->state != DRAY_HTTP_OPEN)
         dray_debug("%s: after the answer had begun: %s", h->target, err.text);
     if (rc && rc != DRAY_E_CANCELED && dray_http_status(rc) == 500)

@@ -265,6 +265,11 @@ static int df(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 
 /* ---- /plugins ---- */
 
+const char *dray_api_commit(void)
+{
+    return DRAY_GIT_COMMIT;
+}
+
 static int loaded_plugins(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     (void)err;

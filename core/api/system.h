@@ -12,6 +12,11 @@ int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *e
 /* events.c */
 int dray_api_events(struct dray_http *h, struct dray_engine *e, struct dray_err *err);
 
+/* system.c */
+
+/** Of the source that this was built of, or "". */
+const char *dray_api_commit(void);
+
 /* machine.c */
 
 /** "amd64" and the like, as Go names architectures. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - drayd: options, the engine, the API, and signals until the end. */
+#include "api/metrics.h"
 #include "api/server.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -28,6 +29,7 @@ struct drayd {
     struct dray_config *config;
     struct dray_engine *engine;
     struct dray_server *server;
+    struct dray_metrics_server *metrics; /* or NULL */
     char *pid_path;
     int pid_fd;
 };
@@ -107,27 +109,11 @@ static int open_pidfile(struct drayd *d, struct dray_err *err)
     return drayd_pidfile_open(d->pid_path, &d->pid_fd, err);
 }
 
-static void warn_of_ignored(struct json_object *raw)
-{
-    static const char *const keys[] = {"metrics-addr"};
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (dray_json_get(raw, keys[i]))
-            dray_warn("the setting %s has no effect: drayd has nothing of the kind yet", keys[i]);
-    static const char *const rules[] = {"iptables", "ip6tables"};
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
-        if (!dray_json_bool(raw, rules[i], true))
-            dray_warn(
-                "the setting %s=false has no effect: networks need rules, which are kept in an "
-                "nftables table of their own",
-                rules[i]);
-}
-
 static int start(struct drayd *d, struct dray_err *err)
 {
     int64_t begin = dray_clock_mono();
     DRAY_AUTO(dray_strlist) hosts = {0};
     dray_autofree struct dray_listen *listens = NULL;
-    warn_of_ignored(d->config->raw);
     int rc = plan_listens(d, &hosts, &listens, err);
     if (!rc)
         rc = open_pidfile(d, err);
@@ -135,6 +121,9 @@ static int start(struct drayd *d, struct dray_err *err)
         rc = dray_engine_open(d->config, &d->engine, err);
     if (!rc)
         rc = dray_server_open(d->engine, listens, hosts.n, &d->server, err);
+    const char *metrics = dray_json_str(d->config->raw, "metrics-addr", "");
+    if (!rc && *metrics)
+        rc = dray_metrics_server_open(d->engine, metrics, &d->metrics, err);
     if (rc)
         return rc;
     dray_info("drayd %s is ready after %lld ms", DRAY_VERSION,
@@ -196,6 +185,7 @@ static void stop(struct drayd *d, sigset_t *signals)
     if (pthread_create(&watcher, NULL, exit_at_second_signal, signals) == 0)
         (void)pthread_detach(watcher);
     int seconds = d->config->shutdown_timeout_s < 0 ? 15 : d->config->shutdown_timeout_s;
+    dray_metrics_server_close(d->metrics);
     bool idle = dray_server_close(d->server, seconds * 1000);
     if (d->pid_path)
         (void)unlink(d->pid_path);

@@ -6,6 +6,7 @@
 #include "base/ident.h"
 #include "base/logging.h"
 #include "engine/image_priv.h"
+#include "engine/metrics.h"
 
 #define DRAY_LOG_AREA "build"
 
@@ -224,7 +225,11 @@ int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, ch
     pthread_mutex_init(&b.lock, NULL);
     pthread_mutex_init(&b.out, NULL);
     build_client_begin(&b);
+    dray_metrics_count(bs->engine->metrics, DRAY_COUNT_BUILDS);
     rc = call_builder(&b, d, image_out, err);
+    if (rc)
+        dray_metrics_count(bs->engine->metrics, rc == DRAY_E_CANCELED ? DRAY_COUNT_BUILDS_CANCELED
+                                                                      : DRAY_COUNT_BUILDS_FAILED);
     build_client_end(&b);
     build_fini(&b);
     return rc;

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/container.h"
+#include "engine/metrics.h"
 #include "engine/exec.h"
 #include "engine/workq.h"
 
@@ -169,6 +170,10 @@ static void probe_now(void *arg)
     int64_t wait = h ? h->interval : 0; /* lives as long as the container */
     if (due) {
         struct probe p = run_probe(c, h);
+        struct dray_metrics *counts = c->set->engine->metrics;
+        dray_metrics_count(counts, DRAY_COUNT_HEALTH_CHECKS);
+        if (p.code != 0)
+            dray_metrics_count(counts, DRAY_COUNT_HEALTH_FAILED);
         pthread_mutex_lock(&c->lock);
         due = h->serial == job->serial && dray_container_alive(c);
         bool news = due && judge(c, h, &p);

@@ -15,6 +15,7 @@
 #include "engine/events.h"
 #include "engine/extensions.h"
 #include "engine/images.h"
+#include "engine/metrics.h"
 #include "engine/networks.h"
 #include "engine/plugin_conf.h"
 #include "engine/volumes.h"
@@ -186,6 +187,7 @@ int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
     e->config = config;
     e->data_fd = e->exec_fd = e->lock_fd = -EBADF;
     e->started_ns = dray_clock_now();
+    e->metrics = dray_metrics_new();
     int rc = open_parts(e, err);
     if (rc)
         dray_engine_close(e);
@@ -229,6 +231,7 @@ void dray_engine_close(struct dray_engine *e)
     dray_drivers_close(e->drivers);
     dray_authz_close(e->authz);
     dray_events_close(e->events);
+    dray_metrics_free(e->metrics);
     dray_cleanup_fd(&e->exec_fd);
     dray_cleanup_fd(&e->data_fd);
     dray_cleanup_fd(&e->lock_fd);

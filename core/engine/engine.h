@@ -13,6 +13,7 @@
 struct dray_authz;
 struct dray_events;
 struct dray_extensions;
+struct dray_metrics;
 struct dray_images;
 struct dray_networks;
 struct dray_volumes;
@@ -35,6 +36,7 @@ struct dray_engine {
     struct dray_containers *containers;
     struct dray_builds *builds;
     struct dray_extensions *extensions;
+    struct dray_metrics *metrics; /* or NULL */
     int data_fd;          /* folder data_root */
     int exec_fd;          /* folder exec_root */
     int lock_fd;          /* the data root is ours while this is open */

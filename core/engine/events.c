@@ -243,6 +243,14 @@ int dray_events_fd(const struct dray_event_reader *r)
     return r->fd;
 }
 
+uint64_t dray_events_total(struct dray_events *ev)
+{
+    pthread_mutex_lock(&ev->lock);
+    uint64_t n = ev->next;
+    pthread_mutex_unlock(&ev->lock);
+    return n;
+}
+
 size_t dray_events_readers(struct dray_events *ev)
 {
     size_t n = 0;

@@ -33,6 +33,8 @@ int dray_events_next(struct dray_event_reader *r, int64_t deadline_ns, struct js
 /** Readable when dray_events_next() would not wait; for poll() together with a client socket. */
 int dray_events_fd(const struct dray_event_reader *r);
 void dray_events_unsubscribe(struct dray_event_reader *r);
+/** How many events there have been. */
+uint64_t dray_events_total(struct dray_events *ev);
 /** How many readers there are. */
 size_t dray_events_readers(struct dray_events *ev);
 

@@ -187,6 +187,7 @@ static void link_call(struct dray_instance *in, struct dray_call_scope *s)
         s->next->prev = s;
     in->calls = s;
     in->n_calls++;
+    in->n_begun++;
     s->state = SCOPE_ENTERED;
     uint64_t d = s->call.deadline_ns;
     if (d && (!in->first_deadline_ns || d < in->first_deadline_ns))

@@ -109,6 +109,12 @@ const char *dray_driver_version(const struct dray_driver *d);
 bool dray_driver_has(const struct dray_driver *d, const char *op);
 /** Is a call overdue, so that new ones are refused? */
 bool dray_driver_suspect(struct dray_driver *d);
+/** What has been asked of the plugin's instance, whose other drivers count too. */
+struct dray_driver_calls {
+    uint64_t begun;
+    uint32_t under_way, overdue;
+};
+void dray_driver_calls(struct dray_driver *d, struct dray_driver_calls *out);
 /** "volume"; "unknown" for what is no kind. */
 const char *dray_kind_name(uint32_t kind);
 /** 0 for what is no kind. */

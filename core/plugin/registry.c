@@ -451,6 +451,14 @@ bool dray_driver_suspect(struct dray_driver *d)
     return suspect;
 }
 
+void dray_driver_calls(struct dray_driver *d, struct dray_driver_calls *out)
+{
+    struct dray_instance *in = d->instance;
+    pthread_mutex_lock(&in->lock);
+    *out = (struct dray_driver_calls){in->n_begun, in->n_calls, in->n_overdue};
+    pthread_mutex_unlock(&in->lock);
+}
+
 /* --- listing ---------------------------------------------------------------------------------- */
 
 static const char *state_name(struct dray_instance *in)

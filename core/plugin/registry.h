@@ -69,7 +69,7 @@ struct dray_instance {
     uint32_t n_calls, n_waiting, n_overdue, n_health;
     uint64_t first_deadline_ns; /**< no call is overdue before; 0 none */
     uint64_t next_health_ns;
-    uint64_t serial_no;
+    uint64_t serial_no, n_begun;
     struct dray_instance *parent; /**< the family that claimed the name: has the options */
     uint32_t claim_kind;          /**< the only kind that it serves then */
     struct dray_instance *_Atomic next;

@@ -31,7 +31,8 @@ static void line(const char *word, const struct ck *c, const char *text)
     (void)fflush(stdout);
 }
 
-static void vline(const char *word, const struct ck *c, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void vline(const char *word, const struct ck *c,
+                                                        const char *fmt, va_list ap)
 {
     char text[900];
     (void)vsnprintf(text, sizeof text, fmt, ap);

@@ -72,7 +72,7 @@ static void check_fetch(struct ck *c, const struct found *f)
 
 static void check_unknown(struct ck *c)
 {
-    struct found f;
+    struct found f = {0};
     (void)resolve(c, "dray-check-no-such-tag", &f);
     (void)ck_expect(c, DRAY_E_NOTFOUND, "resolve() of an unknown tag");
     memset(f.digest, 'a', sizeof f.digest - 1);
@@ -91,7 +91,7 @@ void ck_registry(struct ck *c)
 {
     const struct ck_request *w = c->want;
     const char *repo = w->repository ? w->repository : "docker.io/library/busybox";
-    struct found f, again;
+    struct found f = {0}, again = {0};
     c->err = (struct dray_err){0};
     int score = ck_enter(c, "match", NULL, false);
     if (!score)
