@@ -283,6 +283,10 @@ struct dray_short_path {
 struct dray_short_path dray_exit_file(const struct dray_container *c);
 /** Remove EXEC_ROOT/containers/ID with what is mounted in it. */
 void dray_container_run_dir_drop(struct dray_container *c);
+/** container_links.c: variables that tell of the containers it is linked to on the default bridge,
+ *  as an array of "KEY=VALUE"; and whether they all run, INVAL in Docker's words (with op held). */
+struct json_object *dray_container_links_env(struct dray_container *c, struct json_object *host);
+int dray_container_links_check(struct dray_container *c, struct dray_err *err);
 /** Are these keys that can detach (NULL or "": the default ones)? */
 int dray_attach_check_keys(const char *keys, struct dray_err *err);
 /** The shim's "attach" message; exec_id NULL for the container itself. */

@@ -209,7 +209,9 @@ static void add_env(struct json_object *env, const char *entry)
         json_object_array_add(env, json_object_new_string(entry));
 }
 
-static struct json_object *make_env(struct json_object *config, bool tty)
+/* Docker's own variables, those of links, and over them the container's. */
+static struct json_object *make_env(struct dray_container *c, struct json_object *config,
+                                    struct json_object *host_config, bool tty)
 {
     struct json_object *env = json_object_new_array();
     add_env(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -218,6 +220,9 @@ static struct json_object *make_env(struct json_object *config, bool tty)
         add_env(env, host);
     if (tty)
         add_env(env, "TERM=xterm");
+    dray_autojson *links = dray_container_links_env(c, host_config);
+    for (size_t i = 0; i < dray_json_len(links); i++)
+        add_env(env, json_object_get_string(json_object_array_get_idx(links, i)));
     struct json_object *own = dray_json_arr(config, "Env");
     for (size_t i = 0; i < dray_json_len(own); i++)
         add_env(env, json_object_get_string(json_object_array_get_idx(own, i)));
@@ -299,7 +304,7 @@ static struct json_object *make_process(const struct dray_spec_in *in, uint64_t 
         p, "user",
         make_user(dray_json_str(in->config, "User", ""), dray_json_arr(in->host, "GroupAdd")));
     add_args(in, p);
-    dray_json_add(p, "env", make_env(in->config, tty));
+    dray_json_add(p, "env", make_env(in->c, in->config, in->host, tty));
     dray_json_add_str(p, "cwd", working_dir(in->config));
     dray_json_add(p, "capabilities", make_caps(caps));
     dray_json_add(p, "rlimits", make_rlimits(in->host));
@@ -387,7 +392,7 @@ int dray_container_spec_exec(struct dray_container *c, struct json_object *exec_
                   make_user(*user ? user : dray_json_str(config, "User", ""),
                             *user ? NULL : dray_json_arr(host, "GroupAdd")));
     dray_json_add(p, "args", dray_json_copy(dray_json_arr(exec_config, "Cmd")));
-    struct json_object *env = make_env(config, tty);
+    struct json_object *env = make_env(c, config, host, tty);
     struct json_object *more = dray_json_arr(exec_config, "Env");
     for (size_t i = 0; i < dray_json_len(more); i++)
         add_env(env, json_object_get_string(json_object_array_get_idx(more, i)));

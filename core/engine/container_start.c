@@ -446,6 +446,8 @@ int dray_containers_start(struct dray_containers *cs, const char *name, struct d
     if (rc != 0)
         return rc;
     rc = check_startable(c, err);
+    if (rc == 0)
+        rc = dray_container_links_check(c, err);
     if (rc == 0) {
         rc = dray_container_start_by_hand(c, err);
         bool gone = rc != 0 && c->auto_remove;

@@ -16,6 +16,7 @@
 #include "engine/extensions.h"
 #include "engine/images.h"
 #include "engine/metrics.h"
+#include "engine/log_opts.h"
 #include "engine/networks.h"
 #include "engine/plugin_conf.h"
 #include "engine/volumes.h"
@@ -105,6 +106,16 @@ static int open_drivers(struct dray_engine *e, struct dray_err *err)
     return dray_drivers_open(&config, &e->drivers, err);
 }
 
+/* What containers log to by default: wrong options are told at once, and not with each create. */
+static int check_log_defaults(struct dray_engine *e, struct dray_err *err)
+{
+    dray_autojson *opts = json_object_new_object();
+    for (size_t i = 0; i < e->config->log_opts.n; i++)
+        dray_json_add_str(opts, e->config->log_opts.v[i].key, e->config->log_opts.v[i].value);
+    int rc = dray_log_opts_check(e->drivers, e->config->log_driver, opts, err);
+    return rc ? dray_err_note(err, "failed to set log opts") : 0;
+}
+
 /* The driver of new layers: the one that was asked for; else the one of last time, so that images
  * do not vanish when the machine changes; else overlay where it works, else vfs. */
 static int choose_storage(struct dray_engine *e, struct dray_err *err)
@@ -158,6 +169,8 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
         rc = dray_events_open(&e->events, err);
     if (!rc)
         rc = open_drivers(e, err);
+    if (!rc)
+        rc = check_log_defaults(e, err);
     if (!rc)
         rc = dray_authz_open(&e->config->authorization_plugins, &e->authz, err);
     load_profile();

@@ -32,7 +32,8 @@ static int read_keep(struct dray_self *self, struct dray_kvs opts, struct dray_l
         .max_files = self->host->opt_int(self->host, "max-file"),
         .compress = self->host->opt_int(self->host, "compress") != 0,
     };
-    if (!size || !dray_log_size_parse(size, &keep->max_size) || keep->max_size == 0)
+    if (!size || !dray_log_size_parse(size, DRAY_LOG_DECIMAL, &keep->max_size) ||
+        keep->max_size == 0)
         return dray_fail(err, DRAY_E_INVAL, "invalid max-size '%s'", size ? size : "");
     return dray_log_options_read(self->driver->title, self->driver->attrs, opts, keep, err);
 }

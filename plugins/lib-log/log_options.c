@@ -7,7 +7,7 @@
 static const char *const FILE_KEYS[] = {"max-size", "max-file", "compress"};
 static const char *const ATTR_KEYS[] = {"labels", "labels-regex", "env", "env-regex", "tag"};
 
-bool dray_log_size_parse(const char *text, int64_t *out)
+bool dray_log_size_parse(const char *text, int base, int64_t *out)
 {
     if (strcmp(text, "-1") == 0) {
         *out = -1;
@@ -25,7 +25,8 @@ bool dray_log_size_parse(const char *text, int64_t *out)
     if (!unit)
         return false;
     if (*end && (*end | 0x20) != 'b') {
-        v *= (double)(INT64_C(1) << (10 * (unit - units)));
+        for (long n = unit - units; n > 0; n--)
+            v *= base;
         end++;
         if ((*end | 0x20) == 'i')
             end++;
@@ -72,7 +73,7 @@ int dray_log_int_parse(const char *text, int64_t *out, struct dray_err *err)
 static int read_size(const char *value, int64_t *out, struct dray_err *err)
 {
     int64_t n = 0;
-    if (!dray_log_size_parse(value, &n))
+    if (!dray_log_size_parse(value, DRAY_LOG_DECIMAL, &n))
         return dray_fail(err, DRAY_E_INVAL, "invalid size: '%s'", value);
     if (n == 0)
         return dray_fail(err, DRAY_E_INVAL, "max-size must be a positive number");

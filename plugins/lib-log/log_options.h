@@ -8,8 +8,12 @@
 #include <dray/log.h>
 #include <dray/util.h>
 
-/** "10m", "1g", "512": bytes (powers of 1024); "-1" is -1. */
-bool dray_log_size_parse(const char *text, int64_t *out);
+/* Docker reads sizes of files in the one way, those of memory in the other. */
+#define DRAY_LOG_DECIMAL 1000
+#define DRAY_LOG_BINARY 1024
+
+/** "10m", "1g", "512": bytes, in powers of base; "-1" is -1. */
+bool dray_log_size_parse(const char *text, int base, int64_t *out);
 /** As Go's strconv reads them; refused in its words. */
 int dray_log_bool_parse(const char *text, bool *out, struct dray_err *err);
 int dray_log_int_parse(const char *text, int64_t *out, struct dray_err *err);

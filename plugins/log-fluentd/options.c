@@ -104,7 +104,7 @@ static int read_numbers(struct dray_kvs options, struct fluentd_options *o, stru
 {
     const char *limit = dray_kvs_get(options, "fluentd-buffer-limit", "");
     const char *retries = dray_kvs_get(options, "fluentd-max-retries", "");
-    if (*limit && (!dray_log_size_parse(limit, &o->limit) || o->limit < 0))
+    if (*limit && (!dray_log_size_parse(limit, DRAY_LOG_BINARY, &o->limit) || o->limit < 0))
         return dray_fail(err, DRAY_E_INVAL, "invalid size: '%s'", limit);
     if (*retries && (dray_log_int_parse(retries, &o->max_retries, NULL) != 0 || o->max_retries < 0))
         return dray_fail(err, DRAY_E_INVAL, "strconv.ParseUint: parsing \"%s\": invalid syntax",

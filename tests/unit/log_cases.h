@@ -19,7 +19,7 @@ static void put_many(struct bench *b, int from, int to)
 static void rotates(const char *compress)
 {
     BENCH(b);
-    option(&b, "max-size", "8k");
+    option(&b, "max-size", "8192");
     option(&b, "max-file", "3");
     option(&b, "compress", compress);
     CU_ASSERT_EQUAL(log_open(&b), 0);
@@ -63,7 +63,7 @@ static void test_compression(void)
 static void test_one_file(void)
 {
     BENCH(b);
-    option(&b, "max-size", "8k");
+    option(&b, "max-size", "8192");
     option(&b, "max-file", "1");
     CU_ASSERT_EQUAL(log_open(&b), 0);
     put_many(&b, 0, 1000);
@@ -126,7 +126,7 @@ static void nap(int ms)
 static void test_follow(void)
 {
     BENCH(b);
-    option(&b, "max-size", "8k");
+    option(&b, "max-size", "8192");
     option(&b, "max-file", "3");
     option(&b, "compress", "true");
     int ended = eventfd(0, EFD_CLOEXEC);
