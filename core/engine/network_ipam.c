@@ -299,7 +299,10 @@ int dray_net_pools_request(struct dray_net *n, bool replay, struct dray_err *err
     for (size_t i = 0; i < 2; i++)
         if ((i ? n->ipv6 : n->ipv4) && !has_family(n, families[i]) && n->n_pools < DRAY_NET_POOLS)
             n->pools[n->n_pools++].family = families[i];
-    if (!replay)
+    bool choose = false; /* by what the machine does not use */
+    for (size_t i = 0; i < n->n_pools; i++)
+        choose = choose || !n->pools[i].subnet[0];
+    if (choose && !replay)
         dray_host_cidrs(link, &avoid);
     int rc = 0;
     for (size_t i = 0; !rc && i < n->n_pools; i++) {

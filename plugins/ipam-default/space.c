@@ -68,47 +68,73 @@ static const struct prefix *overlapping_pool(const struct space *s, const struct
     return NULL;
 }
 
-/* The prefix of `list` that overlaps p. */
-static bool overlapping_avoid(struct dray_strs list, const struct prefix *p, struct prefix *out)
+/* What is in use, in the order of the addresses. */
+struct taken {
+    struct prefix *v;
+    size_t n;
+};
+
+static int by_base(const void *a, const void *b)
 {
-    for (uint64_t i = 0; i < list.n; i++)
-        if (prefix_parse(list.v[i], out) && out->len && prefix_overlap(out, p))
-            return true;
-    return false;
+    const struct prefix *x = a;
+    const struct prefix *y = b;
+    return x->base < y->base ? -1 : x->base > y->base;
 }
 
-/* Cuts the first free subnet out of one default pool; a taken stretch is passed in one step. */
-static bool cut(const struct space *s, const struct space_default *d, struct dray_strs avoid,
-                struct prefix *out)
+static int taken_list(const struct space *s, const struct dray_pool_spec *spec, struct taken *out,
+                      struct dray_err *err)
 {
-    uint32_t bits = prefix_bits(d->base.family);
-    prefix_u128 step = (prefix_u128)1 << (bits - d->size);
-    prefix_u128 span = (prefix_u128)1 << (bits - d->base.len); /* 0 for ::/0 */
+    out->v = calloc(s->n_pools + spec->avoid.n + 1, sizeof *out->v);
+    if (!out->v)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < s->n_pools; i++)
+        if (s->pools[i]->subnet.family == spec->family)
+            out->v[out->n++] = s->pools[i]->subnet;
+    for (uint64_t i = 0; i < spec->avoid.n; i++) {
+        struct prefix *p = &out->v[out->n];
+        if (prefix_parse(spec->avoid.v[i], p) && p->len && p->family == spec->family)
+            out->n++;
+    }
+    qsort(out->v, out->n, sizeof *out->v, by_base);
+    return 0;
+}
+
+static prefix_u128 last_of(const struct prefix *p)
+{
+    uint32_t host = prefix_bits(p->family) - p->len;
+    return p->base + (host < 128 ? ((prefix_u128)1 << host) - 1 : ~(prefix_u128)0);
+}
+
+/* Cuts the first free subnet out of one default pool, in one walk over what is taken: prefixes lie
+ * within each other or apart. */
+static bool cut(const struct taken *t, const struct space_default *d, struct prefix *out)
+{
+    prefix_u128 step = (prefix_u128)1 << (prefix_bits(d->base.family) - d->size);
     struct prefix p = {.family = d->base.family, .len = d->size, .base = d->base.base};
-    while (p.base - d->base.base < span) {
-        struct prefix other;
-        const struct prefix *hit = overlapping_pool(s, &p);
-        if (!hit && overlapping_avoid(avoid, &p, &other))
-            hit = &other;
-        if (!hit) {
-            *out = p;
-            return true;
-        }
-        prefix_u128 hit_span = (prefix_u128)1 << (bits - hit->len);
-        prefix_u128 next = hit_span > step ? hit->base + hit_span : p.base + step;
+    for (size_t i = 0; i < t->n && t->v[i].base <= last_of(&p); i++) {
+        prefix_u128 last = last_of(&t->v[i]);
+        if (last < p.base)
+            continue;
+        prefix_u128 next = last > last_of(&p) ? last + 1 : p.base + step;
         if (next <= p.base)
             return false; /* the end of all addresses */
         p.base = next;
     }
-    return false;
+    *out = p;
+    return p.base <= last_of(&d->base);
 }
 
 static int choose(const struct space *s, const struct dray_pool_spec *spec, struct prefix *out,
                   struct dray_err *err)
 {
-    for (size_t i = 0; i < s->n_defaults; i++)
-        if (s->defaults[i].base.family == spec->family && cut(s, &s->defaults[i], spec->avoid, out))
-            return 0;
+    struct taken t = {0};
+    int rc = taken_list(s, spec, &t, err);
+    bool found = false;
+    for (size_t i = 0; !rc && !found && i < s->n_defaults; i++)
+        found = s->defaults[i].base.family == spec->family && cut(&t, &s->defaults[i], out);
+    free(t.v);
+    if (rc || found)
+        return rc;
     return dray_fail(err, DRAY_E_NOSPACE, "all predefined address pools have been fully subnetted");
 }
 
