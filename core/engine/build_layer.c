@@ -198,6 +198,7 @@ struct hashing {
     struct build *b;
     struct img_intake_result r;
     struct tar_count count;
+    bool loose; /* no blob */
     bool empty;
 };
 
@@ -207,7 +208,7 @@ static int to_blob(void *ctx, const void *data, size_t len, struct dray_err *err
 }
 
 static int copy_all(struct dray_deflate *squeeze, struct dray_sha256 *sum, int fd,
-                    struct tar_count *count, struct dray_err *err)
+                    struct tar_count *count, uint64_t *total, struct dray_err *err)
 {
     dray_autofree char *buf = malloc(READ_CHUNK);
     int rc = buf ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
@@ -221,9 +222,21 @@ static int copy_all(struct dray_deflate *squeeze, struct dray_sha256 *sum, int f
             break;
         dray_sha256_add(sum, buf, (size_t)n);
         count_bytes(count, buf, (size_t)n);
-        rc = dray_deflate_feed(squeeze, buf, (size_t)n, err);
+        *total += (uint64_t)n;
+        if (squeeze)
+            rc = dray_deflate_feed(squeeze, buf, (size_t)n, err);
     }
-    return rc ? rc : dray_deflate_end(squeeze, err);
+    return rc || !squeeze ? rc : dray_deflate_end(squeeze, err);
+}
+
+/* The blob is made when it is needed: img_settle(). */
+static int name_blob(struct hashing *h, uint64_t size, struct dray_err *err)
+{
+    memcpy(h->r.digest, h->r.diff, sizeof h->r.digest);
+    h->r.blob_size = size;
+    h->r.media_type = MT_DOCKER_LAYER_TAR;
+    h->r.blob = img_blob_ref(h->b->e->images, h->r.digest);
+    return h->r.blob ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
 static int hash_tar(void *ctx, int fd, struct dray_err *err)
@@ -233,12 +246,14 @@ static int hash_tar(void *ctx, int fd, struct dray_err *err)
     dray_autoingest *blob = NULL;
     struct dray_deflate *squeeze = NULL;
     struct dray_sha256 *sum = dray_sha256_new();
-    int rc = sum ? dray_ingest_open(im->blobs, NULL, &blob, err)
-                 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (!rc)
+    uint64_t total = 0;
+    int rc = sum ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc && !h->loose)
+        rc = dray_ingest_open(im->blobs, NULL, &blob, err);
+    if (!rc && !h->loose)
         rc = dray_deflate_new(to_blob, blob, &squeeze, err);
     if (!rc)
-        rc = copy_all(squeeze, sum, fd, &h->count, err);
+        rc = copy_all(squeeze, sum, fd, &h->count, &total, err);
     if (!rc)
         dray_sha256_end(sum, h->r.diff);
     dray_sha256_free(sum);
@@ -246,6 +261,8 @@ static int hash_tar(void *ctx, int fd, struct dray_err *err)
     h->empty = !rc && strcmp(h->r.diff, IMG_EMPTY_DIFF) == 0;
     if (rc || h->empty)
         return rc;
+    if (h->loose)
+        return name_blob(h, total, err);
     h->r.blob_size = dray_ingest_offset(blob);
     h->r.media_type = MT_DOCKER_LAYER;
     rc = dray_ingest_commit(blob, UINT64_MAX, h->r.digest, err);
@@ -297,7 +314,7 @@ static int retake(void *ctx, int fd, struct dray_err *err)
 int build_layer_commit(struct build *b, struct img_layer *parent, const char *below, const char *id,
                        struct dray_build_layer *out, struct dray_err *err)
 {
-    struct hashing h = {.b = b};
+    struct hashing h = {.b = b, .loose = img_diff_stable(b->e->storage, parent)};
     bool sealed = false;
     int rc = 0;
     if (dray_driver_has(b->e->storage, "seal")) {

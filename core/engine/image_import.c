@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 
 #define READ_CHUNK (256u * 1024)
@@ -26,14 +25,14 @@ static ssize_t read_full(int fd, char *buf, size_t want)
     return (ssize_t)have;
 }
 
-int img_intake_fd(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
-                  struct img_intake_result *out, struct dray_err *err)
+static int intake(struct dray_images *im, struct img_layer *parent, bool loose, int fd,
+                  int abort_fd, struct img_intake_result *out, struct dray_err *err)
 {
     struct img_intake *in = NULL;
     dray_autofree char *buf = malloc(READ_CHUNK);
     if (!buf)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    int rc = img_intake_begin(im, parent, true, abort_fd, &in, err);
+    int rc = img_intake_begin(im, parent, loose, abort_fd, &in, err);
     while (!rc) {
         ssize_t n = read_full(fd, buf, READ_CHUNK);
         if (n < 0)
@@ -47,6 +46,18 @@ int img_intake_fd(struct dray_images *im, struct img_layer *parent, int fd, int 
         return rc;
     }
     return img_intake_end(in, out, err);
+}
+
+int img_intake_fd(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
+                  struct img_intake_result *out, struct dray_err *err)
+{
+    return intake(im, parent, false, fd, abort_fd, out, err);
+}
+
+int img_intake_diff(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
+                    struct img_intake_result *out, struct dray_err *err)
+{
+    return intake(im, parent, img_diff_stable(im->engine->storage, parent), fd, abort_fd, out, err);
 }
 
 static struct json_object *rootfs_of(const char *const *diffs, size_t n)
@@ -148,51 +159,37 @@ int dray_images_import(struct dray_images *im, const struct dray_import_req *req
 
 /* --- commit -----------------------------------------------------------------------------------*/
 
-struct diff_job {
-    struct dray_driver *driver;
-    const char *layer, *parent;
-    int out;
-    int rc;
-    struct dray_err err;
+struct committing {
+    struct dray_images *im;
+    struct img_layer *parent;
+    struct img_intake_result *out;
+    bool same; /* the changes come from the driver that the new layer is in */
+    bool taken;
 };
 
-static void *diff_thread(void *arg)
+static int take_tar(void *ctx, int fd, struct dray_err *err)
 {
-    struct diff_job *j = arg;
-    j->rc = dray_driver_call(j->driver, storage, DRAY_CLASS_DATA, &j->err, diff, j->layer,
-                             j->parent, (struct dray_fd_borrow){j->out});
-    (void)close(j->out);
-    return NULL;
+    struct committing *c = ctx;
+    int rc = (c->same ? img_intake_diff : img_intake_fd)(c->im, c->parent, fd, -1, c->out, err);
+    c->taken = rc == 0;
+    return rc;
 }
 
 /* The changes of a writable layer become a layer of their own on top of parent. */
 static int take_diff(struct dray_images *im, const struct dray_commit_req *req,
                      struct img_layer *parent, struct img_intake_result *out, struct dray_err *err)
 {
-    int fds[2];
-    struct diff_job job = {.layer = req->layer, .parent = req->layer_parent};
-    job.driver = dray_drivers_get(im->engine->drivers, DRAY_KIND_STORAGE, req->storage, err);
-    if (!job.driver)
+    struct committing c = {.im = im, .parent = parent, .out = out};
+    struct dray_driver *driver =
+        dray_drivers_get(im->engine->drivers, DRAY_KIND_STORAGE, req->storage, err);
+    if (!driver)
         return DRAY_E_NOTFOUND;
-    if (pipe2(fds, O_CLOEXEC) != 0)
-        return dray_fail_errno(err, "make a pipe");
-    (void)fcntl(fds[1], F_SETPIPE_SZ, 1 << 20);
-    job.out = fds[1];
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, diff_thread, &job) != 0) {
-        (void)close(fds[0]);
-        (void)close(fds[1]);
-        return dray_fail(err, DRAY_E_NOMEM, "start a thread");
-    }
-    int rc = img_intake_fd(im, parent, fds[0], -1, out, err);
-    (void)close(fds[0]);
-    (void)pthread_join(thread, NULL);
-    if (!rc && job.rc) {
-        if (err)
-            *err = job.err;
-        rc = job.rc;
+    c.same = driver == im->engine->storage;
+    int rc = img_diff_run(driver, req->layer, req->layer_parent, -1, take_tar, &c, err);
+    if (rc && c.taken) {
         img_layer_unref(im, out->layer);
         img_blob_unref(im, out->blob, false);
+        *out = (struct img_intake_result){0};
     }
     return rc;
 }

@@ -24,7 +24,8 @@ struct img_intake {
     struct dray_ingest *blob;
     struct squeezer *squeeze; /* or NULL */
     struct dray_inflate *pre; /* for what registries do not take: xz, bzip2 */
-    bool want_squeeze, begun;
+    bool loose;               /* no blob */
+    bool begun;
     bool squeezed; /* the blob is gzip, whatever came */
 };
 
@@ -137,15 +138,15 @@ void img_intake_abort(struct img_intake *in)
     free(in);
 }
 
-int img_intake_begin(struct dray_images *im, struct img_layer *parent, bool squeeze, int abort_fd,
+int img_intake_begin(struct dray_images *im, struct img_layer *parent, bool loose, int abort_fd,
                      struct img_intake **out, struct dray_err *err)
 {
     struct img_intake *in = calloc(1, sizeof *in);
     if (!in)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     in->im = im;
-    in->want_squeeze = squeeze;
-    int rc = dray_ingest_open(im->blobs, NULL, &in->blob, err);
+    in->loose = loose;
+    int rc = loose ? 0 : dray_ingest_open(im->blobs, NULL, &in->blob, err);
     if (!rc)
         rc = img_layer_anon(im, parent, &in->layer, err);
     if (!rc)
@@ -161,7 +162,11 @@ int img_intake_begin(struct dray_images *im, struct img_layer *parent, bool sque
 static int take(void *ctx, const void *data, size_t len, struct dray_err *err)
 {
     struct img_intake *in = ctx;
-    int rc = in->squeeze ? squeeze_feed(in, data, len, err) : to_blob(in, data, len, err);
+    int rc = 0;
+    if (in->squeeze)
+        rc = squeeze_feed(in, data, len, err);
+    else if (!in->loose)
+        rc = to_blob(in, data, len, err);
     return rc ? rc : img_unpack_feed(in->unpack, data, len, err);
 }
 
@@ -174,7 +179,7 @@ static int begin_stream(struct img_intake *in, const void *data, size_t len, str
     int rc = 0;
     if (foreign)
         rc = dray_inflate_new(take, in, dray_blobs_free_bytes(in->im->blobs), &in->pre, err);
-    if (!rc && (foreign || (in->want_squeeze && kind == DRAY_PLAIN)))
+    if (!rc && !in->loose && (foreign || kind == DRAY_PLAIN))
         rc = squeeze_begin(in, err);
     in->squeezed = !rc && in->squeeze;
     return rc;
@@ -196,6 +201,14 @@ static const char *media_type(const struct img_intake *in, enum dray_compression
     return kind == DRAY_ZSTD ? MT_OCI_LAYER_ZSTD : MT_DOCKER_LAYER_TAR;
 }
 
+/* Refer to the blob that is not there yet: its digest will be another, see img_settle(). */
+static int name_blob(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
+{
+    memcpy(out->digest, out->diff, sizeof out->digest);
+    out->blob = img_blob_ref(in->im, out->digest);
+    return out->blob ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
 /* List the blob and refer to it. */
 static int keep_blob(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
 {
@@ -215,17 +228,20 @@ static int keep_blob(struct img_intake *in, struct img_intake_result *out, struc
 
 int img_intake_end(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
 {
-    uint64_t size = 0;
+    uint64_t size = 0, size_plain = 0;
     *out = (struct img_intake_result){0};
     enum dray_compression kind = img_unpack_kind(in->unpack);
     int rc = in->pre ? dray_inflate_end(in->pre, err) : 0;
     if (!rc) {
         struct img_unpack *u = in->unpack;
         in->unpack = NULL;
+        size_plain = img_unpack_total(u);
         rc = img_unpack_end(u, out->diff, &size, err);
     }
+    if (!rc && in->loose)
+        out->blob_size = size_plain;
     if (!rc)
-        rc = keep_blob(in, out, err);
+        rc = in->loose ? name_blob(in, out, err) : keep_blob(in, out, err);
     if (!rc) {
         out->media_type = media_type(in, kind);
         struct img_layer *l = in->layer;

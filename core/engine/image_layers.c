@@ -200,6 +200,8 @@ int img_layer_save(struct dray_images *im, const struct img_layer *l, struct dra
 static void drop_in_driver(struct img_layer *l)
 {
     struct dray_err err = {0};
+    if (!l->id[0])
+        return; /* was to be made when its parent is complete */
     if (l->init_id[0])
         (void)dray_driver_call(l->driver, storage, DRAY_CLASS_DATA, NULL, remove, l->init_id);
     if (dray_driver_call(l->driver, storage, DRAY_CLASS_DATA, &err, remove, l->id))
@@ -269,6 +271,11 @@ static struct img_layer *enter_layer(struct dray_images *im, const char *chain, 
     return l;
 }
 
+bool img_layer_parallel(const struct img_layer *l)
+{
+    return dray_driver_features(l->driver) & DRAY_STORAGE_F_PARALLEL_APPLY;
+}
+
 int img_layer_create(struct dray_images *im, struct img_layer *l, struct dray_err *err)
 {
     (void)im;
@@ -289,7 +296,10 @@ int img_layer_claim(struct dray_images *im, struct img_layer *parent, const char
     while (l && !rc && (l->state == LAYER_BUILDING || l->state == LAYER_REMOVING))
         rc = img_wait(im, abort_fd, err);
     *mine_out = l && !rc && l->state == LAYER_ABSENT;
+    bool later = false;
     if (*mine_out) {
+        later = parent && parent->state == LAYER_BUILDING && !img_layer_parallel(l);
+        l->id[0] = '\0';
         l->state = LAYER_BUILDING;
         l->parent = parent;
         l->init_id[0] = '\0';
@@ -300,7 +310,7 @@ int img_layer_claim(struct dray_images *im, struct img_layer *parent, const char
     pthread_mutex_unlock(&im->lock);
     if (!l)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (!rc && *mine_out && (rc = img_layer_create(im, l, err)) != 0)
+    if (!rc && *mine_out && !later && (rc = img_layer_create(im, l, err)) != 0)
         (void)img_layer_done(im, l, false, 0, NULL);
     if (rc) {
         img_layer_unref(im, l);

@@ -67,7 +67,10 @@ struct img_layer {
     enum img_layer_state state;
 };
 
-/** A layer as an image has it. */
+/**
+ * A layer as an image has it. A layer that was made here of a driver's diff may be without a blob
+ * ("loose"): its digest is its diff id then, and img_settle() makes a blob of it when it is needed.
+ */
 struct img_part {
     char digest[DRAY_DIGEST_LEN]; /**< of the blob, as it came */
     char diff[DRAY_DIGEST_LEN];   /**< of the plain tar */
@@ -93,6 +96,7 @@ struct img {
     struct img_layer *top;     /**< referred to; NULL: no layers, or not unpacked in this driver */
     struct dray_strlist holds; /**< containers */
     bool deleted;              /**< kept for its containers only */
+    bool settling;             /**< its missing blobs are being made */
 };
 
 /** A reference: a key "repo:tag" or "repo@digest" and what it names. */
@@ -127,6 +131,8 @@ void img_chain_next(const char *parent, const char *diff, char out[DRAY_DIGEST_L
  * lists it. takes g; an image of that id that exists already is kept, with its index updated.
  */
 int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_err *err);
+/** Flush blobs, documents and layers to the disk. */
+int img_flush(struct dray_images *im, struct dray_err *err);
 /** The document of an image; of a listed one with the lock held. Owned; NULL without memory. */
 char *img_doc_text(const struct img *g);
 int img_save(struct dray_images *im, const char *id, const char *text, bool sync,
@@ -186,6 +192,9 @@ int img_blob_put(struct dray_images *im, const void *data, size_t len, struct im
  */
 int img_layer_claim(struct dray_images *im, struct img_layer *parent, const char *diff,
                     int abort_fd, struct img_layer **out, bool *mine_out, struct dray_err *err);
+/** Can it be filled before its parent is complete? If not, a claimed layer on top of one that is
+ *  BUILDING has no id yet, and is made with img_layer_create() once the parent is complete. */
+bool img_layer_parallel(const struct img_layer *l);
 /** It is complete (writes its document, unsynced) or failed (the driver's layer is removed). */
 int img_layer_done(struct dray_images *im, struct img_layer *l, bool ok, uint64_t size,
                    struct dray_err *err);
@@ -242,9 +251,9 @@ int img_unpack_image(struct dray_images *im, const struct img_part *parts, size_
                      struct img_layer **top_out, struct dray_err *err);
 
 /** A new layer from a stream of a tar, plain or compressed, fed in pieces: the blob is stored (as
- *  it came, or compressed when it came plain and `squeeze` is set) and unpacked at once. */
+ *  it came, or compressed when it came plain; or not at all) and unpacked at once. */
 struct img_intake;
-int img_intake_begin(struct dray_images *im, struct img_layer *parent, bool squeeze, int abort_fd,
+int img_intake_begin(struct dray_images *im, struct img_layer *parent, bool loose, int abort_fd,
                      struct img_intake **out, struct dray_err *err);
 int img_intake_feed(void *intake, const void *data, size_t len, struct dray_err *err);
 /** What came out; blob and layer are referred to. Frees. */
@@ -258,8 +267,23 @@ struct img_intake_result {
 /** All of it from a descriptor. */
 int img_intake_fd(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
                   struct img_intake_result *out, struct dray_err *err);
+/** The same of a driver's diff; without a blob when img_diff_stable(). */
+int img_intake_diff(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
+                    struct img_intake_result *out, struct dray_err *err);
 int img_intake_end(struct img_intake *in, struct img_intake_result *out, struct dray_err *err);
 void img_intake_abort(struct img_intake *in);
+
+/* --- image_settle.c: blobs of layers that were made here ---------------------------------------*/
+
+/** Run a driver's diff on a thread of its own, into a pipe that take reads to its end. */
+int img_diff_run(struct dray_driver *driver, const char *layer, const char *parent, int abort_fd,
+                 int (*take)(void *ctx, int fd, struct dray_err *err), void *ctx,
+                 struct dray_err *err);
+/** Does the driver give the same diff of a layer on top of parent whenever it is asked? */
+bool img_diff_stable(struct dray_driver *driver, const struct img_layer *parent);
+/** Make the blobs that an image lacks and give it a manifest with them. Before blobs of its layers
+ *  are read. Waits for another that is at it. */
+int img_settle(struct dray_images *im, const char *id, int abort_fd, struct dray_err *err);
 
 /* --- image_make.c: images made here ------------------------------------------------------------*/
 

@@ -271,11 +271,13 @@ static int do_layer(struct pull_layers *p, size_t i, struct dray_err *err)
 {
     struct pull_layer *l = &p->v[i];
     struct dray_images *im = p->source->im;
-    bool parallel = dray_driver_features(im->engine->storage) & DRAY_STORAGE_F_PARALLEL_APPLY;
+    bool parallel = l->layer && img_layer_parallel(l->layer);
     bool teed = false;
     int rc = get_blob(p, l, l->mine && parallel, &teed, err);
     if (!rc && l->mine && !parallel)
         rc = wait_below(p, i, err);
+    if (!rc && l->mine && !l->layer->id[0])
+        rc = img_layer_create(im, l->layer, err);
     if (!rc && l->mine && !teed) {
         l->progress = 0;
         l->phase = PULL_EXTRACTING;

@@ -80,7 +80,15 @@ static bool copy_layers(struct push *p, const struct img *g)
 
 static int take_snapshot(struct push *p, const char *key, struct snapshot *s, struct dray_err *err)
 {
+    char settled[DRAY_DIGEST_LEN] = "";
     *s = (struct snapshot){0};
+    pthread_mutex_lock(&p->im->lock);
+    const char *known = img_ref_get(p->im, key);
+    (void)snprintf(settled, sizeof settled, "%s", known ? known : "");
+    pthread_mutex_unlock(&p->im->lock);
+    int rc = *settled ? img_settle(p->im, settled, p->source.abort_fd, err) : 0;
+    if (rc)
+        return rc;
     pthread_mutex_lock(&p->im->lock);
     const char *id = img_ref_get(p->im, key);
     const struct img *g = id ? img_find(p->im, id) : NULL;

@@ -177,6 +177,11 @@ static int save_one(struct save *s, const char *name, struct dray_err *err)
 {
     struct facts f = {0};
     int rc = find(s->im, name, &f, err);
+    if (!rc && !(rc = img_settle(s->im, f.id, -1, err))) {
+        facts_free(&f);
+        f = (struct facts){0};
+        rc = find(s->im, name, &f, err);
+    }
     if (!rc)
         rc = put_blob(s, f.id, err);
     if (!rc)

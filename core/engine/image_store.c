@@ -231,6 +231,9 @@ void dray_image_release(struct dray_image *image)
 /* Unpack an image for the driver in use, which it was not pulled with. */
 static int unpack_late(struct dray_images *im, const char *id, struct dray_err *err)
 {
+    int rc = img_settle(im, id, -1, err);
+    if (rc)
+        return rc;
     pthread_mutex_lock(&im->lock);
     struct img *g = visible(im, id);
     size_t n = g ? g->n_parts : 0;
@@ -244,7 +247,7 @@ static int unpack_late(struct dray_images *im, const char *id, struct dray_err *
     if (!parts)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct img_layer *top = NULL;
-    int rc = img_unpack_image(im, parts, n, -1, &top, err);
+    rc = img_unpack_image(im, parts, n, -1, &top, err);
     if (rc)
         return rc;
     pthread_mutex_lock(&im->lock);
@@ -377,7 +380,7 @@ static void merge_known(struct img *known, struct img *g)
 
 /* Flush what an image stands on, once for all its layers: blobs and documents, and the storage
  * driver's folder where that is another file system. */
-static int flush(struct dray_images *im, struct dray_err *err)
+int img_flush(struct dray_images *im, struct dray_err *err)
 {
     int rc = dray_blobs_sync(im->blobs, err);
     dray_autofree char *path = dray_strf("storage/%s", dray_driver_name(im->engine->storage));
@@ -393,7 +396,7 @@ static int flush(struct dray_images *im, struct dray_err *err)
 int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_err *err)
 {
     dray_autofree char *text = img_doc_text(g);
-    int rc = flush(im, err);
+    int rc = img_flush(im, err);
     if (!rc)
         rc = img_save(im, g->id, text, true, err);
     struct img_layer *drop = g->top;

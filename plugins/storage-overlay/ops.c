@@ -270,7 +270,8 @@ static int32_t op_seal(struct dray_self *self, const struct dray_call *call, con
 
 const struct dray_storage_ops dray_overlay_ops = {
     .head =
-        DRAY_TABLE(struct dray_storage_ops, DRAY_STORAGE_F_PARALLEL_APPLY | DRAY_STORAGE_F_QUOTA),
+        DRAY_TABLE(struct dray_storage_ops, DRAY_STORAGE_F_PARALLEL_APPLY | DRAY_STORAGE_F_QUOTA |
+                                                DRAY_STORAGE_F_STABLE_DIFF),
     .create = op_create,
     .remove = op_remove,
     .mounts = op_mounts,

@@ -20,6 +20,12 @@ extern "C" {
 #define DRAY_STORAGE_F_PARALLEL_APPLY UINT64_C(1)
 /** create() honours the option "size" (bytes) on writable layers. */
 #define DRAY_STORAGE_F_QUOTA UINT64_C(2)
+/**
+ * diff() of a read-only layer against its parent gives the same bytes whenever it is asked, and the
+ * very bytes again that apply() or seal() made the layer of, if a diff() gave them. The host then
+ * keeps no archive of such a layer: it asks for the diff when the layer is pushed or saved.
+ */
+#define DRAY_STORAGE_F_STABLE_DIFF UINT64_C(4)
 
 #define DRAY_LAYER_WRITABLE 1u /**< create(): a container's layer */
 #define DRAY_MOUNTS_RDONLY 1u  /**< mounts(): the layer is only looked at */
