@@ -326,6 +326,7 @@ static int prepare_get(struct get_job *job, struct dray_err *err)
     if (!job->in || !job->out || !job->links || !job->buffer)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     (void)archive_read_disk_set_symlink_physical(job->in);
+    (void)archive_read_disk_set_behavior(job->in, ARCHIVE_READDISK_NO_FFLAGS);
     (void)archive_write_set_format_pax_restricted(job->out);
     (void)archive_write_set_bytes_per_block(job->out, BLOCK_BYTES);
     (void)archive_write_set_bytes_in_last_block(job->out, 1);
@@ -514,7 +515,7 @@ static int prepare_put(struct put_job *job, int in_fd, struct dray_err *err)
     (void)archive_read_support_format_empty(job->in);
     (void)archive_write_disk_set_options(
         job->out, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
-                      ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_UNLINK);
+                      ARCHIVE_EXTRACT_XATTR);
     if (archive_read_open_fd(job->in, in_fd, BLOCK_BYTES) != ARCHIVE_OK)
         return dray_fail(err, DRAY_E_INVAL, "read the archive: %s", archive_error_string(job->in));
     return 0;
