@@ -301,6 +301,19 @@ static int end(struct request *r, int rc, const char *image, const struct dray_e
     return dray_http_streaming(r->h) ? 0 : dray_http_stream(r->h, 200, "application/json", err);
 }
 
+/* "allow=security.insecure,network.host": our own client says so; the docker CLI cannot. */
+static bool allows(struct dray_http *h, const char *what)
+{
+    size_t n = strlen(what);
+    for (const char *at = query_or(h, "allow", ""); *at; at += *at == ',') {
+        size_t len = strcspn(at, ",");
+        if (len == n && strncmp(at, what, n) == 0)
+            return true;
+        at += len;
+    }
+    return false;
+}
+
 static int build(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct request r __attribute__((cleanup(request_cleanup))) = {.h = h};
@@ -333,6 +346,8 @@ static int build(struct dray_http *h, struct dray_engine *e, struct dray_err *er
         .auth = auth_for,
         .ctx = &r,
         .session = query_or(h, "session", ""),
+        .allow_insecure = allows(h, "security.insecure"),
+        .allow_host_network = allows(h, "network.host"),
         .cancel_fd = dray_http_cancel_fd(h)};
     struct dray_err why = {0};
     char image[72] = "";

@@ -100,6 +100,17 @@ static void add_array(const struct build *b, struct dray_buf *q, const char *fla
         api_query(q, key, dray_json_text(o));
 }
 
+/* --allow: what the Dockerfile may ask for. */
+static void add_allowed(const struct build *b, struct dray_buf *q)
+{
+    DRAY_AUTO(dray_strlist) words = {0};
+    DRAY_AUTO(dray_buf) text = {0};
+    cli_list(b->args, "allow", &words);
+    for (size_t i = 0; i < words.n; i++)
+        dray_buf_addf(&text, "%s%s", i ? "," : "", words.v[i]);
+    api_query(q, "allow", text.data);
+}
+
 static int add_ulimits(const struct build *b, struct dray_buf *q)
 {
     DRAY_AUTO(dray_strlist) words = {0};
@@ -182,6 +193,7 @@ static int build_query(const struct build *b, struct dray_buf *q)
     add_args(b, q);
     add_labels(b, q);
     add_array(b, q, "cache-from", "cachefrom");
+    add_allowed(b, q);
     cli_list(b->args, "add-host", &hosts);
     for (size_t i = 0; i < hosts.n; i++)
         api_query(q, "extrahosts", hosts.v[i]);

@@ -47,9 +47,19 @@ static int progress_check(const char *value, struct dray_err *err)
     return dray_fail(err, DRAY_E_INVAL, "invalid progress mode %s", value);
 }
 
+static int allow_check(const char *value, struct dray_err *err)
+{
+    if (strcmp(value, "network.host") == 0 || strcmp(value, "security.insecure") == 0)
+        return 0;
+    return dray_fail(err, DRAY_E_INVAL, "unsupported entitlement \"%s\"", value);
+}
+
 static const struct cli_flag flags_image_build[] = {
     FLAG_CHECK(0, "add-host", LIST, "Add a custom host-to-IP mapping (\"host:ip\")",
                spec_host_check),
+    FLAG_CHECK(0, "allow", LIST,
+               "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\")",
+               allow_check),
     FLAG_CHECK(0, "build-arg", LIST, "Set build-time variables", arg_check),
     FLAG(0, "cache-from", STRINGS, "Images to consider as cache sources"),
     FLAG(0, "cgroup-parent", STRING,

@@ -54,6 +54,7 @@ struct dray_builds {
     struct lh_table *records;
     struct build_cache_dir *mounts; /**< folders of cache mounts */
     struct build_client *clients;
+    struct build_policy *policy; /**< constant */
     pthread_cond_t mount_free; /**< a cache folder or an agent's connection has come free */
 };
 

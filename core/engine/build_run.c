@@ -2,6 +2,8 @@
 /* build_run.c - runs a command of a build in a container like any other, and takes its changes. */
 #include "engine/build_priv.h"
 
+#include "engine/build_policy.h"
+
 #include "base/ident.h"
 #include "base/logging.h"
 #include "engine/containers.h"
@@ -68,7 +70,9 @@ static int make_body(struct running *r, struct json_object **out, struct dray_er
 {
     dray_autojson *body = NULL;
     struct json_object *host = NULL;
-    int rc = parse_object(r->run->config, &body, err);
+    int rc = build_policy_check(r->b->set->policy, r->b->req, r->run, err);
+    if (!rc)
+        rc = parse_object(r->run->config, &body, err);
     if (!rc)
         rc = parse_object(r->b->req->spec.host_config, &host, err);
     if (rc)

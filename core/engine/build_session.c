@@ -2,6 +2,8 @@
 /* build_session.c - one build: the builder's call, what it is kept for it, what it says. */
 #include "engine/build_priv.h"
 
+#include "engine/build_policy.h"
+
 #include "base/fs.h"
 #include "base/ident.h"
 #include "base/logging.h"
@@ -232,6 +234,7 @@ int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, ch
                                                                       : DRAY_COUNT_BUILDS_FAILED);
     build_client_end(&b);
     build_fini(&b);
+    build_policy_collect(bs->policy);
     return rc;
 }
 
@@ -253,6 +256,8 @@ int dray_builds_open(struct dray_engine *e, struct dray_builds **out, struct dra
     if (!rc)
         rc = dray_fs_open_dir(bs->dir, "mounts", 0700, &bs->mounts_dir, err);
     if (!rc)
+        rc = build_policy_open(bs, &bs->policy, err);
+    if (!rc)
         rc = build_cache_load(bs, err);
     if (rc) {
         dray_builds_close(bs);
@@ -268,6 +273,7 @@ void dray_builds_close(struct dray_builds *bs)
 {
     if (!bs)
         return;
+    build_policy_close(bs->policy);
     build_cache_free(bs);
     build_cache_dirs_free(bs);
     build_clients_free(bs);

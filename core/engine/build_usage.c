@@ -246,6 +246,8 @@ int dray_builds_prune(struct dray_builds *bs, const struct dray_filters *f, bool
     *out = json_object_new_object();
     dray_json_add(*out, "CachesDeleted", deleted);
     dray_json_add_int(*out, "SpaceReclaimed", gained);
+    if (json_object_array_length(deleted) == 0 && keep > 0)
+        return 0; /* nothing had to go */
     struct json_object *attrs = json_object_new_object();
     dray_json_addf(attrs, "reclaimed", "%lld", (long long)gained);
     dray_events_emit(bs->engine->events, "builder", "prune", "", attrs);

@@ -36,6 +36,7 @@ struct dray_build_req {
     dray_build_auth_fn auth;
     void *ctx;           /* of both */
     const char *session; /* under which the client lends secrets and agents; or NULL */
+    bool allow_insecure, allow_host_network; /* what its Dockerfile may ask for */
     int cancel_fd;
 };
 /** Run a build. image_out: id of the image, "" when only mistakes were looked for. */

@@ -27,8 +27,7 @@ static int out_of_memory(struct dray_err *err)
     return dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
-/* "64M", "1g", "512" as Docker's units.RAMInBytes reads them. */
-static bool parse_size(struct json_object *value, int64_t *out)
+bool dray_config_size(struct json_object *value, int64_t *out)
 {
     if (json_object_is_type(value, json_type_int)) {
         *out = json_object_get_int64(value);
@@ -90,7 +89,7 @@ static int fill_field(struct dray_config *c, const struct dray_conf_key *k,
         *(int *)field = json_object_get_int(value);
         return 0;
     case DRAY_CONF_SIZE:
-        if (parse_size(value, field))
+        if (dray_config_size(value, field))
             return 0;
         return dray_fail(err, DRAY_E_INVAL, "invalid size for \"%s\": %s", k->key,
                          json_object_get_string(value));

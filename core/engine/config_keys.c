@@ -116,6 +116,7 @@ const struct dray_conf_key dray_conf_keys[] = {
      "Registries that may be used without TLS"},
     {"registry-mirrors", "registry-mirror", 0, STRS, AT(registry_mirrors),
      "Preferred registry mirrors"},
+    {"builder", NULL, 0, OBJ, NONE, NULL}, /* engine/build_policy.c */
     {"max-concurrent-downloads", "max-concurrent-downloads", 0, INT, AT(max_concurrent_downloads),
      "Set the max concurrent downloads"},
     {"max-concurrent-uploads", "max-concurrent-uploads", 0, INT, AT(max_concurrent_uploads),
@@ -130,7 +131,6 @@ const struct dray_conf_key dray_conf_keys[] = {
 
     /* Docker's, without meaning here. */
     {"api-cors-header", "api-cors-header", 0, STR, NONE, NULL},
-    {"builder", NULL, 0, OBJ, NONE, NULL},
     {"cdi-spec-dirs", "cdi-spec-dir", 0, STRS, NONE, NULL},
     {"cluster-advertise", "cluster-advertise", 0, STR, NONE, NULL},
     {"cluster-store", "cluster-store", 0, STR, NONE, NULL},

@@ -34,6 +34,9 @@ struct dray_conf_key {
 };
 
 /** Ended by a row without key and flag. */
+/** "64M", "1g", "512" as Docker's units.RAMInBytes reads them, or a number. */
+bool dray_config_size(struct json_object *value, int64_t *out);
+
 extern const struct dray_conf_key dray_conf_keys[];
 
 /** Add one flag's value to the object of flags, with the JSON shape of daemon.json. */

@@ -83,8 +83,8 @@ struct bd_build {
     int64_t epoch_s;             /**< SOURCE_DATE_EPOCH, or -1 */
     int cancel_fd;               /**< readable: the client has gone, or a stage has failed */
     int stop_fd;                 /**< eventfd: makes cancel_fd so */
-    bool *arg_used;              /**< by index of spec->args; build->lock */
-    struct bd_list cache_images; /**< ids of --cache-from, present */
+    bool *arg_used;                 /**< by index of spec->args; build->lock */
+    struct json_object *cache_from; /**< configs of --cache-from's images; constant with stages */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -180,10 +180,19 @@ struct bd_hit {
     int64_t created_ns;
     const char *hash; /**< of COPY's sources, or "" */
 };
-/** Look for a step's result; false: there is none, or the cache is not to be used. */
-bool bd_cache_find(struct bd_stage *s, const char *key, struct bd_hit *out);
+/** Look for a step's result, in the cache and then in --cache-from's images, which know it by what
+ *  the history says; false: there is none, or the cache is not to be used. */
+bool bd_cache_find(struct bd_stage *s, const char *key, const char *created_by,
+                   struct bd_hit *out);
 int bd_cache_keep(struct bd_stage *s, const char *key, const struct bd_hit *hit,
                   const char *description, struct dray_err *err);
+
+/* --- cache_from.c
+ * -------------------------------------------------------------------------------*/
+
+/** Make the images of --cache-from present. What cannot be had is told of, and no error. */
+void bd_cache_from_open(struct bd_build *b);
+bool bd_cache_from_find(struct bd_stage *s, const char *by, struct bd_hit *out);
 
 /* --- stage.c
  * -------------------------------------------------------------------------------------*/
@@ -228,6 +237,9 @@ int bd_layer_parents(struct bd_tarout *t, struct bd_tree *root, const char *path
  * -------------------------------------------------------------------------------*/
 
 int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err);
+/** A here-document as an executable file in a layer of its own, at *path (owned by the caller). */
+int bd_copy_script(struct bd_stage *s, const struct dray_df_heredoc *script, const char **layer,
+                   char **path, struct dray_err *err);
 /** A path of the context for RUN --mount=type=bind: its digest; and as a layer of its own, in which
  *  it is at *path (owned by the caller). layer NULL: only the digest. */
 int bd_copy_context(struct bd_stage *s, const char *source, char hash[BD_DIGEST_LEN + 8],

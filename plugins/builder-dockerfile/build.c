@@ -329,6 +329,7 @@ static int build_all(struct bd_build *b, const char **image_out, struct dray_err
     if (rc)
         return rc;
     say_globals(b);
+    bd_cache_from_open(b);
     rc = run_stages(b, err);
     if (!rc)
         rc = put_image(b, image_out, err);
@@ -348,6 +349,7 @@ static void build_fini(struct bd_build *b)
     bd_vars_free(&b->globals);
     dray_df_free(b->file);
     bd_tree_free(b->context);
+    json_object_put(b->cache_from);
     free(b->arg_used);
     dray_cleanup_fd(&b->stop_fd);
     pthread_mutex_destroy(&b->lock);

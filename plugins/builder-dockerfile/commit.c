@@ -92,13 +92,14 @@ char *bd_nop(struct bd_stage *s, const char *fmt, ...)
 
 /* --- the cache ---------------------------------------------------------------------------------*/
 
-bool bd_cache_find(struct bd_stage *s, const char *key, struct bd_hit *out)
+bool bd_cache_find(struct bd_stage *s, const char *key, const char *created_by, struct bd_hit *out)
 {
     struct bd_build *b = s->build;
     struct dray_build_record rec = {.size = sizeof rec};
-    if ((b->spec->flags & DRAY_BUILD_NO_CACHE) ||
-        b->engine->cache_get(b->call, key, &rec, NULL) != 0)
+    if (b->spec->flags & DRAY_BUILD_NO_CACHE)
         return false;
+    if (b->engine->cache_get(b->call, key, &rec, NULL) != 0)
+        return created_by && bd_cache_from_find(s, created_by, out);
     bd_autojson *o = NULL;
     if (bd_json_parse(rec.value, &o, NULL))
         return false;

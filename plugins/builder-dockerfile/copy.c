@@ -175,7 +175,10 @@ int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err 
         rc = bd_copy_hash(&c, hash, err);
     if (!rc)
         rc = copy_key(&c, hash, key, err);
-    if (!rc && bd_cache_find(s, key, &hit)) {
+    dray_autofree char *by = rc ? NULL : created_by(&c, hash);
+    if (!rc && !by)
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc && bd_cache_find(s, key, by, &hit)) {
         bd_say_cached(s);
     } else if (!rc) {
         rc = make(&c, &hit, err);
@@ -184,9 +187,7 @@ int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err 
     }
     if (rc)
         return rc;
-    dray_autofree char *by = created_by(&c, hash);
-    return by ? bd_commit(s, by, &hit.layer, hit.created_ns, err)
-              : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return bd_commit(s, by, &hit.layer, hit.created_ns, err);
 }
 
 /* --- a path of the context as a layer ----------------------------------------------------------*/
@@ -206,6 +207,17 @@ static int context_layer(struct bd_copying *c, const char **layer, char **path,
     *layer = made.layer;
     *path = S_ISDIR(c->v[0].entry.mode) ? strdup("/m") : bd_strf("/m/%s", c->v[0].name);
     return *path ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+int bd_copy_script(struct bd_stage *s, const struct dray_df_heredoc *script, const char **layer,
+                   char **path, struct dray_err *err)
+{
+    const struct dray_df_copy in = {.contents = {script, 1}, .dest = "/m/", .chmod = "0755"};
+    struct bd_copying c __attribute__((cleanup(copying_cleanup))) = {.stage = s, .in = &in};
+    int rc = set_dest(&c, err);
+    if (!rc)
+        rc = gather(&c, err);
+    return rc ? rc : context_layer(&c, layer, path, err);
 }
 
 int bd_copy_context(struct bd_stage *s, const char *source, char hash[BD_DIGEST_LEN + 8],

@@ -8,20 +8,32 @@
 
 /* --- what is run -------------------------------------------------------------------------------*/
 
-/* "RUN <<EOF" alone: the document is the script. Otherwise the documents follow the command, for
- * the shell to read. */
+#define SCRIPTS "/dev/pipes/"
+
+/* "RUN <<EOF" and nothing else: the document is the script. */
+static bool is_script(const struct dray_df_command *c)
+{
+    const char *line = c->argv.n ? c->argv.v[0] : "";
+    line += strspn(line, " \t");
+    if (!c->shell || c->files.n != 1 || !bd_prefix(line, "<<"))
+        return false;
+    line += 2 + strspn(line + 2, "-");
+    line += strcspn(line, " \t");
+    return line[strspn(line, " \t")] == '\0';
+}
+
+/* A script that names its interpreter is run as a file. */
+static const struct dray_df_heredoc *own_interpreter(const struct dray_df_command *c)
+{
+    return is_script(c) && bd_prefix(c->files.v[0].content, "#!") ? &c->files.v[0] : NULL;
+}
+
+/* Documents that are no script follow the command, for the shell to read. */
 static char *script_of(const struct dray_df_command *c)
 {
     DRAY_AUTO(bd_buf) b = {0};
     const char *line = c->argv.n ? c->argv.v[0] : "";
-    const char *first = line + strspn(line, " \t");
-    bool alone = c->files.n == 1 && bd_prefix(first, "<<");
-    if (alone) {
-        first += 2 + strspn(first + 2, "-");
-        first += strcspn(first, " \t");
-        alone = first[strspn(first, " \t")] == '\0';
-    }
-    if (alone) {
+    if (is_script(c)) {
         bd_add(&b, c->files.v[0].content, c->files.v[0].len);
     } else {
         bd_adds(&b, line);
@@ -43,11 +55,12 @@ static int make_argv(struct bd_stage *s, const struct dray_df_command *c, struct
         *out = bd_command_json(s->config, c);
         return 0;
     }
-    dray_autofree char *script = script_of(c);
+    const struct dray_df_heredoc *file = own_interpreter(c);
+    dray_autofree char *script = file ? bd_strf(SCRIPTS "%s", file->name) : script_of(c);
     if (!script)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     const char *words[] = {script};
-    const struct dray_df_command whole = {.shell = true, .argv = {words, 1}};
+    const struct dray_df_command whole = {.shell = !file, .argv = {words, 1}};
     *out = bd_command_json(s->config, &whole);
     return 0;
 }
@@ -104,6 +117,8 @@ static int run_key(struct bd_stage *s, const struct dray_df_run *run, struct jso
     bd_sum_text(sum, run->network ? run->network : "default");
     bd_sum_text(sum, run->security ? run->security : "sandbox");
     bd_sum_num(sum, s->build->epoch_s);
+    if (own_interpreter(&run->command))
+        bd_sum_add(sum, run->command.files.v[0].content, run->command.files.v[0].len);
     int rc = bd_mounts_sum(s, &run->mounts, sum, err);
     bd_sum_end(sum, key);
     return rc;
@@ -194,6 +209,24 @@ static int run_step(struct bd_stage *s, struct dray_build_run *run, struct dray_
     return rc;
 }
 
+/* The script's file, where BuildKit has it. *path is where it is in its layer, and lives on. */
+static int mount_script(struct bd_stage *s, const struct dray_df_heredoc *file, char **path,
+                        struct dray_build_mount *out, struct dray_err *err)
+{
+    dray_autofree char *place = bd_strf(SCRIPTS "%s", file->name);
+    const char *target = place ? dray_df_strndup(&s->arena, place, strlen(place)) : NULL;
+    *out = (struct dray_build_mount){.size = sizeof *out,
+                                     .type = DRAY_BUILD_MOUNT_LAYER,
+                                     .flags = DRAY_BUILD_MOUNT_RDONLY,
+                                     .target = target,
+                                     .id = "",
+                                     .env = ""};
+    int rc = target ? bd_copy_script(s, file, &out->layer, path, err)
+                    : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    out->path = *path;
+    return rc;
+}
+
 static int execute(struct bd_stage *s, const struct dray_df_run *in, struct json_object *argv,
                    const struct bd_list *args, struct bd_hit *hit, struct dray_err *err)
 {
@@ -209,9 +242,13 @@ static int execute(struct bd_stage *s, const struct dray_df_run *in, struct json
         .clamp_s = s->build->epoch_s};
     struct dray_build_ran ran = {.size = sizeof ran};
     dray_autofree struct dray_build_mount *mounts = NULL;
+    dray_autofree char *script = NULL;
+    const struct dray_df_heredoc *file = own_interpreter(&in->command);
     int rc = bd_mounts_make(s, &in->mounts, &mounts, err);
     run.mounts = mounts;
     run.n_mounts = in->mounts.n;
+    if (!rc && file)
+        rc = mount_script(s, file, &script, &mounts[run.n_mounts++], err);
     if (!rc)
         rc = run_step(s, &run, &ran, err);
     if (rc)
@@ -243,7 +280,9 @@ int bd_run(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *
     if (!rc && !by)
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct bd_hit hit = {0};
-    if (!rc && bd_cache_find(s, key, &hit)) {
+    /* History does not tell what a script or a mount's content was. */
+    bool told = run->mounts.n == 0 && !own_interpreter(&run->command);
+    if (!rc && bd_cache_find(s, key, told ? by : NULL, &hit)) {
         bd_say_cached(s);
     } else if (!rc) {
         rc = execute(s, run, argv, &all, &hit, err);
@@ -307,7 +346,7 @@ int bd_workdir(struct bd_stage *s, const struct dray_df_instr *in, struct dray_e
     bd_sum_end(sum, key);
     struct bd_hit hit = {0};
     int rc = by ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (!rc && bd_cache_find(s, key, &hit)) {
+    if (!rc && bd_cache_find(s, key, by, &hit)) {
         bd_say_cached(s);
     } else if (!rc) {
         struct folder_job job = {.stage = s, .path = path + 1};

@@ -185,7 +185,7 @@ static int change_config(struct bd_stage *s, const struct dray_df_instr *in, str
     bd_sum_num(sum, s->build->epoch_s);
     bd_sum_end(sum, key);
     struct bd_hit hit = {0};
-    if (bd_cache_find(s, key, &hit)) {
+    if (bd_cache_find(s, key, by, &hit)) {
         bd_say_cached(s);
     } else {
         hit = (struct bd_hit){.layer = {.size = sizeof hit.layer, .empty = 1, .layer = ""},

@@ -213,9 +213,6 @@ int bd_run_args(struct bd_stage *s, struct bd_list *all, struct bd_list *shown,
 
 void bd_warn_unused(struct bd_build *b)
 {
-    if (b->spec->cache_from.n > 0)
-        (void)bd_emit_text(b, "[Warning] cache-from is not used: steps are found in the build "
-                              "cache of this daemon only\n");
     DRAY_AUTO(bd_list) names = {0};
     for (uint64_t i = 0; i < b->spec->args.n; i++) {
         const char *name = b->spec->args.v[i].key;

@@ -293,11 +293,3 @@ PY
     kill $web
     [[ "$output" == *in-git* && "$output" == *"Successfully built"* ]]
 }
-
-@test "--cache-from says that it is not used" {
-    mkdir -p "$T/cf"
-    printf 'FROM busybox\nRUN true\n' >"$T/cf/Dockerfile"
-    run docker build --cache-from busybox -t cf "$T/cf"
-    [ "$status" -eq 0 ]
-    [[ $output == *"[Warning] cache-from is not used"*"Successfully tagged cf:latest"* ]]
-}

@@ -4,7 +4,7 @@
  *
  * A builder works on the engine through the host interface "dray.build" (version 1): it asks for
  * base images there, makes layers of tars, runs steps in containers, remembers results, and never
- * touches a store itself. Layers are named by opaque strings; "" is the layer below all.
+ * touches a store itself. Layers are named by their OCI chain ids; "" is the layer below all.
  */
 #ifndef DRAY_BUILDER_H
 #define DRAY_BUILDER_H
