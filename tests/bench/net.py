@@ -3,7 +3,7 @@
 """net.py - measures networks, published ports and volumes of a Docker-like engine, beside others.
 
     sudo tests/box.sh tests/bench/net.py [--stage build/stage] [--peer dockerd] [--peer podman]
-                                         [--scale 1.0] [--seconds 3] [ITEM...]
+                                         [--scale 1.0] [--seconds 2] [--rounds 4] [ITEM...]
 
 Items: networks ports volumes connections throughput (default: all). The first three make many of a
 kind and show what the first and the last fiftieth cost: a flat cost says that nobody searches lists.
@@ -66,9 +66,16 @@ def item_networks(engines, args):
                    lambda e: timed(lambda i: e.call("DELETE", f"/networks/{i}"), made[e.name]))
 
 
+def create(e, argv, ports, binds=()):
+    """A container with {port: port of the host}. dockerd publishes only what is exposed too."""
+    return e.call("POST", "/containers/create", {
+        "Image": "busybox:latest", "Cmd": argv, "ExposedPorts": {f"{c}/tcp": {} for c in ports},
+        "HostConfig": {"NetworkMode": "bridge", "Binds": list(binds), "PortBindings": {
+            f"{c}/tcp": [{"HostPort": str(h)}] for c, h in ports.items()}}})["Id"]
+
+
 def run_one(e, ports):
-    cid = e.create(["sleep", "60"], "bridge", PortBindings={
-        f"{c}/tcp": [{"HostPort": str(h)}] for c, h in ports.items()})
+    cid = create(e, ["sleep", "60"], ports)
     e.call("POST", f"/containers/{cid}/start")
     e.call("DELETE", f"/containers/{cid}?force=1")
 
@@ -80,8 +87,7 @@ def item_ports(engines, args):
         cids = []
         times = []
         for i in range(limited(e, n) // 20):
-            cids.append(e.create(["sleep", "600"], "bridge", PortBindings={
-                f"{p}/tcp": [{"HostPort": str(20000 + i * 20 + p)}] for p in range(1, 21)}))
+            cids.append(create(e, ["sleep", "600"], {p: 20000 + i * 20 + p for p in range(1, 21)}))
             times += timed(lambda c: e.call("POST", f"/containers/{c}/start"), cids[-1:])
         for c in cids:
             e.call("DELETE", f"/containers/{c}?force=1")
@@ -101,8 +107,7 @@ def item_volumes(engines, args):
 
 
 def serve(e, argv, ports, binds):
-    cid = e.create(argv, "bridge", Binds=binds, PortBindings={
-        f"{c}/tcp": [{"HostPort": str(h)}] for c, h in ports.items()})
+    cid = create(e, argv, ports, binds)
     e.call("POST", f"/containers/{cid}/start")
     return cid
 
@@ -122,24 +127,40 @@ def address(e, cid):
     return e.call("GET", f"/containers/{cid}/json")["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
 
 
+def best(work, engines, rounds):
+    """The best of some rounds, in turn, so that other work on the machine strikes all alike."""
+    found = {}
+    for _ in range(rounds):
+        for e in engines:
+            found[e] = max(found.get(e, 0), work(e))
+    return found
+
+
 def item_connections(engines, args):
     with tempfile.TemporaryDirectory() as folder:
         tool = folder + "/conn_load"
         os.chmod(folder, 0o755)
         subprocess.run(["cc", "-O2", "-static", "-o", tool, bench.HERE + "/conn_load.c"], check=True)
-        by_loopback, by_address = {}, {}
-        for e in engines:
-            cid = serve(e, ["/t/conn_load", "serve", "7000"], {7000: 27000}, [folder + ":/t:ro"])
+        cids = {e: serve(e, ["/t/conn_load", "serve", "7000"], {7000: 27000 + i}, [folder + ":/t:ro"])
+                for i, e in enumerate(engines)}
+        own = subprocess.Popen([tool, "serve", "26999"])
 
-            def rate(host, port):
-                p = subprocess.run([tool, "ask", host, str(port), str(args.seconds), "4"], stdout=subprocess.PIPE)
-                return float(p.stdout)
-            answering(27000)
-            by_loopback[e.name] = rate("127.0.0.1", 27000)
-            by_address[e.name] = rate(address(e, cid), 7000)
+        def rate(host, port):
+            p = subprocess.run([tool, "ask", host, str(port), str(args.seconds), "4"], stdout=subprocess.PIPE)
+            return float(p.stdout)
+
+        ports = {e: 27000 + i for i, e in enumerate(engines)}
+        ports["no container"] = 26999
+        for port in ports.values():
+            answering(port)
+        found = best(lambda e: rate("127.0.0.1", ports[e]), ports, args.rounds)
+        bench.report("connections a second, 127.0.0.1:PORT", "", {getattr(e, "name", e): v for e, v in found.items()})
+        found = best(lambda e: rate(address(e, cids[e]), 7000), engines, args.rounds)
+        bench.report("connections a second, straight to it", "", {e.name: v for e, v in found.items()})
+        own.kill()
+        own.wait()
+        for e, cid in cids.items():
             e.call("DELETE", f"/containers/{cid}?force=1")
-        bench.report("connections a second, 127.0.0.1:PORT", "", by_loopback)
-        bench.report("connections a second, straight to it", "", by_address)
 
 
 def item_throughput(engines, args):
@@ -150,19 +171,24 @@ def item_throughput(engines, args):
             raise SystemExit("iperf3: " + found["error"])
         return found["end"]["sum_received"]["bits_per_second"] / 1e9
 
-    port, between = {}, {}
+    ports = {e: 25201 + i for i, e in enumerate(engines)}
+    cids = {e: serve(e, ["chroot", "/host", "iperf3", "-s"], {5201: ports[e]}, ["/:/host"]) for e in engines}
+    others = {e: serve(e, ["sleep", "600"], {}, []) for e in engines}
+    for port in ports.values():
+        answering(port)
+    time.sleep(1)
+
+    def between(e):
+        pid = e.call("GET", f"/containers/{others[e]}/json")["State"]["Pid"]
+        return iperf(["nsenter", f"--net=/proc/{pid}/ns/net", "iperf3", "-c", address(e, cids[e])])
+
+    for label, work in (("host to published port", lambda e: iperf(["iperf3", "-c", "127.0.0.1", "-p", str(ports[e])])),
+                        ("container to container", between)):
+        found = best(work, engines, args.rounds)
+        bench.report("throughput " + label, "Gbit/s", {e.name: v for e, v in found.items()})
     for e in engines:
-        cid = serve(e, ["chroot", "/host", "iperf3", "-s"], {5201: 25201}, ["/:/host"])
-        other = serve(e, ["sleep", "600"], {}, [])
-        answering(25201)
-        time.sleep(0.5)
-        port[e.name] = iperf(["iperf3", "-c", "127.0.0.1", "-p", "25201"])
-        pid = e.call("GET", f"/containers/{other}/json")["State"]["Pid"]
-        between[e.name] = iperf(["nsenter", f"--net=/proc/{pid}/ns/net", "iperf3", "-c", address(e, cid)])
-        for c in (cid, other):
+        for c in (cids[e], others[e]):
             e.call("DELETE", f"/containers/{c}?force=1")
-    bench.report("throughput host to published port", "Gbit/s", port)
-    bench.report("throughput container to container", "Gbit/s", between)
 
 
 ITEMS = {"networks": item_networks, "ports": item_ports, "volumes": item_volumes,
@@ -175,7 +201,8 @@ def main():
     p.add_argument("--stage", default="build/stage")
     p.add_argument("--peer", action="append", default=[], choices=["dockerd", "podman"])
     p.add_argument("--scale", type=float, default=1.0, help="how many objects, 1.0: 500 networks")
-    p.add_argument("--seconds", type=int, default=3)
+    p.add_argument("--seconds", type=int, default=2, help="of each stream")
+    p.add_argument("--rounds", type=int, default=4, help="of which the best counts")
     args = p.parse_args()
     args.dir = "/var/tmp"
     engines = bench.start_engines(args)
