@@ -96,7 +96,7 @@ static int start(struct dray_http *h, struct dray_engine *e, struct dray_err *er
 }
 
 const struct dray_route dray_routes_execs[] = {
-    {DRAY_POST, "/containers/{name}/exec", create, 0, 0, 0},
+    {DRAY_POST, "/containers/{name:*}/exec", create, 0, 0, 0},
     {DRAY_POST, "/exec/{id}/start", start, DRAY_ROUTE_HIJACK, 0, 0},
     {DRAY_POST, "/exec/{id}/resize", resize, 0, 0, 0},
     {DRAY_GET, "/exec/{id}/json", inspect, 0, 0, 0},

@@ -4,6 +4,8 @@
 
 #include <dray/util.h>
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <time.h>
 
 #define SECONDS_PER_DAY INT64_C(86400)
@@ -351,4 +353,44 @@ bool dray_duration_parse(const char *text, int64_t *ns_out)
     } while (*p);
     *ns_out = negative ? -total : total;
     return true;
+}
+
+/* n units as a decimal without zeros at its end, where one unit is 10^digits. */
+static size_t put_decimal(char *out, size_t size, uint64_t n, int digits)
+{
+    uint64_t unit = 1;
+    for (int i = 0; i < digits; i++)
+        unit *= 10;
+    size_t len = (size_t)snprintf(out, size, "%" PRIu64, n / unit);
+    if (n % unit == 0)
+        return len;
+    len += (size_t)snprintf(out + len, size - len, ".%0*" PRIu64, digits, n % unit);
+    while (out[len - 1] == '0')
+        out[--len] = '\0';
+    return len;
+}
+
+void dray_duration_text(int64_t ns, char out[40])
+{
+    static const struct {
+        uint64_t below;
+        int digits;
+        const char *unit;
+    } small[] = {{1000, 0, "ns"}, {1000000, 3, "\302\265s"}, {1000000000, 6, "ms"}};
+    uint64_t n = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+    size_t len = (size_t)snprintf(out, 40, "%s", ns < 0 ? "-" : "");
+    for (size_t i = 0; n > 0 && i < sizeof small / sizeof *small; i++) {
+        if (n >= small[i].below)
+            continue;
+        len += put_decimal(out + len, 40 - len, n, small[i].digits);
+        (void)snprintf(out + len, 40 - len, "%s", small[i].unit);
+        return;
+    }
+    uint64_t minutes = n / 60000000000ULL;
+    if (minutes >= 60)
+        len += (size_t)snprintf(out + len, 40 - len, "%" PRIu64 "h", minutes / 60);
+    if (minutes > 0)
+        len += (size_t)snprintf(out + len, 40 - len, "%" PRIu64 "m", minutes % 60);
+    len += put_decimal(out + len, 40 - len, n % 60000000000ULL, 9);
+    (void)snprintf(out + len, 40 - len, "s");
 }

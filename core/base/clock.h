@@ -26,5 +26,7 @@ bool dray_time_parse(const char *text, int64_t *ns_out);
 bool dray_time_parse_when(const char *text, int64_t now_ns, int64_t *ns_out);
 /** Go durations: "1h2m3.5s", "300ms". */
 bool dray_duration_parse(const char *text, int64_t *ns_out);
+/** The same the other way, as Go prints them: "1m30s", "1.5s", "300ms", "0s". */
+void dray_duration_text(int64_t ns, char out[40]);
 
 #endif

@@ -521,23 +521,27 @@ static int prepare_put(struct put_job *job, int in_fd, struct dray_err *err)
     return 0;
 }
 
-/** A read-only root takes nothing, but a writable mount of it does. */
+/** What is read-only takes nothing: the mount that the path lies in, or else the root. */
 static int check_writable(struct dray_container *c, const char *path, struct dray_err *err)
 {
     dray_autojson *host = dray_container_json(c, &c->host);
-    if (!dray_json_bool(host, "ReadonlyRootfs", false))
-        return 0;
     dray_autojson *points = dray_container_json(c, &c->mounts);
+    struct json_object *nearest = NULL;
+    size_t most = 0;
     for (size_t i = 0; i < dray_json_len(points); i++) {
         struct json_object *p = json_object_array_get_idx(points, i);
         const char *dest = dray_json_str(p, "Destination", "");
         size_t n = strlen(dest);
-        if (n > 0 && strncmp(path, dest, n) == 0 && (path[n] == '/' || !path[n]))
-            return dray_json_bool(p, "RW", true)
-                       ? 0
-                       : dray_fail(err, DRAY_E_DENIED, "mounted volume is marked read-only");
+        if (n > most && strncmp(path, dest, n) == 0 && (path[n] == '/' || !path[n])) {
+            nearest = p;
+            most = n;
+        }
     }
-    return dray_fail(err, DRAY_E_DENIED, "container rootfs is marked read-only");
+    if (nearest && !dray_json_bool(nearest, "RW", true))
+        return dray_fail(err, DRAY_E_INVAL, "mounted volume is marked read-only");
+    if (!nearest && dray_json_bool(host, "ReadonlyRootfs", false))
+        return dray_fail(err, DRAY_E_INVAL, "container rootfs is marked read-only");
+    return 0;
 }
 
 int dray_containers_archive_put(struct dray_containers *cs, const char *name, const char *path,

@@ -219,13 +219,20 @@ static int check_network(struct json_object *h, struct json_object *config, stru
 {
     const char *mode = dray_json_str(h, "NetworkMode", "");
     bool joins = dray_str_prefix(mode, "container:");
-    if (joins && !mode[10])
+    if ((joins && !mode[10]) || strcmp(mode, "container") == 0)
         return dray_fail(err, DRAY_E_INVAL,
                          "Invalid network mode: invalid container format container:<name|id>");
     if (joins && dray_json_len(dray_json_arr(h, "Links")) > 0)
         return dray_fail(err, DRAY_E_INVAL,
                          "conflicting options: container type network can't be used with links. "
                          "This would result in undefined behavior");
+    if (strcmp(mode, "host") == 0 && dray_json_len(dray_json_arr(h, "Links")) > 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "conflicting options: host type networking can't be used with links. This "
+                         "would result in undefined behavior");
+    if (shares_network(mode) && *dray_json_str(config, "MacAddress", ""))
+        return dray_fail(err, DRAY_E_INVAL,
+                         "conflicting options: mac-address and the network mode");
     if (joins && dray_json_len(dray_json_arr(h, "Dns")) > 0)
         return dray_fail(err, DRAY_E_INVAL, "conflicting options: dns and the network mode");
     if (joins && dray_json_len(dray_json_arr(h, "ExtraHosts")) > 0)

@@ -62,7 +62,11 @@ static int prepare_image(struct creation *k, const struct dray_create_req *req,
         return prepare_step(k, req->step, err);
     const char *ref = dray_json_str(k->config, "Image", "");
     if (!*ref)
-        return dray_fail(err, DRAY_E_INVAL, "no image specified");
+        return dray_fail(err, DRAY_E_INVAL, "%s",
+                         dray_json_len(dray_json_arr(k->config, "Cmd")) == 0 &&
+                                 dray_json_len(dray_json_arr(k->config, "Entrypoint")) == 0
+                             ? "no command specified"
+                             : "no image specified");
     int rc = dray_images_get(k->cs->engine->images, ref, &k->image, err);
     if (rc != 0)
         return rc;
@@ -263,6 +267,8 @@ static bool link_valid(const char *link)
 static int check_links(struct creation *k, struct dray_err *err)
 {
     struct json_object *links = dray_json_arr(k->host, "Links");
+    if (dray_json_len(links) > 0)
+        atomic_store(&k->cs->has_links, true);
     for (size_t i = 0; i < dray_json_len(links); i++) {
         const char *link = json_object_get_string(json_object_array_get_idx(links, i));
         dray_autofree char *name = strndup(link, strcspn(link, ":"));
@@ -272,6 +278,11 @@ static int check_links(struct creation *k, struct dray_err *err)
         if (name && dray_container_find(k->cs, name, &other, NULL) != 0)
             return dray_fail(err, DRAY_E_INVAL,
                              "could not get container for %s: No such container: %s", name, name);
+        dray_autojson *host = other ? dray_container_json(other, &other->host) : NULL;
+        if (strcmp(dray_json_str(host, "NetworkMode", ""), "host") == 0)
+            return dray_fail(err, DRAY_E_INVAL,
+                             "conflicting options: host type networking can't be used with links. "
+                             "This would result in undefined behavior");
     }
     return 0;
 }

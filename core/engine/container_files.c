@@ -75,11 +75,13 @@ static void add_links(struct dray_container *c, struct json_object *host, struct
         if (!name || dray_container_find(c->set, name, &other, NULL) != 0)
             continue;
         dray_autojson *eps = dray_container_json(other, &other->endpoints);
+        dray_autojson *config = dray_container_json(other, &other->config);
         const char *ip = dray_json_str(eps, "bridge.IPAddress", "");
+        const char *own = dray_json_str(config, "Hostname", "");
         if (*ip && strcmp(alias, name) != 0)
-            dray_buf_addf(b, "%s\t%s %.12s %s\n", ip, alias, other->id, name);
+            dray_buf_addf(b, "%s\t%s %s %s\n", ip, alias, own, name);
         else if (*ip)
-            dray_buf_addf(b, "%s\t%s %.12s\n", ip, alias, other->id);
+            dray_buf_addf(b, "%s\t%s %s\n", ip, alias, own);
     }
 }
 

@@ -138,8 +138,9 @@ static struct probe run_probe(struct dray_container *c, struct dray_health *h)
     if (rc == DRAY_E_TIMEOUT) {
         p.code = -1;
         free(output);
-        output =
-            dray_strf("Health check exceeded timeout (%lldms)", (long long)(h->timeout / 1000000));
+        char limit[40];
+        dray_duration_text(h->timeout, limit);
+        output = dray_strf("Health check exceeded timeout (%s)", limit);
     } else if (rc != 0) {
         p.code = rc == DRAY_E_NOCMD ? 127 : rc == DRAY_E_NOEXEC ? 126 : -1;
         free(output);

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "engine/apparmor.h"
 #include "engine/container.h"
+#include "engine/container_link_names.h"
 #include "engine/exec.h"
 #include "engine/images.h"
 
@@ -207,7 +208,9 @@ int dray_containers_inspect(struct dray_containers *cs, const char *name, bool s
     dray_json_add_str(o, "MountLabel", "");
     dray_json_add_str(o, "ProcessLabel", "");
     dray_json_add(o, "ExecIDs", dray_execs_ids(cs, c));
-    dray_json_add(o, "HostConfig", dray_container_json(c, &c->host));
+    struct json_object *host = dray_container_json(c, &c->host);
+    dray_links_show(c, host);
+    dray_json_add(o, "HostConfig", host);
     dray_json_add(o, "GraphDriver", graph_driver(c));
     if (size) {
         int64_t rw = 0, root = 0;

@@ -4,6 +4,8 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "engine/container.h"
+#include "engine/container_link_names.h"
+#include "engine/images.h"
 #include "engine/filters.h"
 #include "engine/networks.h"
 
@@ -59,12 +61,8 @@ void dray_container_summarize(struct dray_container *c, struct json_object *conf
                               struct json_object *host, struct json_object *points)
 {
     dray_autojson *row = json_object_new_object();
-    struct json_object *names = json_object_new_array(), *mounts = json_object_new_array();
-    dray_autofree char *slashed = dray_strf("/%s", c->name ? c->name : "");
-    json_object_array_add(names, json_object_new_string(slashed ? slashed : ""));
+    struct json_object *mounts = json_object_new_array();
     dray_json_add_str(row, "Id", c->id);
-    dray_json_add(row, "Names", names);
-    dray_json_add_str(row, "Image", c->image);
     dray_json_add_str(row, "ImageID", c->image_id);
     dray_autofree char *command = command_text(config);
     dray_json_add_str(row, "Command", command ? command : "");
@@ -186,12 +184,44 @@ static void add_ports(struct dray_buf *b, const char *text)
     dray_buf_addc(b, ']');
 }
 
+/* What a row says that the container itself does not know. */
+struct around {
+    struct json_object *names; /* dray_links_names(), or NULL where nothing is linked */
+    const char
+        *image; /* the last one that was looked up, of a container that still is in the list */
+    const char *image_id;
+    bool current;
+};
+
+/* Its name, and those that links give it. The image goes by its id once its name means another. */
+static void add_names(struct dray_buf *b, const struct dray_container *c, const struct around *a)
+{
+    struct json_object *more = dray_json_arr(a->names, c->id);
+    dray_buf_addf(b, ",\"Names\":[\"/%s\"", c->name ? c->name : "");
+    for (size_t i = 0; i < dray_json_len(more); i++)
+        dray_buf_addf(b, ",%s", dray_json_text(json_object_array_get_idx(more, i)));
+    dray_autojson *image = json_object_new_string(a->current ? c->image : c->image_id);
+    dray_buf_addf(b, "],\"Image\":%s", dray_json_text(image));
+}
+
+/* Does the container's image still go by the name that it was made with? */
+static void look_up_image(struct around *a, const struct dray_container *c)
+{
+    if (a->image && strcmp(a->image, c->image) == 0 && strcmp(a->image_id, c->image_id) == 0)
+        return;
+    a->image = c->image;
+    a->image_id = c->image_id;
+    a->current = dray_images_is(c->set->engine->images, c->image, c->image_id);
+}
+
 /** Call with lock held. */
-static void add_row(struct dray_buf *b, const struct dray_container *c, int64_t now)
+static void add_row(struct dray_buf *b, const struct dray_container *c, int64_t now,
+                    const struct around *a)
 {
     char status[96] = "";
     status_text(c, now, status, sizeof status);
     dray_buf_adds(b, c->summary ? c->summary : "{\"Id\":\"\"");
+    add_names(b, c, a);
     dray_buf_addf(b, ",\"State\":\"%s\",\"Status\":\"%s\"",
                   dray_container_status_name(c->st.status), status);
     add_ports(b, c->ports);
@@ -465,17 +495,20 @@ int dray_containers_list(struct dray_containers *cs, const struct dray_list_req 
     DRAY_AUTO(dray_buf) b = {0};
     dray_buf_addc(&b, '[');
     int64_t now = dray_clock_now(), left = req->limit > 0 ? req->limit : INT64_MAX;
+    dray_autojson *names = atomic_load(&cs->has_links) ? dray_links_names(cs) : NULL;
+    struct around a = {.names = names};
     struct dray_container **v;
     size_t n = dray_container_snapshot(cs, &v);
     for (size_t i = n; i-- > 0 && left > 0;) {
         struct dray_container *c = v[i];
+        look_up_image(&a, c);
         pthread_mutex_lock(&c->lock);
         bool shown = !c->removed && matches(&m, c) &&
                      (all || dray_container_alive(c) || c->st.status == DRAY_CS_RESTARTING);
         if (shown) {
             if (b.len > 1)
                 dray_buf_addc(&b, ',');
-            add_row(&b, c, now);
+            add_row(&b, c, now, &a);
             left--;
         }
         pthread_mutex_unlock(&c->lock);

@@ -439,6 +439,20 @@ static int add_mount(struct points *ps, struct json_object *m, struct dray_err *
 
 /* VolumesFrom and the image's volumes. */
 
+static void drop_point(struct points *ps, struct json_object *p)
+{
+    dray_autofree char *volume = strdup(dray_json_str(p, "Name", ""));
+    size_t at = 0, users = 0;
+    for (size_t i = 0; i < dray_json_len(ps->list); i++) {
+        struct json_object *q = json_object_array_get_idx(ps->list, i);
+        at = q == p ? i : at;
+        users += volume && *volume && strcmp(dray_json_str(q, "Name", ""), volume) == 0;
+    }
+    json_object_array_del_idx(ps->list, at, 1);
+    if (users == 1)
+        dray_volumes_unhold(ps->c->set->engine->volumes, volume, ps->c->id);
+}
+
 static int add_from(struct points *ps, const char *spec, struct dray_err *err)
 {
     dray_autofree char *name = strdup(spec);
@@ -459,10 +473,14 @@ static int add_from(struct points *ps, const char *spec, struct dray_err *err)
     for (size_t i = 0; i < dray_json_len(points) && rc == 0; i++) {
         struct json_object *p = dray_json_copy(json_object_array_get_idx(points, i));
         struct json_object *had = find_point(ps->list, dray_json_str(p, "Destination", ""));
-        if (had || strcmp(dray_json_str(p, "Type", ""), "tmpfs") == 0) {
+        bool tmpfs = strcmp(dray_json_str(p, "Type", ""), "tmpfs") == 0;
+        if (tmpfs || (had && !dray_json_bool(had, "FromOther", false))) {
             json_object_put(p);
             continue;
         }
+        if (had) /* of two that are taken from others, the later one stands */
+            drop_point(ps, had);
+        dray_json_add_bool(p, "FromOther", true);
         if (mode && strcmp(mode, "ro") == 0)
             dray_json_add_bool(p, "RW", false);
         const char *volume = dray_json_str(p, "Name", "");

@@ -32,6 +32,11 @@ int dray_containers_resize(struct dray_containers *cs, const char *name, int row
     rc = dray_shims_ask(cs->shims, c->id, m, ASK_TIMEOUT_MS, NULL, err);
     if (rc == DRAY_E_UNAVAIL)
         return dray_fail(err, DRAY_E_CONFLICT, "container %s is not running", c->id);
+    char height[12], width[12];
+    (void)snprintf(height, sizeof height, "%d", rows);
+    (void)snprintf(width, sizeof width, "%d", cols);
+    if (rc == 0)
+        dray_container_event(c, "resize", "height", height, "width", width, NULL);
     return rc;
 }
 

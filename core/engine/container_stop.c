@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/container.h"
+#include "engine/container_link_names.h"
 #include "engine/container_config.h"
 #include "engine/images.h"
 #include "engine/networks.h"
@@ -267,6 +268,8 @@ int dray_containers_rename(struct dray_containers *cs, const char *name, const c
         dray_container_event(c, "rename", "oldName", was, NULL);
     }
     pthread_mutex_unlock(&c->op);
+    if (rc == 0)
+        dray_links_renamed(cs, old, plain);
     return rc;
 }
 

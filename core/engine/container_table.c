@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "engine/container.h"
+#include "engine/container_link_names.h"
 
 #include <inttypes.h>
 
@@ -99,6 +100,8 @@ int dray_container_find(struct dray_containers *cs, const char *name, struct dra
     pthread_rwlock_unlock(&cs->lock);
     if (ambiguous)
         return dray_fail(err, DRAY_E_INVAL, "multiple IDs found with provided prefix: %s", name);
+    if (!c && strchr(plain, '/'))
+        return dray_links_find(cs, name, out, err);
     if (!c)
         return dray_fail(err, DRAY_E_NOTFOUND, "No such container: %s", name);
     *out = c;

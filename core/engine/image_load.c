@@ -384,6 +384,8 @@ static int load_layout(struct load *l, struct json_object *index, struct json_ob
             rc = name_image(l, name, id, err);
         else if (!rc && dray_json_len(tags) == 0)
             rc = say(l, "Loaded image ID: ", id);
+        if (!rc)
+            img_event(l->im, id, id, "load");
     }
     return rc;
 }
@@ -466,6 +468,8 @@ static int load_one(struct load *l, struct json_object *m, struct dray_err *err)
         rc = name_image(l, json_object_get_string(json_object_array_get_idx(tags, i)), id, err);
     if (!rc && dray_json_len(tags) == 0)
         rc = say(l, "Loaded image ID: ", id);
+    if (!rc)
+        img_event(l->im, id, id, "load");
     return rc;
 }
 

@@ -29,3 +29,12 @@ int dray_images_tag(struct dray_images *im, const char *image, const char *name,
         img_event(im, id, dray_ref_key_familiar(key), "tag");
     return rc;
 }
+
+bool dray_images_is(struct dray_images *im, const char *ref, const char *image_id)
+{
+    pthread_mutex_lock(&im->lock);
+    const struct img *g = img_lookup(im, ref, NULL, NULL);
+    bool same = g && strcmp(g->id, image_id) == 0;
+    pthread_mutex_unlock(&im->lock);
+    return same;
+}

@@ -102,6 +102,8 @@ uint64_t dray_images_size(struct dray_images *im, const char *image_id);
 int dray_image_config_change(struct json_object *config, const char *instruction,
                              struct dray_err *err);
 
+/** Does this name (or id, or the start of one) stand for the image of that id now? */
+bool dray_images_is(struct dray_images *im, const char *ref, const char *image_id);
 /** Number of images, for info. */
 uint64_t dray_images_count(struct dray_images *im);
 /** Point a name ("repo[:tag]") to an image, which is named by id or reference. Emits "tag". */

@@ -370,7 +370,7 @@ static int parse_args(const char *text, struct format *f, struct dray_err *err)
     for (size_t i = 0; i < words.n; i++) {
         const char *w = words.v[i];
         size_t n = strlen(w);
-        const char *o = strchr(w, 'o');
+        const char *o = dray_str_prefix(w, "--") ? NULL : strchr(w, 'o');
         if (n == 0)
             continue;
         if (dray_str_prefix(w, "--format="))

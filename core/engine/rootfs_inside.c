@@ -25,6 +25,7 @@ struct visit {
     int root;
     bool running;
     struct json_object *points; /* to be bound by hand when it does not run */
+    const char *workdir;        /* of one that was never started, or NULL */
     char *at;                   /* mount point for a stopped container's root */
     int rc;
     struct dray_err err;
@@ -57,6 +58,19 @@ static int bind_point(struct visit *v, struct json_object *p, int root)
                    &v->err);
 }
 
+/* The files of its own that a container has in /etc, once it was started. */
+static void bind_files(struct visit *v, int root)
+{
+    static const char *const files[] = {"resolv.conf", "hostname", "hosts"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        dray_autofree char *source = dray_strf(
+            "%s/containers/%s/%s", v->c->set->engine->config->data_root, v->c->id, files[i]);
+        dray_autofree char *dest = dray_strf("/etc/%s", files[i]);
+        if (source && dest && access(source, F_OK) == 0)
+            (void)bind_at(root, source, dest, NULL);
+    }
+}
+
 static int assemble(struct visit *v)
 {
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
@@ -66,6 +80,7 @@ static int assemble(struct visit *v)
     dray_autofd int root = open(v->at, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return dray_fail_errno(&v->err, "open %s", v->at);
+    bind_files(v, root);
     for (size_t i = 0; i < dray_json_len(v->points); i++) {
         int rc = bind_point(v, json_object_array_get_idx(v->points, i), root);
         if (rc != 0)
@@ -91,6 +106,8 @@ static void *visit_thread(void *arg)
     v->rc = enter(v);
     if (v->rc == 0 && (chroot(".") != 0 || chdir("/") != 0))
         v->rc = dray_fail_errno(&v->err, "chroot");
+    if (v->rc == 0 && v->workdir) /* it is there from the creation on, as far as one can see */
+        (void)dray_fs_mkdirs(AT_FDCWD, v->workdir, 0755, NULL);
     if (v->rc == 0)
         v->rc = v->fn(v->arg, &v->err);
     return NULL;
@@ -140,7 +157,11 @@ int dray_rootfs_inside(struct dray_container *c, dray_inside_fn fn, void *arg, s
     struct visit v = {.c = c, .fn = fn, .arg = arg, .root = -EBADF};
     pthread_mutex_lock(&c->lock);
     v.running = dray_container_alive(c);
+    bool fresh = c->st.started_ns == 0 && !v.running;
     pthread_mutex_unlock(&c->lock);
+    dray_autojson *config = fresh ? dray_container_json(c, &c->config) : NULL;
+    const char *workdir = dray_json_str(config, "WorkingDir", "");
+    v.workdir = workdir[0] == '/' && workdir[1] ? workdir : NULL;
     dray_autofree char *at = dray_strf("%s/inside", c->set->engine->config->exec_root);
     v.at = at;
     int rc = dray_rootfs_open(c, &v.root, err);

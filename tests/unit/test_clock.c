@@ -117,6 +117,31 @@ static void parses_since(void)
     tzset();
 }
 
+static void prints_durations(void)
+{
+    static const struct {
+        int64_t ns;
+        const char *text;
+    } t[] = {
+        {0, "0s"},
+        {1, "1ns"},
+        {1500, "1.5\302\265s"},
+        {100000000, "100ms"},
+        {1000000000, "1s"},
+        {1500000000, "1.5s"},
+        {-90000000000, "-1m30s"},
+        {60000000000, "1m0s"},
+        {3600000000000, "1h0m0s"},
+        {3661000000001, "1h1m1.000000001s"},
+        {INT64_MIN, "-2562047h47m16.854775808s"},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        char out[40];
+        dray_duration_text(t[i].ns, out);
+        CU_ASSERT_STRING_EQUAL(out, t[i].text);
+    }
+}
+
 static void durations(void)
 {
     static const struct {
@@ -153,7 +178,9 @@ static void clocks(void)
 }
 
 static const struct check_case cases[] = {
-    {"formats", formats},           {"round trips", round_trips}, {"parses RFC 3339", parses},
-    {"parses since", parses_since}, {"durations", durations},     {"clocks", clocks},
+    {"formats", formats},        {"round trips", round_trips},
+    {"parses RFC 3339", parses}, {"parses since", parses_since},
+    {"durations", durations},    {"prints durations", prints_durations},
+    {"clocks", clocks},
 };
 CHECK_MAIN("clock", cases)
