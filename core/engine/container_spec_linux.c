@@ -361,7 +361,10 @@ static void add_cgroup(const struct dray_spec_in *in, struct json_object *linux_
     const char *parent = dray_json_str(in->host, "CgroupParent", "");
     if (in->c->set->engine->config->systemd_cgroup) {
         dray_autofree char *dir = slice_path(*parent ? parent : "system.slice");
-        dray_json_addf(linux_, "cgroupsPath", "%s/dray-%s.scope", dir ? dir : "", in->c->id);
+        /* Of v2 only what lies below a scope is ours. */
+        bool below = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+        dray_json_addf(linux_, "cgroupsPath", "%s/dray-%s.scope%s", dir ? dir : "", in->c->id,
+                       below ? "/container" : "");
         return;
     }
     if (!*parent)

@@ -281,11 +281,27 @@ static int remove_tree(const struct rn_cgroup *g, const struct rn_cg_tree *t, st
     return 0;
 }
 
+/** A group below a scope: the scope goes, too. systemd may be faster where it knows of it. */
+static void remove_scope(const struct rn_cgroup *g)
+{
+    static const char suffix[] = ".scope";
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s%s", g->layout->v2.mount, g->path);
+    char *slash = n > 0 && (size_t)n < sizeof path ? strrchr(path, '/') : NULL;
+    if (!slash)
+        return;
+    *slash = '\0';
+    if (slash - path > (ptrdiff_t)sizeof suffix && strcmp(slash - sizeof suffix + 1, suffix) == 0)
+        (void)rmdir(path);
+}
+
 int rn_cg_remove(const struct rn_cgroup *g, struct dray_err *err)
 {
     int rc = 0;
-    if (g->layout->v2.mount)
+    if (g->layout->v2.mount) {
         rc = remove_tree(g, &g->layout->v2, err);
+        remove_scope(g);
+    }
     for (size_t i = 0; i < g->layout->n_v1; i++) {
         int one = remove_tree(g, &g->layout->v1[i], rc == 0 ? err : NULL);
         rc = rc == 0 ? one : rc;

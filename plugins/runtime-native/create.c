@@ -6,6 +6,7 @@
 #include "init.h"
 #include "mount.h"
 #include "namespaces.h"
+#include "scope.h"
 #include "state.h"
 
 #include <fcntl.h>
@@ -26,11 +27,13 @@ struct work {
     char cgroup_path[PATH_MAX];
     int chan[2]; /* ours, the process's */
     int proc, null, root, v2, pidfd;
+    pid_t keeper; /* of the scope, until the process is in it */
     bool has_state, has_cgroups;
 };
 
 static void work_undo(struct work *w)
 {
+    rn_scope_release(&w->keeper);
     if (w->state.pid > 0) {
         (void)rn_pidfd_signal(w->pidfd, SIGKILL);
         while (waitpid(w->state.pid, NULL, 0) < 0 && errno == EINTR)
@@ -113,7 +116,10 @@ static int open_v2(struct work *w, struct dray_err *err)
     if (!l->v2.mount)
         return 0;
     w->has_cgroups = true;
-    int rc = rn_cg_make_v2(&w->cgroup, l->unified ? err : NULL);
+    int rc = rn_scope_make(&w->cgroup, &w->keeper, err);
+    if (rc != 0)
+        return rc;
+    rc = rn_cg_make_v2(&w->cgroup, l->unified ? err : NULL);
     if (rc == 0 && (w->v2 = rn_cg_open(&w->cgroup, &l->v2)) < 0)
         rc = dray_fail_errno(err, "open cgroup %s%s", l->v2.mount, w->cgroup_path);
     return l->unified ? rc : 0;
@@ -157,6 +163,7 @@ static int clone_init(struct work *w, const struct dray_run_spec *run, struct dr
         return rc;
     if (pid == 0)
         rn_init_main(&in);
+    rn_scope_release(&w->keeper);
     w->state.pid = pid;
     (void)close(dray_steal_fd(&w->chan[1]));
     return 0;
