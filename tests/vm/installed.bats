@@ -119,7 +119,7 @@ answers() { docker version >/dev/null 2>&1; }
 }
 
 @test "a reload of the service, and the driver of systemd's groups: each container is a scope" {
-    local id scope
+    local id scope since
     mkdir -p /etc/dray
     echo '{"exec-opts": ["native.cgroupdriver=systemd"], "labels": ["a=b"]}' >/etc/dray/daemon.json
     systemctl restart dray
@@ -138,9 +138,11 @@ answers() { docker version >/dev/null 2>&1; }
     docker rm -f cont
     scope_is_gone() { [ ! -e "${scope%/container}" ]; }
     wait_until 10 scope_is_gone
-    echo '{"labels": ["c=d"]}' >/etc/dray/daemon.json
+    since=$(date +%s)
+    echo '{"log-level": "debug"}' >/etc/dray/daemon.json
     systemctl reload dray
-    reloaded() { [ "$(docker info -f '{{.Labels}}')" = "[c=d]" ]; }
+    reloaded() { docker events --since "$since" --until "$(date +%s)" --filter type=daemon | grep -q reload; }
     wait_until 10 reloaded
     systemctl restart dray
+    [ "$(docker info -f '{{.CgroupDriver}}')" = cgroupfs ]
 }
