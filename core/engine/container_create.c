@@ -208,6 +208,42 @@ static const char *runtime_driver(struct dray_drivers *drivers, const char *name
     return dray_drivers_find(drivers, DRAY_KIND_RUNTIME, "runc") ? "runc" : "native";
 }
 
+static bool is_v6(const char *host_ip)
+{
+    return strchr(host_ip, ':') != NULL;
+}
+
+/* Ports are forwarded by the kernel within a family of addresses: what is asked for on an address
+ * of a family that none of the container's networks has reaches nobody, and is told of. */
+static void warn_of_ports(struct creation *k, struct json_object *nets)
+{
+    struct json_object *ports = dray_json_obj(k->host, "PortBindings");
+    bool have4 = false, have6 = false;
+    json_object_object_foreach(nets, name, ep)
+    {
+        (void)ep;
+        if (dray_networks_find(k->cs->engine->networks, name, &k->net, NULL) != 0)
+            return; /* it may come until the start, with any family */
+        have4 = have4 || k->net.ipv4;
+        have6 = have6 || k->net.ipv6;
+    }
+    if (!ports || (have4 == have6))
+        return;
+    json_object_object_foreach(ports, port, list)
+    {
+        for (size_t i = 0; i < dray_json_len(list); i++) {
+            const char *ip = dray_json_str(json_object_array_get_idx(list, i), "HostIp", "");
+            if (!*ip || is_v6(ip) == have6)
+                continue;
+            dray_autofree char *text = dray_strf("Published port %s on %s is discarded: no network "
+                                                 "of the container has %s addresses",
+                                                 port, ip, have6 ? "IPv4" : "IPv6");
+            if (text)
+                json_object_array_add(k->warnings, json_object_new_string(text));
+        }
+    }
+}
+
 static void fill_container(struct creation *k, const struct dray_create_req *req,
                            struct json_object *points)
 {
@@ -223,6 +259,7 @@ static void fill_container(struct creation *k, const struct dray_create_req *req
     c->auto_remove = dray_json_bool(k->host, "AutoRemove", false);
     c->labels = dray_json_copy(dray_json_obj(k->config, "Labels"));
     dray_autojson *nets = wanted_endpoints(k, req);
+    warn_of_ports(k, nets);
     dray_container_set_text(&c->config, k->config);
     dray_container_set_host(c, k->host);
     dray_container_set_text(&c->mounts, points);

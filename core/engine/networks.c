@@ -340,6 +340,8 @@ int dray_networks_find(struct dray_networks *ns, const char *name_or_id,
     *out = (struct dray_network_ref){.mode = DRAY_NETMODE_PRIVATE,
                                      .user_defined = !n->predefined,
                                      .internal = n->internal,
+                                     .ipv4 = n->ipv4,
+                                     .ipv6 = n->ipv6,
                                      .attachable = n->attachable};
     (void)snprintf(out->id, sizeof out->id, "%s", n->id);
     (void)snprintf(out->name, sizeof out->name, "%s", n->name);

@@ -45,16 +45,17 @@ struct dray_network_ref {
     uint32_t mode;     /* enum dray_net_mode */
     bool user_defined; /* names are resolved on it, aliases are allowed */
     bool internal, attachable;
+    bool ipv4, ipv6; /* what its endpoints have addresses of */
 };
 /** Find by id, unique prefix or name ("default" is the default bridge). NOTFOUND: "network X not
  *  found". */
 int dray_networks_find(struct dray_networks *ns, const char *name_or_id,
                        struct dray_network_ref *out, struct dray_err *err);
 
-/** A container joins a network, or its endpoint is taken over after a restart of the daemon. */
 /** Where an endpoint's configuration names its interface. */
 #define DRAY_OPT_IFNAME "DriverOpts.com.docker.network.endpoint.ifname"
 
+/** A container joins a network, or its endpoint is taken over after a restart of the daemon. */
 struct dray_join_req {
     const char *container_id, *container_name, *hostname;
     const char *network;        /* id or name */
