@@ -94,6 +94,8 @@ static int check_cpu(struct json_object *h, struct json_object *config, struct d
                          "invalid CPU shares (%lld): value must be a positive "
                          "integer",
                          (long long)dray_json_int(h, "CpuShares", 0));
+    if (dray_json_int(h, "CpuShares", 0) == 1)
+        return dray_fail(err, DRAY_E_INVAL, "the minimum allowed cpu-shares is 2");
     if (period != 0 && (period < 1000 || period > 1000000))
         return dray_fail(err, DRAY_E_INVAL,
                          "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s "

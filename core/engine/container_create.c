@@ -38,7 +38,14 @@ static int prepare_config(struct creation *k, const struct dray_create_req *req,
                               &k->host, err);
     if (rc != 0)
         return rc;
-    return dray_host_config_check(k->host, k->config, cfg, k->warnings, err);
+    rc = dray_host_config_check(k->host, k->config, cfg, k->warnings, err);
+    struct json_object *exposed =
+        dray_json_obj(k->config, "ExposedPorts"); /* not yet the image's */
+    if (rc == 0 && exposed && json_object_object_length(exposed) > 0 &&
+        dray_str_prefix(dray_json_str(k->host, "NetworkMode", ""), "container:"))
+        rc = dray_fail(err, DRAY_E_INVAL,
+                       "conflicting options: port exposing and the container type network mode");
+    return rc;
 }
 
 /* A step of a build has its layer and its whole Config already. */

@@ -98,8 +98,10 @@ static void add_own_names(struct json_object *config, struct json_object *endpoi
         (void)net;
         for (size_t i = 0; i < 2; i++) {
             const char *ip = dray_json_str(ep, fields[i], "");
-            if (*ip && *domain)
-                dray_buf_addf(b, "%s\t%s.%s %s\n", ip, name, domain, name);
+            int bare = (int)strcspn(name, ".");
+            if (*ip && (*domain || name[bare]))
+                dray_buf_addf(b, "%s\t%s%s%s %.*s\n", ip, name, *domain ? "." : "", domain, bare,
+                              name);
             else if (*ip)
                 dray_buf_addf(b, "%s\t%s\n", ip, name);
         }

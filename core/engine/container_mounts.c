@@ -462,7 +462,7 @@ static int add_from(struct points *ps, const char *spec, struct dray_err *err)
     if (!name || !*name)
         return dray_fail(err, DRAY_E_INVAL, "malformed volumes-from specification: %s", spec);
     if (mode && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0 && strcmp(mode, "z") != 0)
-        return dray_fail(err, DRAY_E_INVAL, "invalid mode for volumes-from: %s", mode);
+        return dray_fail(err, DRAY_E_INVAL, "invalid mode: %s", mode);
     dray_autocontainer *from = NULL;
     int rc = dray_container_find(ps->c->set, name, &from, err);
     if (rc == DRAY_E_NOTFOUND) /* 404 would tell the client to pull the image */
@@ -489,6 +489,23 @@ static int add_from(struct points *ps, const char *spec, struct dray_err *err)
         json_object_array_add(ps->list, p);
     }
     return rc;
+}
+
+/* A place that is asked for twice. */
+static int check_tmpfs(struct points *ps, struct json_object *host, struct dray_err *err)
+{
+    struct json_object *tmpfs = dray_json_obj(host, "Tmpfs");
+    if (!tmpfs)
+        return 0;
+    json_object_object_foreach(tmpfs, dest, unused)
+    {
+        (void)unused;
+        dray_autofree char *clean = clean_path(dest);
+        struct json_object *p = clean ? find_point(ps->list, clean) : NULL;
+        if (p && !dray_json_bool(p, "FromOther", false))
+            return dray_fail(err, DRAY_E_INVAL, "Duplicate mount point: %s", clean);
+    }
+    return 0;
 }
 
 static int add_config_volumes(struct points *ps, struct json_object *config,
@@ -589,6 +606,8 @@ int dray_container_mounts_create(struct dray_container *c, struct json_object *c
         rc = add_mount(&ps, json_object_array_get_idx(mounts, i), err);
     for (size_t i = 0; i < dray_json_len(from) && rc == 0; i++)
         rc = add_from(&ps, json_object_get_string(json_object_array_get_idx(from, i)), err);
+    if (rc == 0)
+        rc = check_tmpfs(&ps, host, err);
     if (rc == 0)
         rc = add_config_volumes(&ps, config, host, err);
     if (rc == 0)

@@ -200,10 +200,13 @@ static void add_env(struct json_object *env, const char *entry)
     size_t len = strcspn(entry, "=");
     for (size_t i = 0; i < dray_json_len(env); i++) {
         const char *have = json_object_get_string(json_object_array_get_idx(env, i));
-        if (strncmp(have, entry, len) == 0 && have[len] == '=') {
+        if (strncmp(have, entry, len) != 0 || have[len] != '=')
+            continue;
+        if (entry[len] == '=')
             json_object_array_put_idx(env, i, json_object_new_string(entry));
-            return;
-        }
+        else
+            json_object_array_del_idx(env, i, 1);
+        return;
     }
     if (entry[len] == '=') /* a bare name asks for nothing here: it unsets the image's */
         json_object_array_add(env, json_object_new_string(entry));
@@ -234,8 +237,8 @@ static struct json_object *make_user(const char *name, struct json_object *group
     struct json_object *user = json_object_new_object();
     dray_json_add_int(user, "uid", 0);
     dray_json_add_int(user, "gid", 0);
-    if (name && *name)
-        dray_json_add_str(user, "username", name);
+    /* Root by default, with the groups that the image gives it. */
+    dray_json_add_str(user, "username", name && *name ? name : "0");
     if (dray_json_len(groups) > 0)
         dray_json_add(user, "additionalGroups", dray_json_copy(groups));
     return user;

@@ -286,8 +286,10 @@ static int add_user_device(struct json_object *d, struct json_object *devices,
                          from);
     if (!*to)
         to = from;
-    if (S_ISDIR(st.st_mode))
-        return add_device_tree(from, to, access, 0, devices, rules);
+    size_t before = dray_json_len(devices);
+    int rc = S_ISDIR(st.st_mode) ? add_device_tree(from, to, access, 0, devices, rules) : 0;
+    if (rc != 0 || dray_json_len(devices) > before)
+        return rc;
     if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
         return dray_fail(err, DRAY_E_INVAL,
                          "error gathering device information while adding custom device \"%s\": "

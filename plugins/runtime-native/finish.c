@@ -181,11 +181,16 @@ static int take_rights(const struct rn_task *t, uint64_t have, uint64_t extra, s
 static void add_home(const struct rn_task *t, char home[300])
 {
     const struct rn_strv *env = &t->process->env;
-    for (size_t i = 0; i < env->n; i++)
-        if (strncmp(env->v[i], "HOME=", 5) == 0 && env->v[i][5])
+    size_t at = env->n; /* one of the free slots; NULL follows */
+    for (size_t i = 0; i < env->n; i++) {
+        if (strncmp(env->v[i], "HOME=", 5) != 0)
+            continue;
+        if (env->v[i][5])
             return;
+        at = i; /* an empty one is none */
+    }
     (void)snprintf(home, 300, "HOME=%s", t->ids.home);
-    env->v[env->n] = home; /* one of the free slots; NULL follows */
+    env->v[at] = home;
 }
 
 static int find_program(const struct rn_task *t, char path[PATH_MAX], struct dray_err *err)

@@ -84,3 +84,43 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     [[ $(api GET "/containers/$id/archive?path=/etc/passwd/") == *'not a directory'* ]]
     rm -rf "$T/out"
 }
+
+@test "root has the groups that the image gives it, with others or without" {
+    id=$(docker create busybox)
+    printf 'root:x:0:\nwheel:x:10:root\naudio:x:29:\n' >"$T/group"
+    docker cp "$T/group" "$id:/etc/group"
+    docker commit "$id" grouped
+    [ "$(docker run --rm grouped id)" = 'uid=0(root) gid=0(root) groups=0(root),10(wheel)' ]
+    [ "$(docker run --rm --group-add audio --group-add 777 grouped id)" = 'uid=0(root) gid=0(root) groups=0(root),10(wheel),29(audio),777' ]
+    [ "$(docker run --rm --runtime runc grouped id -G)" = '0 10' ]
+    docker rmi grouped
+}
+
+@test "variables: an empty HOME is none, a bare name takes one away" {
+    [ "$(docker run --rm -e HOME= busybox env | grep -c ^HOME=/root)" = 1 ]
+    [ "$(docker run --rm -e HOME= busybox env | grep -c ^HOME)" = 1 ]
+    ! docker run --rm -e HOSTNAME busybox env | grep HOSTNAME
+}
+
+@test "a full name as host name is in hosts with its first part" {
+    docker run --rm --hostname foo.example.com busybox cat /etc/hosts | grep 'foo.example.com foo$'
+    docker run --rm --hostname foo --domainname example.com busybox cat /etc/hosts | grep 'foo.example.com foo$'
+    [ "$(docker run --rm --hostname foo.example.com busybox hostname)" = foo.example.com ]
+}
+
+@test "what cannot be is refused in known words" {
+    docker run -d --name one -v /vol busybox top
+    refuse() {
+        local text=$1
+        shift
+        run docker create "$@" busybox
+        [[ $output == *"$text"* ]]
+    }
+    refuse 'Duplicate mount point: /run' --tmpfs /run -v /var:/run
+    refuse 'port exposing and the container type network mode' --net container:one --expose 80
+    refuse 'invalid mode: bar' --volumes-from one:bar
+    refuse 'the minimum allowed cpu-shares is 2' --cpu-shares 1
+    run docker run --device /etc busybox true
+    [[ $output == *'not a device node'* ]]
+    docker rm -fv one
+}
