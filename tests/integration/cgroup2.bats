@@ -111,10 +111,10 @@ has() { # NAME FILE TEXT: what the host sees in a file of its group
 @test "a process that runs out of memory is noticed, whether it is the first one or not" {
     local since
     since=$(date +%s)
-    run docker run --name a --network none -m 16m --memory-swap 16m busybox sh -c 'x=a; while true; do x=$x$x$x$x; done'
+    run docker run --name ca --network none -m 16m --memory-swap 16m busybox sh -c 'x=a; while true; do x=$x$x$x$x; done'
     [ "$status" -eq 137 ] || { echo "status $status: $output"; false; }
     [ "$(docker inspect -f '{{.State.OOMKilled}}' ca)" = true ]
-    docker run -d --name b --network none -m 16m --memory-swap 16m busybox \
+    docker run -d --name cb --network none -m 16m --memory-swap 16m busybox \
         sh -c 'sh -c "x=a; while true; do x=\$x\$x\$x\$x; done"; sleep 1000'
     oom_of_b() { docker events --since "$since" --until "$(($(date +%s) + 1))" --filter event=oom --filter container=cb | grep -q .; }
     wait_until 20 oom_of_b
