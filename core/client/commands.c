@@ -88,6 +88,12 @@ static const struct cli_entry plugin_subs[] = {
     {.name = NULL},
 };
 
+static const struct cli_entry extension_subs[] = {
+    {.name = "ls", .other = "list", .command = &cmd_extension_ls},
+    {.name = "run", .command = &cmd_extension_run},
+    {.name = NULL},
+};
+
 static const struct cli_entry context_subs[] = {
     {.name = "inspect", .command = &cmd_context_inspect},
     {.name = "ls", .other = "list", .command = &cmd_context_ls},
@@ -125,6 +131,7 @@ const struct cli_entry cli_commands[] = {
     {.name = "builder", .command = &cmd_builder, .subs = builder_subs, .group = CLI_MANAGE},
     {.name = "container", .command = &cmd_container, .subs = container_subs, .group = CLI_MANAGE},
     {.name = "context", .command = &cmd_context, .subs = context_subs, .group = CLI_MANAGE},
+    {.name = "extension", .command = &cmd_extension, .subs = extension_subs, .group = CLI_MANAGE},
     {.name = "image", .command = &cmd_image, .subs = image_subs, .group = CLI_MANAGE},
     {.name = "manifest", .command = &cmd_manifest, .subs = manifest_subs, .group = CLI_MANAGE},
     {.name = "network", .command = &cmd_network, .subs = network_subs, .group = CLI_MANAGE},

@@ -43,6 +43,12 @@ static const struct cli_flag flags_plugin_ls[] = {
     FLAG_END,
 };
 
+static const struct cli_flag flags_extension_ls[] = {
+    FLAG(0, "format", STRING, CLI_LIST_FORMAT),
+    FLAG('q', "quiet", BOOL, "Only display names"),
+    FLAG_END,
+};
+
 static const struct cli_flag flags_context_ls[] = {
     FLAG(0, "format", STRING, CLI_LIST_FORMAT),
     FLAG('q', "quiet", BOOL, "Only show context names"),
@@ -141,6 +147,28 @@ const struct cli_command cmd_plugin_ls = {
     .aliases = "dray plugin ls, dray plugin list",
     .flags = {flags_plugin_ls},
     .run = run_plugin_ls,
+};
+
+const struct cli_command cmd_extension = {
+    .usage = "COMMAND",
+    .brief = "See and use extensions",
+};
+
+const struct cli_command cmd_extension_ls = {
+    .usage = "[OPTIONS]",
+    .brief = "List the extensions that are loaded",
+    .aliases = "dray extension ls, dray extension list",
+    .flags = {flags_extension_ls},
+    .run = run_extension_ls,
+};
+
+const struct cli_command cmd_extension_run = {
+    .usage = "EXTENSION [COMMAND [ARG...]]",
+    .brief = "Run a command of an extension, or tell which it has",
+    .min_args = 1,
+    .max_args = -1,
+    .stop_at_arg = true,
+    .run = run_extension_run,
 };
 
 const struct cli_command cmd_context = {

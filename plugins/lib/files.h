@@ -56,6 +56,9 @@ int dray_pl_replace(int dirfd, const char *name, const void *data, size_t len, m
  * entering other mounts (a mount below is DRAY_E_BUSY). Absent: success.
  */
 int dray_pl_remove_tree(int dirfd, const char *name, struct dray_err *err);
+/** The same, left half done with CANCELED as soon as stop() says so. It is asked for each entry. */
+int dray_pl_remove_tree_until(int dirfd, const char *name, bool (*stop)(void *arg), void *arg,
+                              struct dray_err *err);
 /** Bytes (allocated) and inodes below fd, itself counted; hard links count once. */
 int dray_pl_usage(int fd, uint64_t *bytes_out, uint64_t *inodes_out, struct dray_err *err);
 

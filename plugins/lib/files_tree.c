@@ -12,6 +12,8 @@
 struct removal {
     int top;         /* the folder that deep ones are moved to */
     unsigned serial; /* for their names */
+    bool (*stop)(void *arg);
+    void *arg;
     struct dray_err *err;
 };
 
@@ -70,15 +72,22 @@ static int empty_folder(struct removal *r, int fd, unsigned depth)
     DRAY_AUTO(dray_pl_dir) dir = {0};
     int rc = dray_pl_dir_read(fd, false, &dir, r->err);
     for (size_t i = 0; rc == 0 && i < dir.n; i++)
-        rc = remove_entry(r, fd, &dir.v[i], depth);
+        rc = r->stop && r->stop(r->arg) ? dray_fail(r->err, DRAY_E_CANCELED, "told to stop")
+                                        : remove_entry(r, fd, &dir.v[i], depth);
     return rc;
 }
 
 int dray_pl_remove_tree(int dirfd, const char *name, struct dray_err *err)
 {
+    return dray_pl_remove_tree_until(dirfd, name, NULL, NULL, err);
+}
+
+int dray_pl_remove_tree_until(int dirfd, const char *name, bool (*stop)(void *arg), void *arg,
+                              struct dray_err *err)
+{
     if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT || errno == ENOTDIR)
         return 0;
-    struct removal r = {.err = err};
+    struct removal r = {.stop = stop, .arg = arg, .err = err};
     if (errno != EISDIR && errno != EPERM)
         return remove_failed(&r, name);
     dray_autofd int fd = dray_pl_subdir(dirfd, name);

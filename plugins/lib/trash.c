@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <time.h>
 
+#define MOMENT_NS 300000000u
+
 struct dray_pl_trash {
     const struct dray_host *host;
     int fd;
@@ -25,6 +27,15 @@ struct dray_pl_trash {
     bool stop;
 };
 
+static bool stopping(void *arg)
+{
+    struct dray_pl_trash *t = arg;
+    (void)pthread_mutex_lock(&t->lock);
+    bool stop = t->stop;
+    (void)pthread_mutex_unlock(&t->lock);
+    return stop;
+}
+
 static void delete_one(struct dray_pl_trash *t, const char *name)
 {
     (void)pthread_mutex_lock(&t->lock);
@@ -33,16 +44,9 @@ static void delete_one(struct dray_pl_trash *t, const char *name)
     if (reuse && reuse(t->reuse_arg, t->fd, name))
         return;
     struct dray_err err = {0};
-    if (dray_pl_remove_tree(t->fd, name, &err) < 0)
+    int rc = dray_pl_remove_tree_until(t->fd, name, stopping, t, &err);
+    if (rc < 0 && rc != DRAY_E_CANCELED)
         dray_host_logf(t->host, DRAY_LOG_WARN, "a removed layer keeps its space: %s", err.text);
-}
-
-static bool stopping(struct dray_pl_trash *t)
-{
-    (void)pthread_mutex_lock(&t->lock);
-    bool stop = t->stop;
-    (void)pthread_mutex_unlock(&t->lock);
-    return stop;
 }
 
 static void delete_all(struct dray_pl_trash *t)
@@ -184,6 +188,16 @@ bool dray_pl_trash_wait(struct dray_pl_trash *t, uint64_t deadline_ns)
     bool done = !t->pending && !t->busy;
     (void)pthread_mutex_unlock(&t->lock);
     return done;
+}
+
+void dray_pl_trash_settle(struct dray_pl_trash *t, uint64_t deadline_ns)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t moment = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + MOMENT_NS;
+    if (!dray_pl_trash_wait(t, deadline_ns && deadline_ns > moment ? moment : deadline_ns))
+        dray_host_logf(t->host, DRAY_LOG_INFO,
+                       "the deletion of what was removed goes on at the next start");
 }
 
 void dray_pl_trash_close(struct dray_pl_trash *t)

@@ -27,7 +27,10 @@ void dray_pl_trash_wake(struct dray_pl_trash *trash);
 
 /** Wait until all is deleted, until deadline_ns (CLOCK_MONOTONIC, 0: for ever); false: not yet. */
 bool dray_pl_trash_wait(struct dray_pl_trash *trash, uint64_t deadline_ns);
-/** End the thread after the tree it is at; the rest is for the next open. NULL is fine. */
+/** Before the end: wait a moment for what can be deleted in one, at most until the deadline; 0: for
+ *  all of it. */
+void dray_pl_trash_settle(struct dray_pl_trash *trash, uint64_t deadline_ns);
+/** End the thread amid the tree it is at; the rest is for the next open. NULL is fine. */
 void dray_pl_trash_close(struct dray_pl_trash *trash);
 
 #endif

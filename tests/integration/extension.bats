@@ -49,6 +49,20 @@ teardown() { go_on; }
     api GET /extensions | jq -e '.[] | select(.Name == "dashboard")'
 }
 
+@test "dray extension: what there is, and their commands" {
+    dray extension ls | grep -qE '^ext +say +volume +GET /say/args, GET /, '
+    [ "$(dray extension ls -q | grep -c '^dashboard$')" = 1 ]
+    [ "$(dray extension ls --format '{{.Name}}={{.Commands}}' | grep ext=)" = ext=say ]
+    dray extension run ext | grep -qE '^  say +Tell what was asked'
+    [ "$(dray extension run ext say 'two words' --flag '&x=1' | sed 's/events=[0-9]*//')" = "GET /say/args q= h=  <two words> <--flag> <&x=1>" ]
+    run dray extension run ext shout
+    [ "$status" -eq 1 ]
+    [[ $output == *'the extension ext has no command "shout"'* ]]
+    run dray extension run nobody
+    [ "$status" -eq 1 ]
+    [[ $output == *"No such extension: nobody"* ]]
+}
+
 @test "events of the topics that it named reach it" {
     docker volume create one
     docker volume rm one

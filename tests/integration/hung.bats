@@ -11,10 +11,13 @@ setup_file() {
     export ORDERS=$T/orders
     mkdir "$ORDERS" "$T/so"
     misbehave_build "$T/so/misbehave.so"
+    driver_build "$T/so/gated.so" gated_storage.c -ldl
     # An instance for each kind, so that one does not hang for another.
-    for name in hvol hnet hipam hreg hlog hrun; do
+    for name in hvol hnet hipam hreg hlog hrun hbuild hext hauth; do
         printf '"%s": {"plugin": "misbehave", "path": "%s", "dir": "%s"},\n' $name "$T/so/misbehave.so" "$ORDERS"
-    done | sed '1s/^/{"plugins": {/; $s/,$/}}/' >"$T/daemon.json"
+    done | sed '1s/^/{"storage-driver": "gated", "plugins": {/' >"$T/daemon.json"
+    echo "\"gated\": {\"path\": \"$T/so/gated.so\", \"dir\": \"$ORDERS\",
+        \"inner\": \"$DRAY_STAGE/lib/dray/plugins/storage-overlay.so\"}}}" >>"$T/daemon.json"
     daemon_start
     busybox_import
     docker run -d --name neighbour busybox sleep 1000
@@ -109,6 +112,67 @@ hangs() {
 @test "runtime: create" {
     hangs runtime.create docker run --rm --runtime hrun busybox true
     grep -q 'runs nothing' "$T/hung.out"
+}
+
+@test "storage: a layer made, mounted, dropped, filled, packed, looked at" {
+    hangs storage.create docker create --name s1 busybox true
+    hangs storage.mounts docker start s1
+    docker wait s1
+    hangs storage.changes docker diff s1
+    hangs storage.diff docker commit s1 s1:1
+    hangs storage.release docker start s1
+    docker wait s1
+    docker rmi s1:1
+    mkdir -p "$T/root"
+    date +%N >"$T/root/file"
+    tar -C "$T/root" -cf "$T/root.tar" file
+    hangs storage.apply docker import "$T/root.tar" imported:1
+    docker rmi imported:1
+    hangs storage.remove docker rm s1
+    ! docker inspect s1
+}
+
+@test "builder: another one builds meanwhile" {
+    printf 'FROM busybox\nRUN true\n' >"$T/Dockerfile"
+    mkdir "$T/context"
+    cp "$T/Dockerfile" "$T/context/misbehave"
+    hang builder.build
+    DOCKER_BUILDKIT=0 docker build -f "$T/context/misbehave" "$T/context" >"$T/hung.out" 2>&1 3>&- &
+    pid=$!
+    others_are_quick
+    DOCKER_BUILDKIT=0 timeout 60 docker build -q - <"$T/Dockerfile"
+    ! gone $pid
+    go_on
+    ! wait $pid
+    grep -q 'this builder builds nothing' "$T/hung.out"
+}
+
+@test "extension: a request" {
+    hangs extension.handle curl -s -m 60 --unix-socket "$T/dray.sock" http://d/extensions/hext/
+    grep -q '^GET /' "$T/hung.out"
+}
+
+@test "authorization: requests wait for it, are denied by its name once it is suspect, and containers go on" {
+    docker run -d --name counts -v counted:/c busybox sh -c 'while :; do date >>/c/times; sleep 0.1; done'
+    lines() { wc -l <"$T/data/volume/local/counted/_data/times"; }
+    sed -i 's/"storage-driver"/"authorization-plugins": ["hauth"], "storage-driver"/' "$T/daemon.json"
+    hang authz.request
+    : >"$ORDERS/ill."
+    kill -HUP "$(daemon_pid)"
+    denied() { [ "$(status_of GET /_ping -m 1)" = 403 ] && api GET /_ping -m 5 | grep -q hauth; }
+    wait_until 15 denied
+    api GET /info | grep -q '"message":"authorization denied by plugin hauth: '
+    before=$(lines)
+    goes_on() { [ "$(lines)" -gt "$before" ]; }
+    wait_until 5 goes_on
+    rm "$ORDERS/ill."
+    go_on
+    allowed() { [ "$(status_of GET /info)" = 200 ]; }
+    wait_until 10 allowed
+    sed -i 's/"authorization-plugins": \["hauth"\], //' "$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    docker rm -f counts
+    docker volume rm counted
 }
 
 @test "past its deadline: its instance is suspect, says so at once, and serves again" {

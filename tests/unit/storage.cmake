@@ -1,5 +1,6 @@
 # Tests of the storage and volume drivers and of what they share.
 dray_unit_test(test_layer_tar SOURCES test_layer_tar.c LIBS dray_plugin_lib)
+dray_unit_test(test_trash SOURCES test_trash.c LIBS dray_plugin_lib)
 
 # Programs that load the drivers as the daemon does: NAME DEFINE=driver ...
 function(dray_storage_test name)

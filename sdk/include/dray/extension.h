@@ -35,7 +35,9 @@ struct dray_extension_ops {
     struct dray_head head;
 
     /** Emit DRAY_REC_ITEM {"route": "GET /path"}, {"topic": "container"} or
-     *  {"command", "help", "route"}. Called once after open. A route that ends in "*" is all that
+     *  {"command", "help", "route"}: `dray extension run NAME COMMAND ARG...` sends a request to
+     * the route, with a query parameter "arg" for each argument, and prints the answer. Called once
+     *  after open. A route that ends in "*" is all that
      *  begins so; other requests are answered by the host: 404. HEAD comes where GET is offered. */
     int32_t (*describe)(struct dray_self *, const struct dray_call *, struct dray_err *);
     int32_t (*handle)(struct dray_self *, const struct dray_call *, const struct dray_ext_request *,

@@ -7,6 +7,7 @@
  * file and aborts.
  */
 #include <dray/authz.h>
+#include <dray/builder.h>
 #include <dray/extension.h>
 #include <dray/ipam.h>
 #include <dray/log.h>
@@ -25,7 +26,7 @@
 #ifdef WITHOUT_SHIM_KINDS
 #define SHIM_KINDS ""
 #else
-#define SHIM_KINDS ",\"log\",\"runtime\""
+#define SHIM_KINDS ",\"log\",\"runtime\",\"builder\""
 #endif
 
 DRAY_PLUGIN_CARD(
@@ -314,7 +315,10 @@ static int32_t describe(struct dray_self *self, const struct dray_call *call, st
                                             {"route", "GET /fd"}};
     (void)err;
     gate(self, "extension.describe");
-    int32_t rc = 0;
+    static const struct dray_kv command[] = {
+        {"command", "say"}, {"help", "Tell what was asked"}, {"route", "GET /say/args"}};
+    const struct dray_record said = {sizeof said, DRAY_REC_ITEM, {command, 3}};
+    int32_t rc = self->host->emit(call, &said);
     for (size_t i = 0; !rc && i < sizeof offers / sizeof *offers; i++) {
         struct dray_record rec = {sizeof rec, DRAY_REC_ITEM, {&offers[i], 1}};
         rc = self->host->emit(call, &rec);
@@ -346,6 +350,7 @@ static int32_t handle(struct dray_self *self, const struct dray_call *call,
                       struct dray_err *err)
 {
     static const struct dray_kv headers[] = {{"X-Made-By", "misbehave"}};
+    const char *args = "";
     gate(self, "extension.handle");
     out->status = 200;
     out->content_type = "text/plain";
@@ -355,11 +360,14 @@ static int32_t handle(struct dray_self *self, const struct dray_call *call,
         out->body_fd.fd = answer_fd(req);
         return 0;
     }
+    for (uint64_t i = 0; i < req->query.n; i++)
+        if (strcmp(req->query.v[i].key, "arg") == 0)
+            args = dray_call_printf(self->host, call, "%s <%s>", args, req->query.v[i].value);
     if (dray_kvs_get(req->query, "fail", NULL))
         return dray_fail(err, DRAY_E_CONFLICT, "it shall fail");
-    char *text = dray_call_printf(self->host, call, "%s %s q=%s h=%s events=%u\n", req->method,
+    char *text = dray_call_printf(self->host, call, "%s %s q=%s h=%s events=%u%s\n", req->method,
                                   req->path, dray_kvs_get(req->query, "q", ""),
-                                  dray_kvs_get(req->headers, "X-Test", ""), self->events);
+                                  dray_kvs_get(req->headers, "X-Test", ""), self->events, args);
     out->body = (struct dray_span){text, strlen(text)};
     return 0;
 }
@@ -447,6 +455,31 @@ __attribute__((unused)) static const struct dray_log_ops log_ops = {
     .open = log_open,
     .write = log_write,
     .close = log_close,
+};
+
+/* --- builder: builds nothing, from a Dockerfile called "misbehave" ----------------------------*/
+
+static int32_t detect(struct dray_self *self, const struct dray_call *call,
+                      const struct dray_build_spec *spec)
+{
+    (void)call;
+    gate(self, "builder.detect");
+    return strcmp(spec->dockerfile, "misbehave") == 0 ? 100 : 0;
+}
+
+static int32_t build(struct dray_self *self, const struct dray_call *call,
+                     const struct dray_build_spec *spec, const char **image_out,
+                     struct dray_err *err)
+{
+    (void)call, (void)spec, (void)image_out;
+    gate(self, "builder.build");
+    return dray_fail(err, DRAY_E_NOTSUP, "this builder builds nothing");
+}
+
+__attribute__((unused)) static const struct dray_builder_ops builder_ops = {
+    .head = DRAY_TABLE(struct dray_builder_ops, 0),
+    .detect = detect,
+    .build = build,
 };
 
 /* --- runtime: runs nothing
@@ -542,6 +575,7 @@ static const struct dray_iface ifaces[] = {
 #ifndef WITHOUT_SHIM_KINDS
     {DRAY_KIND_LOG, DRAY_THREAD_PARALLEL, &log_ops.head},
     {DRAY_KIND_RUNTIME, DRAY_THREAD_PARALLEL, &runtime_ops.head},
+    {DRAY_KIND_BUILDER, DRAY_THREAD_PARALLEL, &builder_ops.head},
 #endif
 };
 
