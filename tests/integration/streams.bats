@@ -39,7 +39,7 @@ lines_whole() { awk -v n="$1" '$1 != NR { bad = 1; exit } END { exit bad || NR !
 }
 
 @test "both streams stay apart and whole, with a log beside" {
-    docker run --name both busybox sh -c 'seq 1 200000; seq 1 200000 >&2' >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"
+    docker run --name both --log-opt max-size=50m busybox sh -c 'seq 1 200000; seq 1 200000 >&2' >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"
     lines_whole 200000 <"$BATS_TEST_TMPDIR/out"
     lines_whole 200000 <"$BATS_TEST_TMPDIR/err"
     docker logs both 2>/dev/null | lines_whole 200000
