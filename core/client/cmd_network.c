@@ -297,9 +297,10 @@ int run_network_rm(struct cli *cli, const struct cli_args *args)
             (void)printf("%s\n", args->argv[i]);
             continue;
         }
-        bool forgiven = force && cli->status == 404;
+        if (force && cli->status == 404)
+            continue;
         (void)cli_report(cli);
-        rc = forgiven ? rc : 1;
+        rc = 1;
     }
     if (rc != 0)
         (void)fprintf(stderr, "exit status 1\n");

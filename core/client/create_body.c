@@ -505,6 +505,11 @@ static int add_networks(struct body *b)
         if (spec_network(words.v[i], &name, &ep, &err) != 0)
             return cli_fail_err(b->cli, &err);
         if (i == 0) {
+            if (cli_given(b->args, "network-alias") && !user_defined(name)) {
+                json_object_put(ep);
+                return cli_fail(b->cli, "network-scoped aliases are only supported for "
+                                        "user-defined networks");
+            }
             dray_json_add_str(b->host, "NetworkMode", name);
             add_first_options(b, ep);
             if (cli_given(b->args, "link"))

@@ -414,8 +414,8 @@ static int check_company(struct dray_container *c, struct json_object *endpoints
     const char *mode = dray_json_str(host, "NetworkMode", "");
     if (ref->mode == DRAY_NETMODE_HOST && strcmp(mode, "host") != 0)
         return dray_fail(err, DRAY_E_INVAL,
-                         "container cannot be connected to host network - container must be "
-                         "created in host network mode");
+                         "cannot connect container to host network - container must be created in "
+                         "host network mode");
     if (dray_str_prefix(mode, "container:"))
         return dray_fail(err, DRAY_E_INVAL, SHARES_NETWORK);
     json_object_object_foreach(endpoints, name, ep)

@@ -163,7 +163,7 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
         [[ "$(post /networks/sub/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"MacAddress\":\"zz\"}}")" == *"invalid MAC address zz"*400* ]]
         [[ "$(post /networks/bridge/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"Aliases\":[\"x\"]}}")" == *"network-scoped alias is supported only for containers in user defined networks"*400* ]]
         [[ "$(post /networks/bridge/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"IPAMConfig\":{\"IPv4Address\":\"172.17.0.9\"}}}")" == *"user specified IP address is supported on user defined networks only"*400* ]]
-        [[ "$(post /networks/host/connect "{\"Container\":\"$c\"}")" == *"cannot be connected to host network"*400* ]]
+        [[ "$(post /networks/host/connect "{\"Container\":\"$c\"}")" == *"cannot connect container to host network"*400* ]]
         [[ "$(post /networks/none/connect "{\"Container\":\"$c\"}")" == *"one of the networks in private (none) mode"*400* ]]
     done
     [[ "$(post /networks/sub/connect '{"Container":"nosuch"}')" == *"No such container: nosuch"*404* ]]
