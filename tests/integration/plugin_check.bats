@@ -177,3 +177,13 @@ C
     run "$DRAY_STAGE/bin/dray-plugin" check -o x "$W/so/myvol.so"
     [ "$status" -eq 2 ]
 }
+
+@test "the documentation has every option of our plugins, and no other" {
+    local so
+    for so in "$DRAY_STAGE"/lib/dray/plugins/*.so; do
+        "$DRAY_STAGE/bin/dray-plugin" show "$so" | sed -nE 's/^  ([a-z0-9-]+) \(.*\)$/\1/p'
+    done | sort -u >"$W/declared"
+    sed -n '/^## storage/,$s/^| `\([a-z0-9-]*\)` |.*/\1/p' "$BATS_TEST_DIRNAME/../../docs/plugins.md" | sort -u >"$W/documented"
+    [ "$(wc -l <"$W/declared")" -gt 20 ]
+    diff "$W/declared" "$W/documented"
+}
