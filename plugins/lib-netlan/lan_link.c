@@ -7,6 +7,9 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 
+#define BUSY_MS 5000 /* how long a MAC address may still be in use */
+#define BUSY_STEP_MS 10
+
 static int open_route(int *fd_out, struct dray_err *err)
 {
     *fd_out = dray_nl_socket(NETLINK_ROUTE);
@@ -317,6 +320,28 @@ static void default_routes(struct dray_nl_batch *b, const struct dray_self *self
         dray_netdev_default_route(b, index, &n->gateway6);
 }
 
+/*
+ * A macvlan's MAC address is in use until the namespace of an earlier container with the same fixed
+ * address has gone, which the kernel sees to some milliseconds after that container's end.
+ */
+static int bring_up(int fd, unsigned index, struct dray_err *err)
+{
+    struct dray_err why = {0};
+    int rc = 0;
+    for (unsigned waited = 0; waited < BUSY_MS; waited += BUSY_STEP_MS) {
+        DRAY_AUTO(dray_nl_batch) b = {0};
+        why = (struct dray_err){0};
+        dray_netdev_up(&b, index, "bring up the link");
+        rc = dray_nl_send(fd, &b, &why);
+        if (!rc || why.os_errno != EADDRINUSE)
+            break;
+        (void)usleep(BUSY_STEP_MS * 1000);
+    }
+    if (rc && err)
+        *err = why;
+    return rc;
+}
+
 int lan_link_join(struct dray_self *self, const struct lan_net *n, struct lan_ep *e, int netns,
                   bool set_default, struct dray_err *err)
 {
@@ -332,16 +357,16 @@ int lan_link_join(struct dray_self *self, const struct lan_net *n, struct lan_ep
         return rc;
     e->joined = true;
     unsigned index = dray_netdev_index(fd, e->ifname);
+    rc = bring_up(fd, index, err);
     DRAY_AUTO(dray_nl_batch) b = {0};
     dray_netdev_up(&b, DRAY_NETDEV_LO, "bring up the loopback link");
     if (e->ip4.family)
         dray_netdev_addr(&b, index, &e->ip4);
-    dray_netdev_up(&b, index, "bring up the link");
     if (e->ip6.family)
         dray_netdev_addr(&b, index, &e->ip6);
     if (set_default)
         default_routes(&b, self, n, e, index);
-    rc = dray_nl_send(fd, &b, err);
+    rc = rc ? rc : dray_nl_send(fd, &b, err);
     if (rc)
         delete_later(self, dray_steal_fd(&fd), e->ifname, "");
     return rc;
