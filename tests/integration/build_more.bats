@@ -4,6 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 load lib
+load registry
 
 setup_file() {
     export DOCKER_BUILDKIT=0
@@ -96,6 +97,67 @@ restart_with() { # daemon.json
     printf 'FROM busybox\nRUN true\n' >D3
     run docker build --network host -f D3 .
     [ "$status" -ne 0 ] && [[ $output == *"network.host is not allowed"* ]]
+}
+
+@test "a private base image: X-Registry-Config has the credentials, of both clients" {
+    REGISTRY=127.0.0.1:$(free_port)
+    htpasswd -Bbc "$T/htpasswd" alice secret 2>/dev/null
+    printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\nlog: {level: error}\nauth: {htpasswd: {realm: here, path: %s}}\n' \
+        "$T/private" "$REGISTRY" "$T/htpasswd" >"$T/private.yml"
+    docker-registry serve "$T/private.yml" </dev/null >"$T/private.log" 2>&1 3>&- &
+    server=$!
+    wait_until 10 curl -sf -u alice:secret -o /dev/null "http://$REGISTRY/v2/"
+    docker login -u alice -p secret "$REGISTRY" 2>/dev/null
+    docker tag busybox "$REGISTRY/base" && docker push -q "$REGISTRY/base"
+    printf 'FROM %s/base\nLABEL private=1\n' "$REGISTRY" >Dockerfile
+    for client in docker dray; do
+        docker rmi -f "$REGISTRY/base" >/dev/null
+        run $client build -q .
+        show
+        [ "$status" -eq 0 ] || break
+    done
+    ok=$status
+    docker logout "$REGISTRY" >/dev/null
+    docker rmi -f "$REGISTRY/base" >/dev/null
+    run docker build .
+    kill $server
+    show
+    [ "$ok" -eq 0 ] && [ "$status" -ne 0 ]
+    [[ $output == *"no basic auth credentials"* ]]
+}
+
+@test "docker-py and dockerode build, and see a failure" {
+    printf 'FROM busybox\nARG A=1\nLABEL a=$A\nRUN test "$A" = 5\n' >Dockerfile
+    run timeout 60 /usr/bin/python3 - <<'P'
+import docker
+c = docker.from_env()
+image, log = c.images.build(path=".", tag="py:1", buildargs={"A": "5"}, labels={"l": "m"}, network_mode="none", rm=True)
+assert image.labels == {"a": "5", "l": "m"} and image.tags == ["py:1"], image.attrs
+assert any("Successfully built" in line.get("stream", "") for line in log)
+try:
+    c.images.build(path=".", network_mode="none", rm=True)
+except docker.errors.BuildError as e:
+    assert "returned a non-zero code: 1" in str(e), e
+else:
+    raise SystemExit("no error")
+P
+    show
+    [ "$status" -eq 0 ]
+    [ -d "$DRAY_CACHE/node/node_modules/dockerode" ] || return 0
+    cat >"$T/build.js" <<'J'
+const Docker = require('dockerode');
+const docker = new Docker({ socketPath: process.env.DOCKER_HOST.slice('unix://'.length) });
+(async () => {
+  const stream = await docker.buildImage({ context: process.cwd(), src: ['Dockerfile'] }, { t: 'js:1', buildargs: { A: '5' }, networkmode: 'none' });
+  const lines = await new Promise((ok, no) => docker.modem.followProgress(stream, (e, r) => e ? no(e) : ok(r)));
+  if (!lines.some(l => l.aux && l.aux.ID)) throw new Error('no id');
+  const i = await docker.getImage('js:1').inspect();
+  if (i.Config.Labels.a !== '5') throw new Error(JSON.stringify(i.Config));
+})().catch(e => { console.error(e); process.exit(1); });
+J
+    NODE_PATH=$DRAY_CACHE/node/node_modules run timeout 60 node "$T/build.js"
+    show
+    [ "$status" -eq 0 ]
 }
 
 records() { api GET /system/df | python3 -c 'import json,sys; print(sum(c["Size"] for c in json.load(sys.stdin)["BuildCache"]))'; }
