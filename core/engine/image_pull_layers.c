@@ -276,7 +276,7 @@ static int do_layer(struct pull_layers *p, size_t i, struct dray_err *err)
     int rc = get_blob(p, l, l->mine && parallel, &teed, err);
     if (!rc && l->mine && !parallel)
         rc = wait_below(p, i, err);
-    if (!rc && l->mine && !l->layer->id[0])
+    if (!rc && l->mine && l->layer && !l->layer->id[0])
         rc = img_layer_create(im, l->layer, err);
     if (!rc && l->mine && !teed) {
         l->progress = 0;
