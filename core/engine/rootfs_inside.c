@@ -25,7 +25,8 @@ struct visit {
     int root;
     bool running;
     struct json_object *points; /* to be bound by hand when it does not run */
-    const char *workdir;        /* of one that was never started, or NULL */
+    bool fresh;                 /* it was never started */
+    const char *workdir;        /* then, and if it has one */
     char *at;                   /* mount point for a stopped container's root */
     int rc;
     struct dray_err err;
@@ -49,13 +50,44 @@ static int bind_at(int root, const char *source, const char *dest, struct dray_e
     return 0;
 }
 
+/* Make what dest lacks below root, as the first start would: folders, and at its end one or a file.
+ * What cannot be made is not: then nothing is mounted there. */
+static void make_place(int root, const char *dest, bool folder)
+{
+    dray_autofree char *path = strdup(dest);
+    for (char *p = path; p && *p;) {
+        p += strspn(p, "/");
+        char *end = p + strcspn(p, "/");
+        bool last = end[strspn(end, "/")] == '\0';
+        char first = *p, after = *end;
+        *p = '\0';
+        dray_autofd int at = dray_fs_open_in_root(root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+        *p = first;
+        *end = '\0';
+        if (at < 0 || !*p)
+            return;
+        if (last && !folder) {
+            dray_autofd int file = openat(at, p, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+            (void)file;
+        } else {
+            (void)mkdirat(at, p, 0755);
+        }
+        *end = after;
+        p = end;
+    }
+}
+
 static int bind_point(struct visit *v, struct json_object *p, int root)
 {
     const char *type = dray_json_str(p, "Type", "");
     if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0)
         return 0;
-    return bind_at(root, dray_json_str(p, "Source", ""), dray_json_str(p, "Destination", "/"),
-                   &v->err);
+    struct stat st;
+    const char *source = dray_json_str(p, "Source", ""),
+               *dest = dray_json_str(p, "Destination", "/");
+    if (v->fresh && stat(source, &st) == 0)
+        make_place(root, dest, S_ISDIR(st.st_mode));
+    return bind_at(root, source, dest, &v->err);
 }
 
 /* The files of its own that a container has in /etc, once it was started. */
@@ -157,9 +189,9 @@ int dray_rootfs_inside(struct dray_container *c, dray_inside_fn fn, void *arg, s
     struct visit v = {.c = c, .fn = fn, .arg = arg, .root = -EBADF};
     pthread_mutex_lock(&c->lock);
     v.running = dray_container_alive(c);
-    bool fresh = c->st.started_ns == 0 && !v.running;
+    v.fresh = c->st.started_ns == 0 && !v.running;
     pthread_mutex_unlock(&c->lock);
-    dray_autojson *config = fresh ? dray_container_json(c, &c->config) : NULL;
+    dray_autojson *config = v.fresh ? dray_container_json(c, &c->config) : NULL;
     const char *workdir = dray_json_str(config, "WorkingDir", "");
     v.workdir = workdir[0] == '/' && workdir[1] ? workdir : NULL;
     dray_autofree char *at = dray_strf("%s/inside", c->set->engine->config->exec_root);

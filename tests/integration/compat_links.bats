@@ -90,6 +90,16 @@ names() { docker ps -a --no-trunc --format '{{.Names}}' | tr ',' '\n' | sort | p
     [ "$(docker cp cc:/etc/resolv.conf - | tar xO)" = "$(cat "$(docker inspect -f '{{.ResolvConfPath}}' cc)")" ]
     docker create --name ww -w /home/deep/er busybox
     docker cp ww:/home/deep/er - | tar t | grep -x er/
+    mkdir "$T/bound"
+    echo in >"$T/one"
+    docker create --name new -v "$T/bound:/not/there" -v "$T/one:/not/one" -v fresh:/vol busybox
+    docker cp "$T/one" new:/not/there/copied
+    [ "$(cat "$T/bound/copied")" = in ]
+    [ "$(docker cp new:/not/one - | tar xO)" = in ]
+    docker cp "$T/one" new:/vol/two
+    [ "$(docker run --rm -v fresh:/v busybox cat /v/two)" = in ]
+    docker rm -v new
+    docker volume rm fresh
 }
 
 @test "of two volumes of others for one place the last one stands" {
