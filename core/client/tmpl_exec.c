@@ -82,6 +82,17 @@ static bool member(struct json_object *obj, const char *name, struct json_object
     return false;
 }
 
+/* Fields that answers leave out when there is nothing to tell, and that docker's CLI knows of all the
+ * same: "{{if .State.Health}}" is asked of any container. */
+static bool may_be_absent(const char *name)
+{
+    static const char *const names[] = {"Health", "Healthcheck", "StopTimeout"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 static int take_field(struct run *r, const struct tmpl_operand *o, const char *name,
                       struct json_object *from, struct json_object **out)
 {
@@ -93,7 +104,7 @@ static int take_field(struct run *r, const struct tmpl_operand *o, const char *n
                    r->env->type                                 ? "string"
                    : json_object_is_type(from, json_type_array) ? "[]interface {}"
                                                                 : "interface {}");
-    if (member(from, name, out)) {
+    if (member(from, name, out) || (!r->env->type && may_be_absent(name))) {
         if (!*out)
             r->last_null = name;
         return 0;

@@ -55,6 +55,8 @@ static void nothing_there(void)
     expect("x\n{{.State.Foo}}",
            "!template: :2:8: executing \"\" at <.State.Foo>: map has no entry for key \"Foo\"");
     expect("{{.Null}}", "[]");
+    /* As docker, which knows the field, of a container without a health check. */
+    expect("{{if .State.Health}}yes{{else}}no{{end}} {{.State.Health}}", "no <nil>");
     struct tmpl_env row = {.type = "*formatter.ContainerContext"};
     dray_autofree char *got = run("{{.Foo}}", &row);
     CU_ASSERT_STRING_EQUAL(got, "!template: :1:2: executing \"\" at <.Foo>: can't evaluate field "
