@@ -109,11 +109,22 @@ static int open_pidfile(struct drayd *d, struct dray_err *err)
     return drayd_pidfile_open(d->pid_path, &d->pid_fd, err);
 }
 
+static void warn_of_ignored(struct json_object *raw)
+{
+    static const char *const keys[] = {"iptables", "ip6tables"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (!dray_json_bool(raw, keys[i], true))
+            dray_warn("the setting %s=false has no effect: networks need rules, which are kept in "
+                      "an nftables table of their own",
+                      keys[i]);
+}
+
 static int start(struct drayd *d, struct dray_err *err)
 {
     int64_t begin = dray_clock_mono();
     DRAY_AUTO(dray_strlist) hosts = {0};
     dray_autofree struct dray_listen *listens = NULL;
+    warn_of_ignored(d->config->raw);
     int rc = plan_listens(d, &hosts, &listens, err);
     if (!rc)
         rc = open_pidfile(d, err);
