@@ -68,6 +68,16 @@ def body_of(config=None, host=None, nets=None, cmd=("true",)):
     return b
 
 
+def until(condition, seconds=30):
+    """Wait for it; whether it came true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def plain(text, tty):
     out = text if tty else b""
     while len(text) >= 8 and not tty:
@@ -203,24 +213,23 @@ def config_fields():
     seen("NetworkDisabled", "ls /sys/class/net", "lo", {"NetworkDisabled": True})
     kept("Labels", {"a": "b", "c.d": ""}, {"Labels": {"a": "b", "c.d": ""}})
     with Box("StopSignal", body_of({"StopSignal": "SIGUSR1", "StopTimeout": 30},
-                                   cmd=("sh", "-c", "trap 'exit 7' USR1; while :; do sleep 0.1; done"))) as c:
+                                   cmd=("sh", "-c", "trap 'exit 7' USR1; echo set; while :; do sleep 0.1; done"))) as c:
         covered.add("StopSignal")
-        time.sleep(0.3)
+        until(lambda: b"set" in raw("GET", f"/containers/{c.id}/logs?stdout=1")[1])
         call("POST", f"/containers/{c.id}/stop")
         check("StopSignal", c.wait(), 7)
     refused("StopSignal", "invalid signal: zz", {"StopSignal": "zz"})
-    with Box("StopTimeout", body_of({"StopTimeout": 0}, cmd=("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"))) as c:
+    with Box("StopTimeout", body_of({"StopTimeout": 0}, cmd=("sh", "-c", "trap '' TERM; echo set; while :; do sleep 0.1; done"))) as c:
         covered.add("StopTimeout")
+        until(lambda: b"set" in raw("GET", f"/containers/{c.id}/logs?stdout=1")[1])
         begin = time.monotonic()
         call("POST", f"/containers/{c.id}/stop")
         check("StopTimeout", c.wait(), 137)
-        check("StopTimeout in time", time.monotonic() - begin < 8, True)
+        check("StopTimeout in time", time.monotonic() - begin < 9.5, True)
     health = {"Test": ["CMD-SHELL", "exit 3"], "Interval": 10**8, "Timeout": 10**9, "Retries": 1, "StartPeriod": 0}
     with Box("Healthcheck Shell", body_of({"Healthcheck": health, "Shell": ["/bin/busybox", "sh", "-c"]}, cmd=("sleep", "60"))) as c:
         covered.update(["Healthcheck", "Shell"])
-        end = time.monotonic() + 20
-        while c.inspect()["State"]["Health"]["Status"] != "unhealthy" and time.monotonic() < end:
-            time.sleep(0.1)
+        until(lambda: c.inspect()["State"]["Health"]["Status"] == "unhealthy")
         state = c.inspect()["State"]["Health"]
         check("Healthcheck", (state["Status"], state["Log"][0]["ExitCode"]), ("unhealthy", 3))
     refused("Healthcheck", "Interval in Healthcheck cannot be less than 1ms", {"Healthcheck": {"Test": ["CMD", "true"], "Interval": 5}})
@@ -385,9 +394,7 @@ def life():
     refused("LogConfig", "no log driver named 'zz' is registered", host={"LogConfig": {"Type": "zz"}})
     refused("RestartPolicy", "unknown policy 'zz'", host={"RestartPolicy": {"Name": "zz"}})
     with Box("RestartPolicy", body_of(host={"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 1}}, cmd=("false",))) as c:
-        end = time.monotonic() + 20
-        while (c.inspect()["RestartCount"], c.inspect()["State"]["Status"]) != (1, "exited") and time.monotonic() < end:
-            time.sleep(0.05)
+        until(lambda: (c.inspect()["RestartCount"], c.inspect()["State"]["Status"]) == (1, "exited"))
         check("RestartPolicy", c.inspect()["RestartCount"], 1)
     with Box("AutoRemove", body_of(host={"AutoRemove": True})) as c:
         covered.add("AutoRemove")
@@ -606,9 +613,10 @@ def inspecting():
         check("stats processes", s["pids_stats"]["current"], 1)
         one = call("GET", f"/containers/{c.id}/stats?stream=false&one-shot=1")[1]
         check("one-shot", one["precpu_stats"]["cpu_usage"]["total_usage"], 0)
+        until(lambda: c.inspect()["State"]["Health"]["Status"] == "healthy")
         call("POST", f"/containers/{c.id}/kill?signal=KILL")
         check("exit code", c.wait(), 137)
-        status, text = raw("GET", f"/events?since={begin:.3f}&until={time.time() + 0.5:.3f}&filters=" + urllib.parse.quote(json.dumps({"container": [c.id]})))
+        status, text = raw("GET", f"/events?since={begin:.3f}&until={time.time() + 1.5:.3f}&filters=" + urllib.parse.quote(json.dumps({"container": [c.id]})))
         events = {e["Action"]: e for e in map(json.loads, text.decode().splitlines()) if e["Type"] == "container"}
         for action, more in (("create", {}), ("start", {}), ("kill", {"signal": "9"}), ("die", {"exitCode": "137"})):
             e = events.get(action)

@@ -25,12 +25,14 @@ get() { docker inspect -f "$2" "$1"; }
 is() { [[ $(get "$1" "$2") == $3 ]]; }
 actions() { docker events --since "$1" --until "$(date +%s.%N)" --filter container="$2" --format '{{.Action}}' | tr '\n' ' '; }
 
+acted() { [ "$(actions "$1" "$2")" = "$3" ]; } # the event of a change comes after it
+
 @test "on-failure restarts as often as it says, and backs off" {
     since=$(date +%s.%N)
     docker run -d --name of --network none --restart on-failure:3 busybox sh -c 'exit 5'
     wait_until 8 is of '{{.State.Status}} {{.RestartCount}}' 'exited 3'
     [ "$(get of '{{.State.ExitCode}}')" = 5 ]
-    [ "$(actions "$since" of)" = "create start die start die start die start die " ]
+    wait_until 8 acted "$since" of "create start die start die start die start die "
     # 100, 200 and 400 ms lie between them.
     ms=$(docker events --since "$since" --until "$(date +%s.%N)" --filter container=of --filter event=start --format '{{.TimeNano}}' | tr '\n' ' ')
     read -r a _ _ b <<<"$ms"
