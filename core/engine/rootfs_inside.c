@@ -55,7 +55,9 @@ static int bind_at(int root, const char *source, const char *dest, struct dray_e
 static void make_place(int root, const char *dest, bool folder)
 {
     dray_autofree char *path = strdup(dest);
-    for (char *p = path; p && *p;) {
+    if (!path)
+        return;
+    for (char *p = path; *p;) {
         p += strspn(p, "/");
         char *end = p + strcspn(p, "/");
         bool last = end[strspn(end, "/")] == '\0';
