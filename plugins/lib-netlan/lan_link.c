@@ -220,10 +220,19 @@ int lan_parents_collect(struct dray_self *self, struct dray_strs keep, struct dr
     return rc ? rc : dray_nl_dump(fd, &b, drop_stale, &w, err);
 }
 
+/* What a link is called until it is in its namespace: the kernel refuses a name that a link of the
+ * host has, and "eth0" often is one. */
+static void birth_name(const struct lan_ep *e, char out[IFNAMSIZ])
+{
+    (void)snprintf(out, IFNAMSIZ, "dln%.12s", e->id);
+}
+
 static void put_own(struct nl_msg *m, const struct dray_self *self, const struct lan_net *n,
                     const struct lan_ep *e, unsigned parent, int netns)
 {
-    nla_put_string(m, IFLA_IFNAME, e->ifname);
+    char name[IFNAMSIZ];
+    birth_name(e, name);
+    nla_put_string(m, IFLA_IFNAME, name);
     nla_put_u32(m, IFLA_LINK, parent);
     nla_put_u32(m, IFLA_NET_NS_FD, (uint32_t)netns);
     if (e->has_mac)
@@ -285,6 +294,25 @@ static int make_link(struct dray_self *self, const struct lan_net *n, const stru
     rc = dray_nl_send(fd, &b, err);
     if (rc == DRAY_E_NOTSUP)
         return dray_fail(err, rc, "this kernel has no %s links", self->kind->name);
+    return rc;
+}
+
+/* Give a link that is in its namespace the name that the container knows. */
+static int name_link(int fd, const struct lan_ep *e, struct dray_err *err)
+{
+    char name[IFNAMSIZ];
+    birth_name(e, name);
+    unsigned index = dray_netdev_index(fd, name);
+    if (!index)
+        return 0;
+    DRAY_AUTO(dray_nl_batch) b = {0};
+    struct nl_msg *m = dray_netdev_link(&b, RTM_NEWLINK, 0, index, 0, 0, "name the link");
+    if (m)
+        nla_put_string(m, IFLA_IFNAME, e->ifname);
+    int rc = dray_nl_send(fd, &b, err);
+    DRAY_AUTO(dray_nl_batch) drop = {0};
+    if (rc && dray_netdev_link(&drop, RTM_DELLINK, 0, index, 0, 0, "delete a link"))
+        (void)dray_nl_send(fd, &drop, NULL);
     return rc;
 }
 
@@ -352,7 +380,9 @@ int lan_link_join(struct dray_self *self, const struct lan_net *n, struct lan_ep
         while (dray_netdev_index(fd, e->ifname) && dray_netdev_next_name(e->ifname))
             ;
     }
-    rc = rc ? rc : make_link(self, n, e, netns, err);
+    if (!rc && !(e->joined && dray_netdev_index(fd, e->ifname))) /* not a repeated join */
+        rc = make_link(self, n, e, netns, err);
+    rc = rc ? rc : name_link(fd, e, err);
     if (rc)
         return rc;
     e->joined = true;

@@ -19,10 +19,13 @@ setup_file() {
     on far ip addr add 192.0.2.254/24 dev lan0
     on far ip addr add 2001:db8:52::ff/64 dev lan0 nodad
     on far ip link set lan0 up
+    # Machines have an eth0, as containers do.
+    ip link show eth0 >/dev/null 2>&1 || ip link add eth0 type veth peer name eth0-far
 }
 
 teardown_file() {
     ip link del lan0
+    ip link del eth0-far 2>/dev/null || true
     hosts_done
     daemon_done
 }
