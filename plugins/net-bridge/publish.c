@@ -199,6 +199,19 @@ static int settle_group(struct dray_self *self, const struct endpoint *e, const 
     return dray_fail(err, DRAY_E_NOSPACE, "all ports are allocated");
 }
 
+/* The groups with a choice of ports, or those without. */
+static int settle(struct dray_self *self, const struct endpoint *e, const struct plan *plans,
+                  size_t n, bool choice, bool adopt, struct port *held, struct dray_err *err)
+{
+    int rc = 0;
+    for (size_t first = 0, end = 0; !rc && first < n; first = end) {
+        end = group_end(plans, n, first);
+        if ((plans[first].want.port != plans[first].last) == choice)
+            rc = settle_group(self, e, plans + first, end - first, adopt, held + first, err);
+    }
+    return rc;
+}
+
 static void release_all(struct dray_self *self, struct port *ports, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -215,15 +228,11 @@ static int reserve_all(struct dray_self *self, const struct endpoint *e,
     int rc = plans && held ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     for (size_t i = 0; !rc && i < n; i++)
         rc = read_port(e, &ports[i], &plans[i], err);
-    size_t done = 0;
-    while (!rc && done < n) {
-        size_t end = group_end(plans, n, done);
-        rc = settle_group(self, e, plans + done, end - done, adopt, held + done, err);
-        if (!rc)
-            done = end;
-    }
+    /* What must be one port comes before what may be any. */
+    rc = rc ? rc : settle(self, e, plans, n, false, adopt, held, err);
+    rc = rc ? rc : settle(self, e, plans, n, true, adopt, held, err);
     if (rc) {
-        release_all(self, held, done);
+        release_all(self, held, held ? n : 0);
         return rc;
     }
     *out = held;

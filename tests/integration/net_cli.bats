@@ -203,5 +203,9 @@ time.sleep(600)" 3>&- &
     [ "$( (docker port aa 80; docker port bb 80) | sort | tr '\n' ' ')" = "0.0.0.0:42000 0.0.0.0:42002 " ]
     run docker run --rm -p 80 busybox true
     [[ "$output" == *"all ports are allocated"* ]]
+    # What the same container asks for by number is not given away to its own others.
+    docker rm -f aa bb
+    docker run -d --name dd -p 70 -p 42000:81 busybox sleep 60 >/dev/null
+    [ "$(docker port dd | sort | tr '\n' ' ')" = "70/tcp -> 0.0.0.0:42002 81/tcp -> 0.0.0.0:42000 " ]
     sysctl -qw net.ipv4.ip_local_port_range="32768 60999"
 }
