@@ -2,8 +2,11 @@
 /* reply.c - answers: stored ones that MHD sends, and those written to the socket by ourselves. */
 #include "api/http_priv.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+
+#include <dray/pathmatch.h>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -104,6 +107,24 @@ int dray_http_reply_empty(struct dray_http *h, int status)
     return store(h, status, NULL, NULL, 0);
 }
 
+/* The text as a JSON string. What is not UTF-8 (a client's own bytes, a character cut by the length
+ * of an error) becomes U+FFFD, as Go's encoder has it. */
+static struct json_object *string_of(const char *text)
+{
+    DRAY_AUTO(dray_buf) out = {0};
+    const char *end = text + strlen(text);
+    while (text < end) {
+        uint32_t rune = 0;
+        size_t n = dray_glob_rune(text, end, &rune);
+        if (n == 1 && rune == 0xfffd)
+            dray_buf_adds(&out, "\xef\xbf\xbd");
+        else
+            dray_buf_add(&out, text, n);
+        text += n;
+    }
+    return json_object_new_string_len(out.data ? out.data : "", (int)out.len);
+}
+
 void dray_reply_error(struct dray_http *h, int rc, const struct dray_err *err)
 {
     if (h->state != DRAY_HTTP_OPEN)
@@ -114,7 +135,7 @@ void dray_reply_error(struct dray_http *h, int rc, const struct dray_err *err)
     }
     struct json_object *obj = json_object_new_object();
     const char *text = err && err->code && err->text[0] ? err->text : "internal error";
-    dray_json_add_str(obj, "message", text);
+    dray_json_add(obj, "message", string_of(text));
     if (!obj || dray_http_reply_json(h, dray_http_status(rc), obj) != 0)
         (void)dray_http_reply_empty(h, 500);
 }

@@ -318,10 +318,10 @@ void dray_instance_free(struct dray_instance *in)
 {
     for (size_t i = 0; i < in->n_drivers; i++)
         free(in->drivers[i].ops);
-    dray_isolate_free(in->isolate);
     free(in->drivers);
     dray_options_free(atomic_load(&in->options));
     dray_options_free(in->old_options);
+    dray_isolate_free(in->isolate); /* it has the table that the options look at */
     free(in->folders[0]);
     free(in->folders[1]);
     free(in->name);
