@@ -102,7 +102,6 @@ static struct json_object *to_doc(const struct img *g)
     dray_json_add_str(o, "arch", g->arch);
     dray_json_add_str(o, "variant", g->variant);
     dray_json_add_int(o, "created", g->created_ns);
-    dray_json_add_int(o, "tagged", g->tagged_ns);
     dray_json_add_int(o, "size", (int64_t)g->size);
     dray_json_add_bool(o, "deleted", g->deleted);
     if (g->labels)
@@ -191,7 +190,6 @@ struct img *img_load(struct dray_images *im, const char *name)
     g->arch = strdup(dray_json_str(o, "arch", ""));
     g->variant = dup_or_null(dray_json_str(o, "variant", ""));
     g->created_ns = dray_json_int(o, "created", 0);
-    g->tagged_ns = dray_json_int(o, "tagged", 0);
     g->size = (uint64_t)dray_json_int(o, "size", 0);
     g->deleted = dray_json_bool(o, "deleted", false);
     g->labels = dray_json_copy(dray_json_obj(o, "labels"));

@@ -53,14 +53,18 @@ static void drop_locked(struct dray_images *im, const char *key)
 static int save(struct dray_images *im, struct dray_err *err)
 {
     dray_autojson *doc = json_object_new_object();
-    struct json_object *all = json_object_new_object();
+    struct json_object *all = json_object_new_object(), *tagged = json_object_new_object();
     dray_json_add(doc, "references", all);
+    dray_json_add(doc, "tagged", tagged);
     pthread_mutex_lock(&im->lock);
     struct lh_entry *e;
     lh_foreach(im->refs, e)
     {
         const struct img_ref *r = lh_entry_v(e);
+        const struct img *g = img_find(im, r->id);
         dray_json_add_str(all, r->key, r->id);
+        if (g && g->tagged_ns)
+            dray_json_add_int(tagged, r->id, g->tagged_ns);
     }
     pthread_mutex_unlock(&im->lock);
     return dray_json_store(im->data_fd, REFS_FILE, doc, err);
@@ -144,6 +148,15 @@ int img_refs_load(struct dray_images *im, struct dray_err *err)
         struct img *g = img_find(im, id);
         if (g && !g->deleted && !set_locked(im, key, id))
             return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    }
+    struct json_object *tagged = dray_json_obj(doc, "tagged");
+    if (!tagged)
+        return 0;
+    json_object_object_foreach(tagged, image, when)
+    {
+        struct img *g = img_find(im, image);
+        if (g)
+            g->tagged_ns = json_object_get_int64(when);
     }
     return 0;
 }

@@ -86,9 +86,11 @@ PY
 @test "an image of such layers is saved and loaded, after a restart as well" {
     docker commit changed made:2
     layers made:2 >"$T/want"
-    id=$(docker inspect -f '{{.Id}}' made:2)
+    id=$(docker inspect -f '{{.Id}}' made:2) tagged=$(docker inspect -f '{{.Metadata.LastTagTime}}' made:2)
+    [[ $tagged == 20* ]]
     daemon_stop
     daemon_start
+    [ "$(docker inspect -f '{{.Metadata.LastTagTime}}' made:2)" = "$tagged" ]
     docker save -o "$T/made.tar" made:2
     docker rmi made:2
     docker load -i "$T/made.tar"
