@@ -148,6 +148,9 @@ void link_alias(const struct dray_self *self, const char *id, char out[128]);
 int bridge_link_ensure(struct dray_self *self, struct network *n, struct dray_err *err);
 /** If the bridge has gone, make it again and put the links of its endpoints back. */
 int bridge_link_check(struct dray_self *self, struct network *n, struct dray_err *err);
+/** Take the addresses of a bridge of ours at once, so that its subnets are free, and delete it
+ * later. */
+void bridge_link_retire(struct dray_self *self, struct network *n);
 /** Delete a link by name, after delay_ms, in the background. An absent one is no error. */
 void link_delete_later(struct dray_self *self, const char *ifname, uint32_t delay_ms);
 /** Delete our links that belong to nobody. */

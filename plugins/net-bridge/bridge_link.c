@@ -228,6 +228,33 @@ int bridge_link_ensure(struct dray_self *self, struct network *n, struct dray_er
     return rc ? dray_err_note(err, "bridge %s", n->bridge) : 0;
 }
 
+static void drop_address(struct dray_nl_batch *b, unsigned index, const struct dray_cidr *c)
+{
+    struct nl_msg *m = dray_nl_add(b, RTM_DELADDR, NLM_F_ACK, 64, "drop the bridge's address");
+    struct ifaddrmsg ifa = {
+        .ifa_family = (uint8_t)c->family, .ifa_prefixlen = (uint8_t)c->prefix, .ifa_index = index};
+    if (!m)
+        return;
+    dray_nl_ignore(b, EADDRNOTAVAIL);
+    nlmsg_append(m, &ifa, sizeof ifa, NLMSG_ALIGNTO);
+    nla_put(m, IFA_LOCAL, dray_cidr_len(c), c->addr);
+}
+
+void bridge_link_retire(struct dray_self *self, struct network *n)
+{
+    dray_autofd int fd = dray_nl_socket(NETLINK_ROUTE);
+    unsigned index = fd < 0 ? 0 : dray_netdev_index(fd, n->bridge);
+    DRAY_AUTO(dray_nl_batch) b = {0};
+    if (index && n->gateway4.family)
+        drop_address(&b, index, &n->gateway4);
+    if (index && n->gateway6.family)
+        drop_address(&b, index, &n->gateway6);
+    struct dray_err err = {0};
+    if (index && dray_nl_send(fd, &b, &err))
+        dray_host_logf(self->host, DRAY_LOG_DEBUG, "bridge %s: %s", n->bridge, err.text);
+    link_delete_later(self, n->bridge, 0);
+}
+
 struct attachees {
     struct dray_self *self;
     const struct network *net;

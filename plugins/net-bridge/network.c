@@ -236,7 +236,7 @@ int bridge_net_remove(struct dray_self *self, const char *id, struct dray_err *e
         rc = rules_delete(self, &l, err);
         rc = rc ? rc : passage_settle(self, err);
         if (!n->foreign)
-            link_delete_later(self, n->bridge, 0);
+            bridge_link_retire(self, n);
         network_unref(&self->store, n);
     }
     network_unref(&self->store, n);

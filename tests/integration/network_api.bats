@@ -224,3 +224,10 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
     [ "$(jq -r 'select(.Action == "connect" and .Actor.Attributes.name == "told") | [.Actor.ID, .Actor.Attributes.container, .Actor.Attributes.type, .scope] | join(" ")' "$T/events")" = "$id $c bridge local" ]
     [ "$(jq -r 'select(.Action == "prune") | .Actor.Attributes.reclaimed' "$T/events")" = 0 ]
 }
+
+@test "the subnet of a network that was removed is free at once" {
+    for i in $(seq 45); do
+        docker network create "quick$i" >/dev/null
+        docker network rm "quick$i" >/dev/null
+    done
+}
