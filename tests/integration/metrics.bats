@@ -74,8 +74,8 @@ PY
     before=$(value 'engine_daemon_container_actions_seconds_count{action="start"}')
     events=$(value engine_daemon_events_total)
     docker run -d --name sick --health-cmd false --health-interval 100ms --health-retries 1 busybox sleep 1000
-    is 'engine_daemon_container_actions_seconds_count{action="start"}' $((before + 1))
-    is 'engine_daemon_container_actions_seconds_bucket{action="start",le="+Inf"}' $((before + 1))
+    wait_until 5 is 'engine_daemon_container_actions_seconds_count{action="start"}' $((before + 1))
+    wait_until 5 is 'engine_daemon_container_actions_seconds_bucket{action="start",le="+Inf"}' $((before + 1))
     [ "$(value engine_daemon_events_total)" -gt "$events" ]
     failed() { [ "$(value engine_daemon_health_checks_failed_total)" -ge 2 ]; }
     wait_until 20 failed
@@ -87,8 +87,8 @@ PY
     printf 'FROM busybox\nRUN true\n' | DOCKER_BUILDKIT=0 docker build -q -
     run env DOCKER_BUILDKIT=0 docker build - <<<$'FROM busybox\nRUN false'
     [ "$status" -ne 0 ]
-    is builder_builds_triggered_total 2
-    is 'builder_builds_failed_total{reason="error_processing_commands_error"}' 1
+    wait_until 5 is builder_builds_triggered_total 2
+    wait_until 5 is 'builder_builds_failed_total{reason="error_processing_commands_error"}' 1
 }
 
 @test "plugins: that they answer, and their calls" {
