@@ -10,9 +10,9 @@ static const struct {
     enum dray_timer timer;
 } timed[] = {
     {DRAY_POST, "/containers/create", DRAY_TIME_CONTAINER_CREATE},
-    {DRAY_POST, "/containers/{name}/start", DRAY_TIME_CONTAINER_START},
-    {DRAY_DELETE, "/containers/{name}", DRAY_TIME_CONTAINER_DELETE},
-    {DRAY_GET, "/containers/{name}/changes", DRAY_TIME_CONTAINER_CHANGES},
+    {DRAY_POST, "/containers/{name:*}/start", DRAY_TIME_CONTAINER_START},
+    {DRAY_DELETE, "/containers/{name:*}", DRAY_TIME_CONTAINER_DELETE},
+    {DRAY_GET, "/containers/{name:*}/changes", DRAY_TIME_CONTAINER_CHANGES},
     {DRAY_POST, "/commit", DRAY_TIME_CONTAINER_COMMIT},
     {DRAY_POST, "/networks/{id}/connect", DRAY_TIME_NETWORK_CONNECT},
     {DRAY_GET, "/info", DRAY_TIME_INFO},
