@@ -16,7 +16,7 @@
 #define DEFAULT_KEYS "ctrl-p,ctrl-q"
 
 /* "ctrl-p,ctrl-q", "a", "ctrl-[,x" */
-static int parse_key(const char *key, struct json_object *out, struct dray_err *err)
+static bool parse_key(const char *key, struct json_object *out)
 {
     int byte = -1;
     if (strlen(key) == 1) {
@@ -28,22 +28,21 @@ static int parse_key(const char *key, struct json_object *out, struct dray_err *
     } else if (strcmp(key, "DEL") == 0) {
         byte = 127;
     }
-    if (byte < 0)
-        return dray_fail(err, DRAY_E_INVAL, "Invalid escape keys (%s) provided", key);
-    json_object_array_add(out, json_object_new_int(byte));
-    return 0;
+    if (byte >= 0)
+        json_object_array_add(out, json_object_new_int(byte));
+    return byte >= 0;
 }
 
-static int parse_keys(const char *text, struct json_object **out, struct dray_err *err)
+/* Docker calls them "escape" keys of an exec, "detach" keys of a container. */
+static int parse_keys(const char *text, const char *kind, struct json_object **out,
+                      struct dray_err *err)
 {
     dray_autojson *list = json_object_new_array();
     DRAY_AUTO(dray_strlist) keys = {0};
     dray_strlist_split(&keys, text && *text ? text : DEFAULT_KEYS, ',');
-    for (size_t i = 0; i < keys.n; i++) {
-        int rc = parse_key(keys.v[i], list, err);
-        if (rc != 0)
-            return rc;
-    }
+    for (size_t i = 0; i < keys.n; i++)
+        if (!parse_key(keys.v[i], list))
+            return dray_fail(err, DRAY_E_INVAL, "Invalid %s keys (%s) provided", kind, text);
     *out = dray_steal(list);
     return 0;
 }
@@ -51,7 +50,7 @@ static int parse_keys(const char *text, struct json_object **out, struct dray_er
 int dray_attach_check_keys(const char *keys, struct dray_err *err)
 {
     dray_autojson *list = NULL;
-    return parse_keys(keys, &list, err);
+    return parse_keys(keys, "escape", &list, err);
 }
 
 struct json_object *dray_attach_message(const struct dray_attach_req *req, bool tty,
@@ -65,7 +64,7 @@ struct json_object *dray_attach_message(const struct dray_attach_req *req, bool 
     dray_json_add_bool(m, "stdout", req->stdout_);
     dray_json_add_bool(m, "stderr", req->stderr_ && !tty);
     dray_json_add_bool(m, "framed", !tty && !req->plain);
-    if (parse_keys(req->detach_keys, &keys, NULL) == 0)
+    if (parse_keys(req->detach_keys, "detach", &keys, NULL) == 0)
         dray_json_add(m, "detach_keys", keys);
     return m;
 }
@@ -108,7 +107,7 @@ int dray_containers_attach_prepare(struct dray_containers *cs, const char *name,
     if (rc != 0)
         return rc;
     dray_autojson *keys = NULL;
-    rc = parse_keys(req->detach_keys, &keys, err);
+    rc = parse_keys(req->detach_keys, "detach", &keys, err);
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&c->lock);

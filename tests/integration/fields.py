@@ -528,6 +528,9 @@ def execs():
         check("Privileged", run({"Cmd": ["sh", "-c", "grep CapEff /proc/self/status | cut -f2 | tail -c 6"], "Privileged": True})[0], "fffff")
         check("Tty ConsoleSize", run({"Cmd": ["stty", "size"], "Tty": True, "ConsoleSize": [11, 22]})[0], "11 22")
         has("DetachKeys", run({"Cmd": ["true"], "DetachKeys": "zz"})[0], "Invalid escape keys (zz) provided")
+        has("DetachKeys, several", run({"Cmd": ["true"], "DetachKeys": "ctrl-a,zz"})[0], "Invalid escape keys (ctrl-a,zz) provided")
+        has("detachKeys of attach", raw("POST", f"/containers/{c.id}/attach?stream=1&stdout=1&detachKeys=ctrl-A,zz")[1].decode(),
+            "Invalid detach keys (ctrl-A,zz) provided")
         has("Cmd", run({"Cmd": []})[0], "No exec command specified")
         x = run({"Cmd": ["sh", "-c", "exit 3"], "User": "user", "DetachKeys": "ctrl-a"})[1]
         want = {"Running": False, "ExitCode": 3, "OpenStdin": False, "OpenStdout": True, "OpenStderr": False, "CanRemove": False, "ContainerID": c.id}
