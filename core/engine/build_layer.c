@@ -11,7 +11,6 @@
 #include <stdio.h>
 
 #define DRAY_LOG_AREA "build"
-#define PIPE_SIZE (1 << 20)
 #define READ_CHUNK (256u * 1024)
 
 /* --- what comes out ----------------------------------------------------------------------------*/
@@ -75,56 +74,6 @@ int32_t build_layer_make(const struct dray_call *call, const char *parent,
 }
 
 /* --- from the driver's own diff ----------------------------------------------------------------*/
-
-struct diff_job {
-    struct dray_driver *driver;
-    const char *layer, *parent;
-    int out, cancel_fd;
-    int rc;
-    struct dray_err err;
-};
-
-static void *diff_thread(void *arg)
-{
-    struct diff_job *j = arg;
-    DRAY_AUTO(dray_call_scope) s = {0};
-    dray_call_object(&s, j->layer);
-    j->rc = dray_call_enter(&s, j->driver, DRAY_CLASS_DATA, j->cancel_fd, &j->err);
-    if (!j->rc)
-        j->rc = ((const struct dray_storage_ops *)s.ops)
-                    ->diff(s.self, &s.call, j->layer, j->parent, (struct dray_fd_borrow){j->out},
-                           &j->err);
-    (void)close(j->out);
-    return NULL;
-}
-
-/* Run the driver's diff on a thread of its own; take reads it. */
-static int with_diff(struct build *b, const char *layer, const char *parent,
-                     int (*take)(void *ctx, int fd, struct dray_err *err), void *ctx,
-                     struct dray_err *err)
-{
-    int fds[2];
-    struct diff_job job = {
-        .driver = b->e->storage, .layer = layer, .parent = parent, .cancel_fd = build_cancel_fd(b)};
-    if (pipe2(fds, O_CLOEXEC) != 0)
-        return dray_fail_errno(err, "make a pipe");
-    (void)fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE);
-    job.out = fds[1];
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, diff_thread, &job) != 0) {
-        (void)close(fds[0]);
-        (void)close(fds[1]);
-        return dray_fail(err, DRAY_E_NOMEM, "start a thread");
-    }
-    int rc = take(ctx, fds[0], err);
-    (void)close(fds[0]);
-    (void)pthread_join(thread, NULL);
-    if (!job.rc || rc)
-        return rc;
-    if (err)
-        *err = job.err;
-    return job.rc;
-}
 
 struct squashing {
     struct build *b;
@@ -318,14 +267,14 @@ int build_layer_commit(struct build *b, struct img_layer *parent, const char *be
     bool sealed = false;
     int rc = 0;
     if (dray_driver_has(b->e->storage, "seal")) {
-        rc = with_diff(b, id, below, hash_tar, &h, err);
+        rc = img_diff_run(b->e->storage, id, below, build_cancel_fd(b), hash_tar, &h, err);
         if (!rc && !h.empty) {
             rc = seal(b, parent, id, &h, err);
             sealed = rc == 0;
         }
     } else {
         h.r.layer = parent;
-        rc = with_diff(b, id, below, retake, &h, err);
+        rc = img_diff_run(b->e->storage, id, below, build_cancel_fd(b), retake, &h, err);
         h.empty = !rc && strcmp(h.r.diff, IMG_EMPTY_DIFF) == 0;
     }
     if (!sealed)
@@ -342,7 +291,7 @@ int build_layer_copy(struct build *b, struct img_layer *parent, const char *belo
                      struct dray_build_layer *out, struct dray_err *err)
 {
     struct squashing s = {.b = b, .base = parent, .out = out};
-    return with_diff(b, id, below, squash_tar, &s, err);
+    return img_diff_run(b->e->storage, id, below, build_cancel_fd(b), squash_tar, &s, err);
 }
 
 /* --- squash, look ------------------------------------------------------------------------------*/
@@ -360,7 +309,8 @@ int32_t build_layer_squash(const struct dray_call *call, const char *top, const 
     if (rc || upper == lower)
         return rc ? rc : tell_empty(b, lower, out, err);
     struct squashing s = {.b = b, .base = lower, .out = out};
-    return with_diff(b, upper->id, lower ? lower->id : "", squash_tar, &s, err);
+    return img_diff_run(b->e->storage, upper->id, lower ? lower->id : "", build_cancel_fd(b),
+                        squash_tar, &s, err);
 }
 
 /* A folder with nothing in it, for the layer below all. */
