@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
+#include "engine/metrics.h"
 
 #include <limits.h>
 
@@ -266,18 +267,20 @@ static int stat_archive(struct dray_http *h, struct dray_engine *e, struct dray_
 
 const struct dray_route dray_routes_containers[] = {
     {DRAY_GET, "/containers/json", list, 0, 0, 0},
-    {DRAY_POST, "/containers/create", create, 0, 0, 0},
+    {DRAY_POST, "/containers/create", create, DRAY_ROUTE_TIMED(DRAY_TIME_CONTAINER_CREATE), 0, 0},
     {DRAY_POST, "/containers/prune", prune, 0, 0, 0},
     {DRAY_GET, "/containers/{name:*}/json", inspect, 0, 0, 0},
     {DRAY_GET, "/containers/{name:*}/top", top, 0, 0, 0},
-    {DRAY_GET, "/containers/{name:*}/changes", changes, 0, 0, 0},
+    {DRAY_GET, "/containers/{name:*}/changes", changes,
+     DRAY_ROUTE_TIMED(DRAY_TIME_CONTAINER_CHANGES), 0, 0},
     {DRAY_GET, "/containers/{name:*}/logs", dray_api_logs, 0, 0, 0},
     {DRAY_GET, "/containers/{name:*}/stats", dray_api_stats, 0, 0, 0},
     {DRAY_GET, "/containers/{name:*}/export", dray_api_export, 0, 0, 0},
     {DRAY_HEAD, "/containers/{name:*}/archive", stat_archive, 0, 0, 0},
     {DRAY_GET, "/containers/{name:*}/archive", dray_api_archive_get, 0, 0, 0},
     {DRAY_PUT, "/containers/{name:*}/archive", dray_api_archive_put, DRAY_ROUTE_BODY, 0, 0},
-    {DRAY_POST, "/containers/{name:*}/start", start, 0, 0, 0},
+    {DRAY_POST, "/containers/{name:*}/start", start, DRAY_ROUTE_TIMED(DRAY_TIME_CONTAINER_START), 0,
+     0},
     {DRAY_POST, "/containers/{name:*}/stop", stop, 0, 0, 0},
     {DRAY_POST, "/containers/{name:*}/restart", restart, 0, 0, 0},
     {DRAY_POST, "/containers/{name:*}/kill", kill_it, 0, 0, 0},
@@ -289,7 +292,8 @@ const struct dray_route dray_routes_containers[] = {
     {DRAY_POST, "/containers/{name:*}/resize", resize, 0, 0, 0},
     {DRAY_POST, "/containers/{name:*}/attach", dray_api_attach, DRAY_ROUTE_HIJACK, 0, 0},
     {DRAY_GET, "/containers/{name:*}/attach/ws", dray_api_attach_ws, DRAY_ROUTE_HIJACK, 0, 0},
-    {DRAY_DELETE, "/containers/{name:*}", remove_it, 0, 0, 0},
-    {DRAY_POST, "/commit", commit, 0, 0, 0},
+    {DRAY_DELETE, "/containers/{name:*}", remove_it, DRAY_ROUTE_TIMED(DRAY_TIME_CONTAINER_DELETE),
+     0, 0},
+    {DRAY_POST, "/commit", commit, DRAY_ROUTE_TIMED(DRAY_TIME_CONTAINER_COMMIT), 0, 0},
     {0},
 };

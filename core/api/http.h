@@ -31,6 +31,8 @@ enum dray_http_method {
 
 #define DRAY_ROUTE_BODY 1u   /**< the body is streamed: dray_http_body_fd() */
 #define DRAY_ROUTE_HIJACK 2u /**< the handler may call dray_http_hijack() */
+/** An action whose times Docker's metrics tell (enum dray_timer). */
+#define DRAY_ROUTE_TIMED(timer) (((uint32_t)(timer) + 1) << 8)
 
 /** `path` has {name} segments; {name:*} takes any number of segments; {**} at its end takes all the
  *  rest, with empty segments: the parameter "**" is "" when there is none, else it begins with "/".

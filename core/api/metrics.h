@@ -13,8 +13,4 @@ int dray_metrics_server_open(struct dray_engine *e, const char *addr,
 /** NULL is allowed. */
 void dray_metrics_server_close(struct dray_metrics_server *s);
 
-/** A request of the API took so long and was answered well. */
-void dray_api_metrics_note(struct dray_engine *e, const struct dray_route *route, uint32_t method,
-                           int64_t ns);
-
 #endif

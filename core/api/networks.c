@@ -6,6 +6,7 @@
 #include "engine/containers.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
+#include "engine/metrics.h"
 #include "engine/networks.h"
 
 static const char *const list_filters[] = {"dangling", "driver", "id",   "label", "label!",
@@ -110,7 +111,8 @@ const struct dray_route dray_routes_networks[] = {
     {DRAY_POST, "/networks/create", create, 0, 0, 0},
     {DRAY_POST, "/networks/prune", prune, 0, 125, 0},
     {DRAY_GET, "/networks/{id}", inspect, 0, 0, 0},
-    {DRAY_POST, "/networks/{id}/connect", connect_, 0, 0, 0},
+    {DRAY_POST, "/networks/{id}/connect", connect_, DRAY_ROUTE_TIMED(DRAY_TIME_NETWORK_CONNECT), 0,
+     0},
     {DRAY_POST, "/networks/{id}/disconnect", disconnect, 0, 0, 0},
     {DRAY_DELETE, "/networks/{id}", remove_, 0, 0, 0},
     {0, NULL, NULL, 0, 0, 0},

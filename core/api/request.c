@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request.c - the life of one request between MHD and its handler. */
 #include "api/http_priv.h"
-#include "api/metrics.h"
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/logging.h"
+#include "engine/engine.h"
+#include "engine/metrics.h"
 
 #include <fcntl.h>
 #include <strings.h>
@@ -75,8 +76,9 @@ static void run_handler(struct dray_http *h)
     int64_t begin = dray_clock_mono();
     if (!rc)
         rc = h->route->fn(h, h->server->engine, &err);
-    if (!rc)
-        dray_api_metrics_note(h->server->engine, h->route, h->method, dray_clock_mono() - begin);
+    uint32_t timer = h->route->flags >> 8; /* DRAY_ROUTE_TIMED */
+    if (!rc && timer && h->server->engine)
+        dray_metrics_time(h->server->engine->metrics, timer - 1, dray_clock_mono() - begin);
     if (rc && h->state != DRAY_HTTP_OPEN)
         dray_debug("%s: after the answer had begun: %s", h->target, err.text);
     if (rc && rc != DRAY_E_CANCELED && dray_http_status(rc) == 500)

@@ -8,6 +8,7 @@
 #include "engine/containers.h"
 #include "engine/engine.h"
 #include "engine/images.h"
+#include "engine/metrics.h"
 #include "engine/volumes.h"
 
 #include <dray/registry.h>
@@ -308,7 +309,7 @@ static int loaded_plugin(struct dray_http *h, struct dray_engine *e, struct dray
 const struct dray_route dray_routes_system[] = {
     {DRAY_GET | DRAY_HEAD, "/_ping", ping, 0, 0, 0},
     {DRAY_GET, "/version", version, 0, 0, 0},
-    {DRAY_GET, "/info", dray_api_info, 0, 0, 0},
+    {DRAY_GET, "/info", dray_api_info, DRAY_ROUTE_TIMED(DRAY_TIME_INFO), 0, 0},
     {DRAY_GET, "/events", dray_api_events, 0, 0, 0},
     {DRAY_GET, "/system/df", df, 0, 0, 0},
     {DRAY_POST, "/auth", auth, 0, 0, 0},
