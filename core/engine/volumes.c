@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* volumes.c - the table of volumes: create, find, remove, and who uses them. */
+/* volumes.c - the table of volumes: create, find, remove. */
 #include "engine/volumes.h"
 
 #include "base/buf.h"
@@ -40,7 +40,7 @@ void dray_volume_unref(struct dray_volume *v)
     free(v);
 }
 
-static struct dray_volume *volume_new(const char *name, const char *driver)
+struct dray_volume *dray_volume_new(const char *name, const char *driver)
 {
     struct dray_volume *v = calloc(1, sizeof *v);
     if (!v)
@@ -70,8 +70,7 @@ static size_t position(const struct dray_volumes *vs, const char *name)
     return lo;
 }
 
-/* lock held */
-static struct dray_volume *lookup(const struct dray_volumes *vs, const char *name)
+struct dray_volume *dray_volume_lookup(const struct dray_volumes *vs, const char *name)
 {
     size_t at = position(vs, name);
     return at < vs->n && strcmp(vs->v[at]->name, name) == 0 ? vs->v[at] : NULL;
@@ -112,7 +111,7 @@ struct dray_volume *dray_volume_find(struct dray_volumes *vs, const char *name,
                                      struct dray_err *err)
 {
     pthread_mutex_lock(&vs->lock);
-    struct dray_volume *v = lookup(vs, name);
+    struct dray_volume *v = dray_volume_lookup(vs, name);
     if (v && v->hidden)
         v = NULL;
     if (v)
@@ -176,7 +175,8 @@ static int load_one(struct dray_volumes *vs, const char *file)
         dray_error("%s is left alone: %s", file, rc ? err.text : "no valid name in it");
         return 0;
     }
-    struct dray_volume *v = volume_new(name, dray_json_str(doc, "Driver", "local"));
+    struct dray_volume *v =
+        dray_volume_new(name, dray_json_str(doc, "Driver", DRAY_VOLUME_DEFAULT_DRIVER));
     if (!v)
         return DRAY_E_NOMEM;
     v->created_ns = dray_json_int(doc, "Created", 0);
@@ -185,7 +185,7 @@ static int load_one(struct dray_volumes *vs, const char *file)
     rc = dray_json_to_kvlist(dray_json_obj(doc, "Labels"), &v->labels, &err);
     if (!rc)
         rc = dray_json_to_kvlist(dray_json_obj(doc, "Options"), &v->options, &err);
-    if (rc || lookup(vs, name) || !insert(vs, v))
+    if (rc || dray_volume_lookup(vs, name) || !insert(vs, v))
         dray_volume_unref(v);
     return rc == DRAY_E_NOMEM ? rc : 0;
 }
@@ -232,6 +232,7 @@ void dray_volumes_close(struct dray_volumes *vs)
     for (size_t i = 0; i < vs->n; i++)
         dray_volume_unref(vs->v[i]);
     free(vs->v);
+    dray_volume_shunned_free(vs);
     dray_cleanup_fd(&vs->dir);
     pthread_mutex_destroy(&vs->lock);
     free(vs);
@@ -280,15 +281,16 @@ static int check_name(const char *name, struct dray_err *err)
     return 0;
 }
 
-/* What exists under the name must be of the same driver. With other options or labels it is returned
- * as it is, as Docker does. */
+/* What exists under the name must be of the same driver. With other options or labels it is
+ * returned as it is, as Docker does. */
 static int check_existing(const struct dray_volume *v, const char *driver,
                           const struct dray_volume_req *req, struct dray_err *err)
 {
     if (req->driver && *req->driver && strcmp(v->driver, driver) != 0)
-        return dray_fail(err, DRAY_E_CONFLICT,
-                         "create %s: driver '%s' already has volume '%s': volume name must be unique",
-                         v->name, v->driver, v->name);
+        return dray_fail(
+            err, DRAY_E_CONFLICT,
+            "create %s: driver '%s' already has volume '%s': volume name must be unique", v->name,
+            v->driver, v->name);
     return 0;
 }
 
@@ -308,12 +310,12 @@ static int copy_request(struct dray_volume *v, const struct dray_volume_req *req
 static int reserve(struct dray_volumes *vs, const char *name, const char *driver,
                    struct dray_volume **out, bool *made, struct dray_err *err)
 {
-    struct dray_volume *fresh = volume_new(name, driver);
+    struct dray_volume *fresh = dray_volume_new(name, driver);
     if (!fresh)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     pthread_mutex_lock(&fresh->op);
     pthread_mutex_lock(&vs->lock);
-    struct dray_volume *v = lookup(vs, name);
+    struct dray_volume *v = dray_volume_lookup(vs, name);
     *made = !v && insert(vs, dray_volume_ref(fresh));
     bool failed = !v && !*made;
     *out = v ? dray_volume_ref(v) : fresh;
@@ -338,6 +340,16 @@ static bool ask_global(struct dray_driver *d)
     return (features & DRAY_VOLUME_F_GLOBAL) != 0;
 }
 
+/* Write down what its driver has; v->op held. */
+static int record(struct dray_volumes *vs, struct dray_volume *v, struct dray_driver *d,
+                  struct dray_err *err)
+{
+    dray_autojson *status = NULL;
+    v->global = ask_global(d);
+    int rc = dray_volume_ask(vs, v, &v->mountpoint, &status, err);
+    return rc ? rc : save(vs, v, err);
+}
+
 /* Make it with its driver and write it down; v->op held. */
 static int make(struct dray_volumes *vs, struct dray_volume *v, const struct dray_volume_req *req,
                 bool anonymous, struct dray_err *err)
@@ -357,13 +369,37 @@ static int make(struct dray_volumes *vs, struct dray_volume *v, const struct dra
     dray_call_leave(&s);
     if (rc)
         return dray_err_note(err, "create %s", v->name);
-    v->global = ask_global(d);
-    dray_autojson *status = NULL;
-    rc = dray_volume_ask(vs, v, &v->mountpoint, &status, err);
-    if (!rc)
-        rc = save(vs, v, err);
+    rc = record(vs, v, d, err);
     if (rc)
         (void)dray_driver_call(d, volume, DRAY_CLASS_MOUNT, NULL, remove, v->name);
+    return rc;
+}
+
+/* It is made, or it has failed: let it be seen, or forget it. v->op held, given up. */
+static void conclude(struct dray_volumes *vs, struct dray_volume *v, int rc)
+{
+    v->hidden = rc != 0;
+    if (rc)
+        erase(vs, v);
+    pthread_mutex_unlock(&v->op);
+}
+
+int dray_volume_take(struct dray_volumes *vs, const char *name, const char *driver,
+                     int64_t created_ns, struct dray_err *err)
+{
+    struct dray_volume *v = NULL;
+    bool made = false;
+    struct dray_driver *d = dray_volume_driver(vs, driver, err);
+    int rc = d ? reserve(vs, name, driver, &v, &made, err) : DRAY_E_NOTFOUND;
+    if (!rc && made) {
+        v->created_ns = created_ns;
+        rc = record(vs, v, d, err);
+        conclude(vs, v, rc);
+    } else if (!rc) { /* another makes it: there once the lock can be had */
+        pthread_mutex_lock(&v->op);
+        pthread_mutex_unlock(&v->op);
+    }
+    dray_volume_unref(v);
     return rc;
 }
 
@@ -388,18 +424,18 @@ int dray_volumes_create(struct dray_volumes *vs, const struct dray_volume_req *r
     if (anonymous)
         dray_id_new(random);
     const char *name = anonymous ? random : req->name;
-    const char *driver = req->driver && *req->driver ? req->driver : "local";
+    bool named = req->driver && *req->driver;
+    const char *driver = named ? req->driver : DRAY_VOLUME_DEFAULT_DRIVER;
     int rc = check_name(name, err);
+    if (!rc && !anonymous && !named) /* one that a driver has already, whichever that is */
+        dray_volume_unref(dray_volume_get(vs, name, NULL));
     for (int i = 0; !rc && i < 100; i++) {
         struct dray_volume *v = NULL;
         bool made = false;
         rc = reserve(vs, name, driver, &v, &made, err);
         if (!rc && made) {
             rc = make(vs, v, req, anonymous, err);
-            v->hidden = rc != 0;
-            if (rc)
-                erase(vs, v);
-            pthread_mutex_unlock(&v->op);
+            conclude(vs, v, rc);
             if (!rc)
                 dray_volume_event(vs, v, "create", NULL, NULL);
         } else if (!rc) {
@@ -486,7 +522,7 @@ int dray_volume_remove(struct dray_volumes *vs, struct dray_volume *v, bool forc
 int dray_volumes_remove(struct dray_volumes *vs, const char *name, bool force, struct dray_err *err)
 {
     struct dray_err own = {0};
-    struct dray_volume *v = dray_volume_find(vs, name, &own);
+    struct dray_volume *v = dray_volume_get(vs, name, &own);
     int rc = v ? dray_volume_remove(vs, v, force, &own) : own.code;
     dray_volume_unref(v);
     if (rc == DRAY_E_NOTFOUND && force)
@@ -502,147 +538,4 @@ bool dray_volumes_anonymous(struct dray_volumes *vs, const char *name)
     bool is = v && dray_kvlist_get(&v->labels, DRAY_VOLUME_ANONYMOUS, NULL) != NULL;
     dray_volume_unref(v);
     return is;
-}
-
-/* ---- Users ---- */
-
-static void drop_string(struct dray_strlist *l, const char *text)
-{
-    for (size_t i = 0; i < l->n; i++) {
-        if (strcmp(l->v[i], text) != 0)
-            continue;
-        free(l->v[i]);
-        memmove(l->v + i, l->v + i + 1, (l->n - i - 1) * sizeof l->v[0]);
-        l->v[--l->n] = NULL;
-        return;
-    }
-}
-
-int dray_volumes_hold(struct dray_volumes *vs, const char *name, const char *container_id,
-                      struct dray_err *err)
-{
-    int rc = 0;
-    pthread_mutex_lock(&vs->lock);
-    struct dray_volume *v = lookup(vs, name);
-    if (!v || v->hidden)
-        rc = dray_fail(err, DRAY_E_NOTFOUND, "get %s: no such volume", name);
-    else if (!dray_strlist_has(&v->users, container_id) &&
-             !dray_strlist_add(&v->users, container_id))
-        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    pthread_mutex_unlock(&vs->lock);
-    return rc;
-}
-
-void dray_volumes_unhold(struct dray_volumes *vs, const char *name, const char *container_id)
-{
-    pthread_mutex_lock(&vs->lock);
-    struct dray_volume *v = lookup(vs, name);
-    if (v)
-        drop_string(&v->users, container_id);
-    pthread_mutex_unlock(&vs->lock);
-}
-
-/* True if that changes anything. */
-static bool set_mounted(struct dray_volumes *vs, struct dray_volume *v, const char *container_id,
-                        bool mounted)
-{
-    pthread_mutex_lock(&vs->lock);
-    bool was = dray_strlist_has(&v->mounted, container_id);
-    drop_string(&v->mounted, container_id);
-    if (mounted)
-        (void)dray_strlist_add(&v->mounted, container_id);
-    pthread_mutex_unlock(&vs->lock);
-    return was != mounted;
-}
-
-int dray_volumes_mount(struct dray_volumes *vs, const char *name, const char *container_id,
-                       const char *destination, bool read_write, char **path_out,
-                       struct dray_err *err)
-{
-    struct dray_volume *v = dray_volume_find(vs, name, err);
-    struct dray_driver *d = v ? dray_volume_driver(vs, v->driver, err) : NULL;
-    if (!d) {
-        dray_volume_unref(v);
-        return err ? err->code : DRAY_E_NOTFOUND;
-    }
-    struct dray_call_scope s = {0};
-    const char *path = NULL;
-    dray_call_object(&s, v->name);
-    int rc = dray_call_enter(&s, d, DRAY_CLASS_MOUNT, -1, err);
-    if (!rc)
-        rc = ((const struct dray_volume_ops *)s.ops)
-                 ->mount(s.self, &s.call, v->name, container_id, &path, err);
-    if (rc)
-        (void)dray_err_note(err, "error while mounting volume '%s'",
-                            v->mountpoint && *v->mountpoint ? v->mountpoint : v->name);
-    else if (!path || *path != '/' || !(*path_out = strdup(path)))
-        rc = dray_fail(err, DRAY_E_INTERNAL, "volume driver %s gave no path for %s", v->driver,
-                       v->name);
-    dray_call_leave(&s);
-    if (!rc) {
-        (void)set_mounted(vs, v, container_id, true);
-        struct json_object *attrs = json_object_new_object();
-        dray_json_add_str(attrs, "container", container_id);
-        dray_json_add_str(attrs, "destination", destination);
-        dray_json_add_str(attrs, "driver", v->driver);
-        dray_json_add_str(attrs, "propagation", "");
-        dray_json_add_str(attrs, "read/write", read_write ? "true" : "false");
-        dray_events_emit(vs->engine->events, "volume", "mount", v->name, attrs);
-    }
-    dray_volume_unref(v);
-    return rc;
-}
-
-int dray_volumes_unmount(struct dray_volumes *vs, const char *name, const char *container_id,
-                         struct dray_err *err)
-{
-    struct dray_volume *v = dray_volume_find(vs, name, err);
-    struct dray_driver *d = v ? dray_volume_driver(vs, v->driver, err) : NULL;
-    if (!d) {
-        dray_volume_unref(v);
-        return err ? err->code : DRAY_E_NOTFOUND;
-    }
-    struct dray_call_scope s = {0};
-    dray_call_object(&s, v->name);
-    int rc = dray_call_enter(&s, d, DRAY_CLASS_MOUNT, -1, err);
-    if (!rc)
-        rc = ((const struct dray_volume_ops *)s.ops)
-                 ->unmount(s.self, &s.call, v->name, container_id, err);
-    dray_call_leave(&s);
-    if (!rc && set_mounted(vs, v, container_id, false)) {
-        dray_volume_event(vs, v, "unmount", "container", container_id);
-    }
-    dray_volume_unref(v);
-    return rc;
-}
-
-int dray_volumes_restore(struct dray_volumes *vs, const char *name, const char *container_id,
-                         struct dray_err *err)
-{
-    struct dray_volume *v = dray_volume_find(vs, name, err);
-    struct dray_driver *d = v ? dray_volume_driver(vs, v->driver, err) : NULL;
-    if (v)
-        (void)set_mounted(vs, v, container_id, true);
-    if (!d) {
-        dray_volume_unref(v);
-        return err ? err->code : DRAY_E_NOTFOUND;
-    }
-    DRAY_AUTO(dray_strlist) users = {0};
-    pthread_mutex_lock(&vs->lock);
-    for (size_t i = 0; i < v->mounted.n; i++)
-        (void)dray_strlist_add(&users, v->mounted.v[i]);
-    pthread_mutex_unlock(&vs->lock);
-    int rc = 0;
-    if (dray_driver_has(d, "restore")) {
-        struct dray_call_scope s = {0};
-        dray_call_object(&s, v->name);
-        dray_call_replay(&s);
-        rc = dray_call_enter(&s, d, DRAY_CLASS_MOUNT, -1, err);
-        if (!rc)
-            rc = ((const struct dray_volume_ops *)s.ops)
-                     ->restore(s.self, &s.call, v->name, dray_strlist_view(&users), err);
-        dray_call_leave(&s);
-    }
-    dray_volume_unref(v);
-    return rc;
 }

@@ -72,7 +72,7 @@ int dray_volume_describe(struct dray_volumes *vs, struct dray_volume *v, bool wi
 int dray_volumes_inspect(struct dray_volumes *vs, const char *name, struct json_object **out,
                          struct dray_err *err)
 {
-    struct dray_volume *v = dray_volume_find(vs, name, err);
+    struct dray_volume *v = dray_volume_get(vs, name, err);
     if (!v)
         return DRAY_E_NOTFOUND;
     int rc = dray_volume_describe(vs, v, true, out, err);
@@ -101,6 +101,17 @@ static bool passes(struct dray_volumes *vs, const struct dray_volume *v,
     return dangling == (count_users(vs, v) == 0);
 }
 
+static void list_passing(struct dray_volumes *vs, struct dray_volume **v, size_t n,
+                         const struct dray_filters *f, struct json_object *list)
+{
+    for (size_t i = 0; i < n; i++) {
+        dray_autojson *labels = dray_json_kvs(dray_kvlist_view(&v[i]->labels));
+        if (passes(vs, v[i], f, labels))
+            json_object_array_add(list, object_of(v[i]));
+    }
+    dray_volume_snapshot_free(v, n);
+}
+
 int dray_volumes_list(struct dray_volumes *vs, const struct dray_filters *f,
                       struct json_object **out, struct json_object **warnings_out,
                       struct dray_err *err)
@@ -109,19 +120,20 @@ int dray_volumes_list(struct dray_volumes *vs, const struct dray_filters *f,
     int rc = dray_filters_bool(f, "dangling", false, &dangling, err);
     if (rc)
         return rc;
-    struct dray_volume **v = NULL;
-    size_t n = dray_volume_snapshot(vs, &v);
     struct json_object *list = json_object_new_array();
-    for (size_t i = 0; i < n && list; i++) {
-        dray_autojson *labels = dray_json_kvs(dray_kvlist_view(&v[i]->labels));
-        if (passes(vs, v[i], f, labels))
-            json_object_array_add(list, object_of(v[i]));
+    dray_autojson *warnings = json_object_new_array();
+    if (!list || !warnings) {
+        json_object_put(list);
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     }
-    dray_volume_snapshot_free(v, n);
+    struct dray_volume **v = NULL, **outside = NULL;
+    size_t n = dray_volume_snapshot(vs, &v);
+    list_passing(vs, v, n, f, list);
+    n = dray_volume_outside(vs, &outside, warnings);
+    list_passing(vs, outside, n, f, list);
     *out = list;
-    if (warnings_out)
-        *warnings_out = NULL;
-    return list ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    *warnings_out = dray_json_len(warnings) ? json_object_get(warnings) : NULL;
+    return 0;
 }
 
 /* Bytes of content; -1 when the driver cannot tell. */
@@ -162,7 +174,7 @@ int dray_volumes_usage(struct dray_volumes *vs, struct json_object **out, struct
 static bool prunable(struct dray_volumes *vs, const struct dray_volume *v,
                      const struct dray_filters *f, bool all)
 {
-    if (count_users(vs, v) || strcmp(v->driver, "local") != 0)
+    if (count_users(vs, v) || strcmp(v->driver, DRAY_VOLUME_DEFAULT_DRIVER) != 0)
         return false;
     if (!all && !dray_kvlist_get(&v->labels, DRAY_VOLUME_ANONYMOUS, NULL))
         return false;

@@ -10,6 +10,7 @@
 
 struct dray_driver;
 
+#define DRAY_VOLUME_DEFAULT_DRIVER "local"
 #define DRAY_VOLUME_ANONYMOUS "com.docker.volume.anonymous"
 
 struct dray_volume {
@@ -30,19 +31,29 @@ struct dray_volume {
     struct dray_strlist mounted; /* those that have it mounted */
 };
 
+struct dray_volume_shun; /* volumes_outside.c */
+
 struct dray_volumes {
     struct dray_engine *engine;
     pthread_mutex_t lock;   /* guards: the table, and in each volume what says so. order: last */
     struct dray_volume **v; /* sorted by name */
     size_t n, cap;
+    struct dray_volume_shun *shunned;
     int dir; /* data_root/volumes-meta */
 };
 
+/** A volume that is in no table yet. NULL without memory. */
+struct dray_volume *dray_volume_new(const char *name, const char *driver);
 struct dray_volume *dray_volume_ref(struct dray_volume *v);
 void dray_volume_unref(struct dray_volume *v);
+/** The one of the table, hidden or not, or NULL. vs->lock held; no reference. */
+struct dray_volume *dray_volume_lookup(const struct dray_volumes *vs, const char *name);
 /** A reference; NULL: DRAY_E_NOTFOUND. */
 struct dray_volume *dray_volume_find(struct dray_volumes *vs, const char *name,
                                      struct dray_err *err);
+/** Put what the driver has under that name into the table. created_ns: Unix time, or 0. */
+int dray_volume_take(struct dray_volumes *vs, const char *name, const char *driver,
+                     int64_t created_ns, struct dray_err *err);
 /** All volumes, each with a reference. */
 size_t dray_volume_snapshot(struct dray_volumes *vs, struct dray_volume ***out);
 void dray_volume_snapshot_free(struct dray_volume **v, size_t n);
@@ -64,5 +75,16 @@ int dray_volume_ask(struct dray_volumes *vs, struct dray_volume *v, char **mount
 /** The object of GET /volumes/{name}; asks the driver for its mount point and status. */
 int dray_volume_describe(struct dray_volumes *vs, struct dray_volume *v, bool with_status,
                          struct json_object **out, struct dray_err *err);
+
+/* volumes_outside.c */
+
+/** As dray_volume_find(), after asking the drivers for one that was not made here. */
+struct dray_volume *dray_volume_get(struct dray_volumes *vs, const char *name,
+                                    struct dray_err *err);
+/** What drivers have beside the table, each with a reference, for dray_volume_snapshot_free().
+ *  A line is added to the array `warnings` for each driver that does not say. */
+size_t dray_volume_outside(struct dray_volumes *vs, struct dray_volume ***out,
+                           struct json_object *warnings);
+void dray_volume_shunned_free(struct dray_volumes *vs);
 
 #endif

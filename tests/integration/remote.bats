@@ -70,6 +70,28 @@ ms() { echo $(($(date +%s%N) / 1000000)); }
     docker volume rm old
 }
 
+@test "what only the server knows is listed, found by its name alone, and removed" {
+    docker volume create -d one known # a driver is listed from once it is in use
+    docker volume rm known
+    curl -s --unix-socket "$P/one.sock" -d '{"Name":"outer"}' http://x/VolumeDriver.Create
+    curl -s --unix-socket "$P/one.sock" -d '{"Name":"outer2"}' http://x/VolumeDriver.Create
+    echo kept >"$SERVERS/one/data/outer/file"
+    docker volume ls | grep -qE '^one +outer$'
+    [ "$(docker volume ls -q -f name=outer | sort | xargs)" = 'outer outer2' ]
+    [ "$(docker volume ls -q -f driver=one -f dangling=true -f name=outer | sort | xargs)" = 'outer outer2' ]
+    [ -z "$(docker volume ls -q -f dangling=false -f name=outer)" ]
+    [ "$(docker run --rm -v outer:/x busybox cat /x/file)" = kept ]
+    [ "$(docker volume inspect -f '{{.Driver}} {{.Mountpoint}}' outer2)" = "one $SERVERS/one/data/outer2" ]
+    [ "$(docker volume ls -q -f name=outer | sort | xargs)" = 'outer outer2' ]
+    docker volume rm outer outer2
+    grep -q 'VolumeDriver.Remove {"Name":"outer"}' "$SERVERS/one/calls"
+    [ -z "$(docker volume ls -q -f name=outer)" ]
+    mode one fail
+    run api GET /volumes
+    mode one ok
+    [[ $output == *'list volumes of driver one: '*'the disk is on fire'* ]]
+}
+
 @test "the server's own words reach the user" {
     run docker volume create -d one -o bad=1 v2
     [ "$status" -ne 0 ]

@@ -32,7 +32,9 @@ struct dray_volume_ops {
                       struct dray_err *);
     int32_t (*inspect)(struct dray_self *, const struct dray_call *, const char *name,
                        struct dray_volume_info *out, struct dray_err *);
-    /** Emit DRAY_REC_ITEM {"name", "mountpoint", "created"} for each volume. */
+    /** Emit DRAY_REC_ITEM {"name", "mountpoint", "created" (Unix time)} for each volume. The daemon
+     *  lists those that it has not made too, and finds them by name with inspect(); it waits for
+     *  neither long. */
     int32_t (*list)(struct dray_self *, const struct dray_call *, struct dray_err *);
     /**
      * Make the data reachable at *path_out for `user` (a container id). Called once per user;
