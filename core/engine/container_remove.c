@@ -43,14 +43,18 @@ static void remove_folder(void *arg)
         dray_warn("container %.12s: %s", f->id, err.text);
 }
 
-/** Without its document a folder is no container, also to a daemon that starts; the rest of it
- *  goes later, and nobody waits for that. */
-static void drop_folder(struct dray_container *c)
+/** Without its document a folder is no container, also to a daemon that starts. */
+static void drop_document(struct dray_container *c)
 {
     dray_autofree char *doc = dray_strf("%s/container.json", c->id);
-    struct folder *f = calloc(1, sizeof *f);
     if (doc && unlinkat(c->set->dir, doc, 0) != 0 && errno != ENOENT)
         dray_warn("container %.12s: remove its document: %s", c->id, strerror(errno));
+}
+
+/** The rest of it, which nobody waits for. */
+static void drop_folder_later(struct dray_container *c)
+{
+    struct folder *f = calloc(1, sizeof *f);
     if (!f)
         return;
     f->set = c->set;
@@ -79,7 +83,7 @@ int dray_container_remove_locked(struct dray_container *c, bool volumes, struct 
                              c->id, c->driver);
     }
     /* From here on nobody finds it; what fails below is swept at the next start. */
-    drop_folder(c);
+    drop_document(c);
     dray_container_run_dir_drop(c);
     dray_container_erase(cs, c);
     dray_container_name_release(cs, c->name);
@@ -91,6 +95,7 @@ int dray_container_remove_locked(struct dray_container *c, bool volumes, struct 
     c->removed = true;
     dray_waiters_removed(c);
     pthread_mutex_unlock(&c->lock);
+    drop_folder_later(c);
     return 0;
 }
 

@@ -16,12 +16,14 @@
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #define DRAY_LOG_AREA "netns"
 #define NAME_DIGITS 12
 #define MOST_SPARES 8
+#define KEEPER_NICE 5 /* the start that has just taken a spare goes first */
 
 struct dray_netns_pool {
     char *dir;
@@ -87,6 +89,8 @@ static int make_namespace(struct dray_netns_pool *p, char **path_out, struct dra
 static void *keeper(void *arg)
 {
     struct dray_netns_pool *p = arg;
+    (void)setpriority(PRIO_PROCESS, 0,
+                      KEEPER_NICE); /* of this thread alone, and of those it makes */
     pthread_mutex_lock(&p->lock);
     while (!p->closing) {
         if (p->n_spare >= p->keep) {

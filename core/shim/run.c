@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -18,6 +19,8 @@
 
 /* How long a new shim waits for the one of the container's last run to finish. */
 #define PREDECESSOR_MS 10000
+/* Those who wait for the end have been told: they go before the cleaning. */
+#define CLEANER_NICE 5
 
 /* Descriptors for a child, closed at the end of the scope. */
 static void shim_ends_cleanup(struct shim_ends *e)
@@ -394,6 +397,7 @@ void shim_ended(struct shim *s)
         dray_error("container %.12s: exit file: %s", s->id, err.text);
     dray_json_add_str(facts, "event", "exit");
     shim_conn_broadcast(s, facts);
+    (void)setpriority(PRIO_PROCESS, 0, CLEANER_NICE);
     shim_proc_finish(&s->init);
     drop_container(s);
 }

@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define MOMENT_NS 300000000u
+#define THREAD_NICE 5 /* whoever has removed something goes on first */
 
 struct dray_pl_trash {
     const struct dray_host *host;
@@ -70,6 +72,7 @@ static void do_chore(struct dray_pl_trash *t)
 static void *work(void *arg)
 {
     struct dray_pl_trash *t = arg;
+    (void)setpriority(PRIO_PROCESS, 0, THREAD_NICE); /* of this thread alone */
     (void)pthread_mutex_lock(&t->lock);
     while (!t->stop) {
         if (!t->pending) {
