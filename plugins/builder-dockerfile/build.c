@@ -331,14 +331,16 @@ static int build_all(struct bd_build *b, const char **image_out, struct dray_err
     say_globals(b);
     bd_cache_from_open(b);
     rc = run_stages(b, err);
-    if (!rc)
-        rc = put_image(b, image_out, err);
     if (rc)
         return rc;
     bd_warn_unused(b);
     bd_check_warn(b);
-    say_result(b, *image_out);
-    return 0;
+    /* Before the image is flushed to the disk: the context need not go there. */
+    bd_tree_free(dray_steal(b->context));
+    rc = put_image(b, image_out, err);
+    if (!rc)
+        say_result(b, *image_out);
+    return rc;
 }
 
 static void build_fini(struct bd_build *b)

@@ -78,9 +78,11 @@ static int read_stream(struct bd_build *b, int fd, struct dray_err *err)
     int rc = read_head(fd, head, &n, err);
     if (rc)
         return rc;
-    if (n == 0 || is_archive(head, n))
-        return bd_tree_tar_read(b->context, head, n, fd, b->cancel_fd, err);
-    return take_dockerfile(b, head, n, fd, err);
+    if (n > 0 && !is_archive(head, n))
+        return take_dockerfile(b, head, n, fd, err);
+    struct bd_tar_input in = {.head = head, .n_head = n, .fd = fd, .cancel_fd = b->cancel_fd};
+    rc = bd_spool(b, &in.raw, err);
+    return rc ? rc : bd_tree_tar_read(b->context, &in, err);
 }
 
 /* --- the Dockerfile ----------------------------------------------------------------------------*/

@@ -174,15 +174,31 @@ void bd_sum_num(struct bd_sum *s, int64_t n)
     bd_sum_text(s, text);
 }
 
-void bd_sum_end(struct bd_sum *s, char out[BD_DIGEST_LEN])
+void bd_sum_end_raw(struct bd_sum *s, unsigned char out[BD_SUM_LEN])
 {
     unsigned char md[EVP_MAX_MD_SIZE] = {0};
     unsigned n = 0;
     (void)EVP_DigestFinal_ex(s->ctx, md, &n);
     (void)EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL);
+    memcpy(out, md, BD_SUM_LEN);
+}
+
+void bd_sum_name(const unsigned char raw[BD_SUM_LEN], char out[BD_DIGEST_LEN])
+{
+    static const char hex[] = "0123456789abcdef";
     memcpy(out, "sha256:", 8);
-    for (unsigned i = 0; i < 32; i++)
-        (void)snprintf(out + 7 + (size_t)i * 2, 3, "%02x", md[i]);
+    for (size_t i = 0; i < BD_SUM_LEN; i++) {
+        out[7 + i * 2] = hex[raw[i] >> 4];
+        out[8 + i * 2] = hex[raw[i] & 15];
+    }
+    out[BD_DIGEST_LEN - 1] = '\0';
+}
+
+void bd_sum_end(struct bd_sum *s, char out[BD_DIGEST_LEN])
+{
+    unsigned char raw[BD_SUM_LEN];
+    bd_sum_end_raw(s, raw);
+    bd_sum_name(raw, out);
 }
 
 /* --- JSON --------------------------------------------------------------------------------------*/

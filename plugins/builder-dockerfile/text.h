@@ -9,6 +9,7 @@
 
 /** "sha256:", 64 digits, NUL. */
 #define BD_DIGEST_LEN 72
+#define BD_SUM_LEN 32
 
 /** A growing string; zero is empty. text is NUL-terminated once it is not NULL. */
 struct bd_buf {
@@ -61,7 +62,11 @@ void bd_sum_add(struct bd_sum *s, const void *data, size_t n);
 /** The text and its NUL, so that parts cannot run into each other. NULL is unlike "". */
 void bd_sum_text(struct bd_sum *s, const char *text);
 void bd_sum_num(struct bd_sum *s, int64_t n);
+/** The digest; the sum begins anew. */
 void bd_sum_end(struct bd_sum *s, char out[BD_DIGEST_LEN]);
+void bd_sum_end_raw(struct bd_sum *s, unsigned char out[BD_SUM_LEN]);
+/** "sha256:..." */
+void bd_sum_name(const unsigned char raw[BD_SUM_LEN], char out[BD_DIGEST_LEN]);
 
 /* JSON. */
 

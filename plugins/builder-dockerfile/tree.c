@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #define LINKS_MAX 255
-#define READ_CHUNK (256u * 1024)
+#define READ_CHUNK (64u * 1024)
 
 /* --- paths -------------------------------------------------------------------------------------*/
 
@@ -171,9 +171,13 @@ void bd_content_close(struct bd_content *c)
 
 int bd_content_digest(const struct bd_content *c, char out[BD_DIGEST_LEN], struct dray_err *err)
 {
+    if (c->sum) {
+        bd_sum_name(c->sum, out);
+        return 0;
+    }
+    char buf[READ_CHUNK];
     bd_autosum *sum = bd_sum_new();
-    dray_autofree char *buf = malloc(READ_CHUNK);
-    if (!sum || !buf)
+    if (!sum)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     for (int64_t done = 0; done < c->size;) {
         size_t want = (size_t)(c->size - done) < READ_CHUNK ? (size_t)(c->size - done) : READ_CHUNK;

@@ -32,6 +32,7 @@ struct bd_content {
     bool own; /**< close it */
     off_t at;
     int64_t size;
+    const unsigned char *sum; /**< SHA-256 when it is known, BD_SUM_LEN bytes of the tree's; NULL */
 };
 void bd_content_close(struct bd_content *c);
 
@@ -87,12 +88,18 @@ int bd_tree_dir(int fd /* takes */, struct bd_tree **out, struct dray_err *err);
 
 /* tree_tar.c */
 
-/** A tree that is filled from a tar, in any compression, whose content goes to the unnamed file
- *  spool (taken). */
+/** A tree that is filled piece by piece. Content goes to the unnamed file spool (taken). */
 int bd_tree_tar(int spool /* takes */, struct bd_tree **out, struct dray_err *err);
-/** Read a tar; `head` are n bytes that were read from fd already. */
-int bd_tree_tar_read(struct bd_tree *t, const void *head, size_t n, int fd, int cancel_fd,
-                     struct dray_err *err);
+/** A tar in any compression. */
+struct bd_tar_input {
+    const void *head; /**< n_head bytes that were read from fd already */
+    size_t n_head;
+    int fd;
+    int cancel_fd; /**< readable: give up */
+    int raw;       /**< an unnamed file, taken: an uncompressed tar is kept in it as it comes */
+};
+/** Fill the tree from a tar; once. */
+int bd_tree_tar_read(struct bd_tree *t, const struct bd_tar_input *in, struct dray_err *err);
 /** Put a file of its own, replacing what is there. */
 int bd_tree_tar_put(struct bd_tree *t, const char *path, const void *data, size_t n, mode_t mode,
                     struct dray_err *err);

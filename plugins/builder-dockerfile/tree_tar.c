@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tree_tar.c - a tar as a tree: names and attributes in memory, contents one behind the other in
- * one unnamed file. A build's context is never unpacked: its files go from there into layers.
+ * tree_tar.c - a tar as a tree: names, attributes and digests in memory, contents one behind the
+ * other in an unnamed file. A build's context is never unpacked: its files go from there into
+ * layers. A tar that is not compressed is itself that file, written as it comes.
  */
 #include "tree.h"
 
@@ -27,12 +28,17 @@ struct node {
     char *link;
     off_t at;
     struct xattr *xattrs;
+    bool raw;    /* its content is in the tar itself */
+    bool summed; /* sum is known */
+    unsigned char sum[BD_SUM_LEN];
 };
 
 struct tar_tree {
     struct bd_tree tree;
     int spool;
     off_t end; /* of the content so far */
+    int raw;   /* the tar as it came, or -EBADF */
+    off_t raw_end;
     struct lh_table *nodes;
     struct node *root;
 };
@@ -140,13 +146,29 @@ static struct node *place(struct tar_tree *t, const char *path, mode_t mode)
 /* --- reading a tar -----------------------------------------------------------------------------*/
 
 struct source {
-    const void *head;
-    size_t n_head;
-    int fd, cancel_fd;
+    struct tar_tree *t;
+    const struct bd_tar_input *in;
+    bool headed; /* the head has been read */
     bool plain;  /* not compressed */
     bool padded; /* the missing end has been made up */
+    struct bd_sum *sum;
     char *buf;
 };
+
+static int write_at(int fd, const char *data, size_t n, off_t at, struct dray_err *err)
+{
+    while (n > 0) {
+        ssize_t k = pwrite(fd, data, n, at);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return dray_fail_errno(err, "keep the build context");
+        data += k;
+        at += k;
+        n -= (size_t)k;
+    }
+    return 0;
+}
 
 /* The docker CLI leaves the last file's padding and the end mark out when it adds a Dockerfile from
  * outside of the context. */
@@ -159,31 +181,54 @@ static la_ssize_t end_of_stream(struct source *s)
     return 1536;
 }
 
+/* Wait for bytes, and take what is there behind them: large writes cost less. -1 with errno. */
+static ssize_t fill(const struct source *s)
+{
+    size_t have = 0;
+    while (s->in->fd >= 0 && have < BLOCK) {
+        struct pollfd p[2] = {{.fd = s->in->fd, .events = POLLIN},
+                              {.fd = s->in->cancel_fd, .events = POLLIN}};
+        if (poll(p, 2, have ? 0 : -1) < 0 && errno != EINTR)
+            return -1;
+        if (p[1].revents) {
+            errno = ECANCELED;
+            return -1;
+        }
+        if (!p[0].revents && have)
+            break;
+        if (!p[0].revents)
+            continue;
+        ssize_t n = read(s->in->fd, s->buf + have, BLOCK - have);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        have += (size_t)n;
+    }
+    return (ssize_t)have;
+}
+
 static la_ssize_t read_some(struct archive *a, void *arg, const void **out)
 {
     struct source *s = arg;
-    if (s->n_head > 0) {
-        *out = s->head;
-        la_ssize_t n = (la_ssize_t)s->n_head;
-        s->n_head = 0;
-        return n;
+    struct dray_err why = {0};
+    *out = s->headed ? s->buf : s->in->head;
+    ssize_t n = s->headed ? fill(s) : (ssize_t)s->in->n_head;
+    s->headed = true;
+    if (n < 0) {
+        archive_set_error(a, errno, errno == ECANCELED ? "canceled" : "read the context");
+        return -1;
     }
-    *out = s->buf;
-    for (;;) {
-        struct pollfd p[2] = {{.fd = s->fd, .events = POLLIN},
-                              {.fd = s->cancel_fd, .events = POLLIN}};
-        if (s->cancel_fd >= 0 && poll(p, 2, -1) > 0 && p[1].revents && !p[0].revents) {
-            archive_set_error(a, ECANCELED, "canceled");
-            return -1;
-        }
-        ssize_t n = s->fd < 0 ? 0 : read(s->fd, s->buf, BLOCK);
-        if (n >= 0)
-            return n > 0 ? n : end_of_stream(s);
-        if (errno != EINTR && errno != EAGAIN) {
-            archive_set_error(a, errno, "read the context");
-            return -1;
-        }
+    if (n == 0)
+        return end_of_stream(s);
+    if (s->plain && write_at(s->t->raw, *out, (size_t)n, s->t->raw_end, &why) != 0) {
+        archive_set_error(a, why.os_errno, "%s", why.text);
+        return -1;
     }
+    s->t->raw_end += n;
+    return n;
 }
 
 static bool escapes(const char *path)
@@ -200,6 +245,18 @@ static bool escapes(const char *path)
         p += n + (p[n] == '/');
     }
     return false;
+}
+
+/* libarchive has failed: of what we told it ourselves only our words count. */
+static int read_failed(struct archive *a, int code, const char *what, struct dray_err *err)
+{
+    const char *why = archive_error_string(a);
+    int sys = archive_errno(a);
+    if (sys == ECANCELED)
+        return dray_fail(err, DRAY_E_CANCELED, "canceled");
+    if (sys == ENOSPC || sys == EDQUOT)
+        return dray_fail(err, DRAY_E_NOSPACE, "%s", why);
+    return dray_fail(err, code, "the build context %s: %s", what, why ? why : "unknown error");
 }
 
 /* Where an entry goes: links of the tar in the way are followed within it. */
@@ -222,24 +279,35 @@ static int settle_path(struct tar_tree *t, const char *name, char **out, struct 
     return *out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
-static int write_at(int fd, const char *data, size_t n, off_t at, struct dray_err *err)
+/* Where in the tar the block is that libarchive has just handed over. */
+static off_t raw_offset(struct archive *a)
 {
-    while (n > 0) {
-        ssize_t k = pwrite(fd, data, n, at);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return dray_fail_errno(err, "keep the build context");
-        data += k;
-        at += k;
-        n -= (size_t)k;
-    }
+    return archive_filter_bytes(a, 0);
+}
+
+/* A piece of a file's content: kept, or found to be kept already. */
+static int take_block(struct source *s, struct archive *a, struct node *n, const void *data,
+                      size_t len, off_t offset, struct dray_err *err)
+{
+    if (n->summed)
+        bd_sum_add(s->sum, data, len);
+    if (!n->raw)
+        return write_at(s->t->spool, data, len, n->at + offset, err);
+    if (offset == 0)
+        n->at = raw_offset(a);
+    if (raw_offset(a) != n->at + offset)
+        return dray_fail(err, DRAY_E_CORRUPT, "the build context is broken: %.200s lies in pieces",
+                         n->path);
     return 0;
 }
 
-static int take_data(struct tar_tree *t, struct archive *a, struct node *n, struct dray_err *err)
+static int take_data(struct source *s, struct archive *a, struct archive_entry *e, struct node *n,
+                     struct dray_err *err)
 {
-    n->at = t->end;
+    bool sparse = archive_entry_sparse_count(e) > 0;
+    n->raw = s->plain && !sparse;
+    n->summed = !sparse;
+    n->at = s->t->end;
     for (;;) {
         const void *data = NULL;
         size_t len = 0;
@@ -248,13 +316,15 @@ static int take_data(struct tar_tree *t, struct archive *a, struct node *n, stru
         if (r == ARCHIVE_EOF)
             break;
         if (r < ARCHIVE_WARN)
-            return dray_fail(err, DRAY_E_CORRUPT, "the build context is broken: %s",
-                             archive_error_string(a));
-        int rc = write_at(t->spool, data, len, n->at + offset, err);
+            return read_failed(a, DRAY_E_CORRUPT, "is broken", err);
+        int rc = len > 0 ? take_block(s, a, n, data, len, offset, err) : 0;
         if (rc)
             return rc;
     }
-    t->end += n->entry.size;
+    if (n->summed)
+        bd_sum_end_raw(s->sum, n->sum);
+    if (!n->raw)
+        s->t->end += n->entry.size;
     /* A hole at the end of a sparse file is no data: there may be nothing behind it yet. */
     return 0;
 }
@@ -296,21 +366,24 @@ static int take_hardlink(struct tar_tree *t, const char *path, const char *targe
                          path, target);
     if (strcmp(path, real) == 0)
         return 0;
-    const struct bd_entry entry = to->entry;
-    off_t at = to->at;
+    const struct node same = *to;
     dray_autofree char *link = to->link ? strdup(to->link) : NULL;
-    struct node *n = place(t, path, entry.mode);
+    struct node *n = place(t, path, same.entry.mode);
     if (!n)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    n->entry = entry;
-    n->at = at;
+    n->entry = same.entry;
+    n->at = same.at;
+    n->raw = same.raw;
+    n->summed = same.summed;
+    memcpy(n->sum, same.sum, sizeof n->sum);
     n->link = dray_steal(link);
     return 0;
 }
 
-static int take_entry(struct tar_tree *t, struct archive *a, struct archive_entry *e,
+static int take_entry(struct source *s, struct archive *a, struct archive_entry *e,
                       struct dray_err *err)
 {
+    struct tar_tree *t = s->t;
     dray_autofree char *path = NULL;
     const char *name = archive_entry_pathname(e), *hard = archive_entry_hardlink(e);
     if (!name)
@@ -337,7 +410,7 @@ static int take_entry(struct tar_tree *t, struct archive *a, struct archive_entr
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     rc = take_xattrs(n, e, err);
     if (!rc && S_ISREG(mode) && n->entry.size > 0)
-        rc = take_data(t, a, n, err);
+        rc = take_data(s, a, e, n, err);
     return rc;
 }
 
@@ -357,7 +430,7 @@ static struct archive *new_reader(void)
     return a;
 }
 
-static int read_all(struct tar_tree *t, struct archive *a, struct dray_err *err)
+static int read_all(struct source *s, struct archive *a, struct dray_err *err)
 {
     for (;;) {
         struct archive_entry *e = NULL;
@@ -365,30 +438,29 @@ static int read_all(struct tar_tree *t, struct archive *a, struct dray_err *err)
         if (r == ARCHIVE_EOF)
             return 0;
         if (r < ARCHIVE_WARN)
-            return dray_fail(err, DRAY_E_INVAL, "the build context cannot be read: %s",
-                             archive_error_string(a));
-        int rc = take_entry(t, a, e, err);
+            return read_failed(a, DRAY_E_INVAL, "cannot be read", err);
+        int rc = take_entry(s, a, e, err);
         if (rc)
             return rc;
     }
 }
 
-int bd_tree_tar_read(struct bd_tree *tree, const void *head, size_t n, int fd, int cancel_fd,
-                     struct dray_err *err)
+int bd_tree_tar_read(struct bd_tree *tree, const struct bd_tar_input *in, struct dray_err *err)
 {
     struct tar_tree *t = (struct tar_tree *)tree;
     dray_autofree char *buf = malloc(BLOCK);
-    struct source s = {.head = head, .n_head = n, .fd = fd, .cancel_fd = cancel_fd, .buf = buf};
-    s.plain = n > 262 && memcmp((const char *)head + 257, "ustar", 5) == 0;
+    bd_autosum *sum = bd_sum_new();
+    struct source s = {.t = t, .in = in, .sum = sum, .buf = buf};
+    s.plain = in->n_head > 262 && memcmp((const char *)in->head + 257, "ustar", 5) == 0;
+    t->raw = in->raw;
     struct archive *a = new_reader();
-    if (!a || !buf) {
+    if (!a || !buf || !sum) {
         (void)archive_read_free(a);
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     }
     int rc = archive_read_open(a, &s, NULL, read_some, NULL) == ARCHIVE_OK
-                 ? read_all(t, a, err)
-                 : dray_fail(err, DRAY_E_INVAL, "the build context cannot be read: %s",
-                             archive_error_string(a));
+                 ? read_all(&s, a, err)
+                 : read_failed(a, DRAY_E_INVAL, "cannot be read", err);
     (void)archive_read_free(a);
     /* Holes at the end must be there to be read. */
     if (!rc && ftruncate(t->spool, t->end) != 0)
@@ -514,7 +586,10 @@ static int tar_open(struct bd_tree *tree, const char *path, struct bd_content *o
     const struct node *n = find(t, path);
     if (!n || !S_ISREG(n->entry.mode))
         return dray_fail(err, DRAY_E_NOTFOUND, "%s: no such file", path);
-    *out = (struct bd_content){.fd = t->spool, .at = n->at, .size = n->entry.size};
+    *out = (struct bd_content){.fd = n->raw ? t->raw : t->spool,
+                               .at = n->at,
+                               .size = n->entry.size,
+                               .sum = n->summed ? n->sum : NULL};
     return 0;
 }
 
@@ -535,6 +610,7 @@ static void tar_free(struct bd_tree *tree)
     if (t->nodes)
         lh_table_free(t->nodes);
     dray_cleanup_fd(&t->spool);
+    dray_cleanup_fd(&t->raw);
     free(t);
 }
 
@@ -556,6 +632,7 @@ int bd_tree_tar(int spool /* takes */, struct bd_tree **out, struct dray_err *er
     }
     t->tree.ops = &tar_ops;
     t->spool = spool;
+    t->raw = -EBADF;
     t->nodes = lh_kchar_table_new(1024, free_node);
     t->root = t->nodes ? add_node(t, strdup(""), NULL) : NULL;
     if (!t->root) {

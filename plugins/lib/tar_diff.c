@@ -16,6 +16,8 @@
 #include <sys/sysmacros.h>
 
 #define BUFFER_SIZE (256u * 1024u)
+/* Entries between two looks at the cancel descriptor. */
+#define TICK_ENTRIES 64u
 /* Bytes in holes from which on a file is packed as a sparse one. */
 #define SPARSE_MIN (1024 * 1024)
 #define EXTENTS_MAX 100000u
@@ -24,6 +26,7 @@
 struct packer {
     int fd;
     int cancel_fd;
+    unsigned entries;
     int failed; /* errno of the output */
     struct archive *archive;
     struct archive_entry *entry;
@@ -92,17 +95,20 @@ static int find_link(struct packer *p, const struct dray_layer_change *c, const 
 
 /* --- one entry --------------------------------------------------------------------------------*/
 
-static int add_xattrs(struct packer *p, const struct dray_layer_change *c)
+/* fd: the file itself, or -EBADF. */
+static int add_xattrs(struct packer *p, const struct dray_layer_change *c, int fd)
 {
     dray_autofree char *keys = NULL;
-    ssize_t n = dray_pl_xattr_list(c->dirfd, c->name, &keys);
+    int at = fd >= 0 ? fd : c->dirfd;
+    const char *name = fd >= 0 ? "" : c->name;
+    ssize_t n = dray_pl_xattr_list(at, name, &keys);
     if (n < 0)
         return errno == ENOENT ? 0 : dray_fail_errno(p->err, "attributes of /%s", c->path);
     for (const char *key = keys; key && key < keys + n; key += strlen(key) + 1) {
         if (!dray_pl_xattr_travels(key))
             continue;
         dray_autofree char *value = NULL;
-        ssize_t len = dray_pl_xattr_get(c->dirfd, c->name, key, &value);
+        ssize_t len = dray_pl_xattr_get(at, name, key, &value);
         if (len >= 0)
             archive_entry_xattr_add_entry(p->entry, key, value, (size_t)len);
     }
@@ -238,7 +244,7 @@ static int pack_file(struct packer *p, const struct dray_layer_change *c)
     struct stat st;
     if (fstat(fd, &st) < 0 || st.st_ino != c->st->st_ino || !S_ISREG(st.st_mode))
         return 0; /* replaced since it was listed */
-    int rc = add_xattrs(p, c);
+    int rc = add_xattrs(p, c, fd);
     if (rc == 0 && is_sparse(c->st))
         rc = add_extents(p, c, fd);
     if (rc == 0)
@@ -284,7 +290,7 @@ static int pack_folder(struct packer *p, const struct dray_layer_change *c)
     if (asprintf(&path, "%s/", c->path) < 0 || asprintf(&mark, "%s/.wh..wh..opq", c->path) < 0)
         return dray_fail(p->err, DRAY_E_NOMEM, "out of memory");
     archive_entry_copy_pathname(p->entry, path);
-    int rc = add_xattrs(p, c);
+    int rc = add_xattrs(p, c, -EBADF);
     if (rc == 0)
         rc = write_header(p, c->path);
     return rc == 0 && c->opaque ? pack_mark(p, mark) : rc;
@@ -313,14 +319,14 @@ static int pack_entry(struct packer *p, const struct dray_layer_change *c)
         break;
     }
     if (rc == 0)
-        rc = add_xattrs(p, c);
+        rc = add_xattrs(p, c, -EBADF);
     return rc < 0 ? rc : write_header(p, c->path);
 }
 
 static int on_change(void *arg, const struct dray_layer_change *c, struct dray_err *err)
 {
     struct packer *p = arg;
-    if (p->cancel_fd >= 0) {
+    if (p->cancel_fd >= 0 && p->entries++ % TICK_ENTRIES == 0) {
         struct pollfd poller = {.fd = p->cancel_fd, .events = POLLIN};
         if (poll(&poller, 1, 0) > 0)
             return dray_fail(err, DRAY_E_CANCELED, "canceled");

@@ -45,8 +45,11 @@ struct at_path {
     char text[NAME_MAX + 40];
 };
 
+/* Name "" leaves the text empty: the descriptor itself is meant. */
 static int at_path(struct at_path *p, int dirfd, const char *name)
 {
+    if (*name == '\0')
+        return 0;
     int n = snprintf(p->text, sizeof p->text, "/proc/self/fd/%d/%s", dirfd, name);
     if (n < 0 || (size_t)n >= sizeof p->text) {
         errno = ENAMETOOLONG;
@@ -55,13 +58,18 @@ static int at_path(struct at_path *p, int dirfd, const char *name)
     return 0;
 }
 
+static ssize_t list(const struct at_path *path, int fd, char *names, size_t cap)
+{
+    return path->text[0] ? llistxattr(path->text, names, cap) : flistxattr(fd, names, cap);
+}
+
 ssize_t dray_pl_xattr_list(int dirfd, const char *name, char **names_out)
 {
     struct at_path path = {{0}};
     char first[1024];
     if (at_path(&path, dirfd, name) < 0)
         return -1;
-    ssize_t n = llistxattr(path.text, first, sizeof first);
+    ssize_t n = list(&path, dirfd, first, sizeof first);
     *names_out = NULL;
     if (n == 0 || (n < 0 && errno == ENOTSUP))
         return 0;
@@ -74,7 +82,7 @@ ssize_t dray_pl_xattr_list(int dirfd, const char *name, char **names_out)
     if (n > 0)
         memcpy(names, first, (size_t)n);
     else
-        n = llistxattr(path.text, names, cap);
+        n = list(&path, dirfd, names, cap);
     if (n <= 0) {
         free(names);
         return n;
@@ -93,7 +101,8 @@ ssize_t dray_pl_xattr_get(int dirfd, const char *name, const char *key, char **v
         char *value = malloc(cap);
         if (!value)
             return -1;
-        ssize_t n = lgetxattr(path.text, key, value, cap);
+        ssize_t n = path.text[0] ? lgetxattr(path.text, key, value, cap)
+                                 : fgetxattr(dirfd, key, value, cap);
         if (n >= 0) {
             *value_out = value;
             return n;

@@ -13,7 +13,8 @@
  */
 bool dray_pl_xattr_travels(const char *key);
 
-/** All names of dirfd/name (a link is not followed), each with its NUL; caller frees *names_out. */
+/** All names of dirfd/name (a link is not followed), each with its NUL; caller frees *names_out.
+ *  Here and in dray_pl_xattr_get() name "" is the open file dirfd itself, which costs less. */
 ssize_t dray_pl_xattr_list(int dirfd, const char *name, char **names_out);
 /** The value; caller frees *value_out. -1 with errno, ENODATA when absent. */
 ssize_t dray_pl_xattr_get(int dirfd, const char *name, const char *key, char **value_out);

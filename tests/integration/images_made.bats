@@ -150,6 +150,39 @@ PY
     docker rmi "$REGISTRY/built:3"
 }
 
+@test "what COPY and ADD bring is written once, and pushed as the config names it" {
+    mkdir -p "$T/copied/tree/sub" "$T/copied/arch"
+    cd "$T/copied"
+    dd if=/dev/urandom of=tree/data bs=1M count=4 2>/dev/null
+    echo one >tree/sub/one; ln -s ../data tree/sub/link; chmod 4750 tree/sub/one; : >tree/empty
+    setfattr -n user.note -v told tree/empty
+    echo packed >arch/p; ln arch/p arch/q; mkfifo arch/pipe; truncate -s 3M arch/hole
+    tar -S -cf arch.tar arch
+    printf 'FROM %s\nCOPY tree /tree\nADD arch.tar /\nCOPY --chown=3:4 tree/sub/one tree/data /bin/\n' busybox >Dockerfile
+    printf 'FROM scratch\nCOPY tree /\n' >from-scratch
+    printf '*.tar.gz\n' >.dockerignore
+    before=$(size_of_blobs)
+    DOCKER_BUILDKIT=0 docker build -q -t copied:1 .
+    DOCKER_BUILDKIT=0 docker build -q -f from-scratch -t copied:2 .
+    [ $(($(size_of_blobs) - before)) -lt 400 ]
+    # The same without its cache: the archive that will be is the same.
+    want=$(layers copied:1)
+    DOCKER_BUILDKIT=0 docker build -q --no-cache -t copied:3 .
+    [ "$(layers copied:3)" = "$want" ]
+    for i in 1 2; do
+        docker tag copied:$i "$REGISTRY/copied:$i"
+        docker push -q "$REGISTRY/copied:$i"
+        pushed_is_whole copied:$i $i
+    done
+    docker rmi -f copied:1 copied:3 "$REGISTRY/copied:1"
+    docker builder prune -af
+    docker pull -q "$REGISTRY/copied:1"
+    docker run --rm "$REGISTRY/copied:1" sh -ec 'cmp /tree/data /bin/data; [ /arch/p -ef /arch/q ]; [ -p /arch/pipe ]
+        [ "$(stat -c %a:%u /tree/sub/one) $(stat -c %a:%u:%g /bin/one)" = "4750:0 4750:3:4" ]; [ "$(readlink /tree/sub/link)" = ../data ]'
+    docker rmi "$REGISTRY/copied:1" "$REGISTRY/copied:2" copied:2
+    rm -r "$T/copied"
+}
+
 @test "another storage driver gets such an image from the one that has it" {
     docker commit changed moved:1
     layers moved:1 >"$T/want"
