@@ -10,7 +10,7 @@ setup_file() {
     export SDK_ROOT=$SDK/dest$PREFIX
     mkdir -p "$SDK"
     DESTDIR=$SDK/dest cmake --install "$DRAY_STAGE/.." --prefix $PREFIX --component sdk >"$SDK/install.log"
-    cp -r "$BATS_TEST_DIRNAME/../../examples/"{volume-ram,network-ptp,ipam-steady} "$SDK"
+    cp -r "$BATS_TEST_DIRNAME/../../examples/"{volume-ram,network-ptp,ipam-steady,authz-readers} "$SDK"
     cp -r "$SDK_ROOT/share/dray/sdk/template" "$SDK/template"
 }
 
@@ -64,7 +64,7 @@ headers_of() { # NAME SOURCE
 
 @test "the example drivers build and pass their tests" {
     local name
-    for name in volume-ram network-ptp ipam-steady; do
+    for name in volume-ram network-ptp ipam-steady authz-readers; do
         run build $name
         echo "$output"
         [ "$status" -eq 0 ]
@@ -91,7 +91,7 @@ headers_of() { # NAME SOURCE
     mkdir -p "$T/plugins"
     chmod 755 "$T/plugins"
     install -m 755 "$SDK/volume-ram/build/volume-ram.so" "$SDK/network-ptp/build/network-ptp.so" \
-        "$SDK/ipam-steady/build/ipam-steady.so" "$T/plugins"
+        "$SDK/ipam-steady/build/ipam-steady.so" "$SDK/authz-readers/build/authz-readers.so" "$T/plugins"
     cat >"$T/daemon.json" <<EOC
 { "plugins": {
     "ram": { "path": "$T/plugins/volume-ram.so", "options": { "max-size": "8m" } },
@@ -205,4 +205,21 @@ EOC
     [[ $output == *"the required plugin ram"* ]]
     chmod 755 "$T/plugins/volume-ram.so"
     daemon_start
+}
+
+@test "a driver in C++ says who may only look, and takes a new list while the daemon runs" {
+    daemon_stop
+    cat >"$T/daemon.json" <<EOC
+{ "authorization-plugins": ["readers"],
+  "plugins": { "readers": { "path": "$T/plugins/authz-readers.so", "options": { "users": ["-"] } } } }
+EOC
+    daemon_start
+    docker ps
+    run docker volume create mine
+    [ "$status" -ne 0 ]
+    [[ $output == *"you may only look"* ]]
+    sed -i 's/"-"/"dashboard"/' "$T/daemon.json"
+    kill -HUP "$(cat "$T/drayd.pid")"
+    wait_until 10 docker volume create mine
+    docker volume rm mine
 }

@@ -27,6 +27,9 @@ struct dray_testhost_block {
     uint64_t padding; /* what follows is aligned for anything */
 };
 
+/** Longest list that an option may be. */
+#define DRAY_TESTHOST_LIST_MAX 32
+
 struct dray_testhost {
     struct dray_host host;
     struct dray_call call; /**< to be handed to operations */
@@ -35,8 +38,9 @@ struct dray_testhost {
     char emitted[65536]; /**< "key=value key=value\n" for each record */
     char dir[256];       /**< holds the folders; emptied by nobody but the test */
     char paths[3][300];
-    char options[1024]; /**< "name=value\0name=value\0\0" */
-    char logged[1024];  /**< last line of the plugin's log */
+    char options[1024];                       /**< "name=value\0name=value\0\0" */
+    const char *list[DRAY_TESTHOST_LIST_MAX]; /**< the last list that was asked for */
+    char logged[1024];                        /**< last line of the plugin's log */
     struct dray_testhost_block *blocks;
 };
 
@@ -122,10 +126,13 @@ static inline int64_t dray_testhost_int_(const struct dray_host *host, const cha
 
 static inline struct dray_strs dray_testhost_list_(const struct dray_host *host, const char *name)
 {
-    struct dray_strs none = {NULL, 0};
-    (void)host;
-    (void)name;
-    return none;
+    struct dray_testhost *t = (struct dray_testhost *)host->ctx;
+    struct dray_strs list = {t->list, 0};
+    size_t n = strlen(name);
+    for (const char *p = t->options; *p; p += strlen(p) + 1)
+        if (strncmp(p, name, n) == 0 && p[n] == '=' && list.n < DRAY_TESTHOST_LIST_MAX)
+            t->list[list.n++] = p + n + 1;
+    return list;
 }
 
 static inline const char *dray_testhost_path_(const struct dray_host *host, uint32_t which)
@@ -189,7 +196,8 @@ static inline int dray_testhost_init_(struct dray_testhost *t, const char *optio
     return 0;
 }
 
-/** Load the plugin and open an instance "test". options: "name=value,name=value" or NULL. */
+/** Load the plugin and open an instance "test". options: "name=value,name=value" or NULL;
+ *  a list is its name given again for each value, without a default. */
 static inline int dray_testhost_open(struct dray_testhost *t, const char *path, const char *options,
                                      struct dray_err *err)
 {
