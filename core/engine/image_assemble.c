@@ -102,8 +102,21 @@ static uint64_t layers_size(struct dray_images *im, const struct img_layer *top)
     return size;
 }
 
+static int find_top(struct dray_images *im, struct img *g, struct img_layer *top, int abort_fd,
+                    struct dray_err *err)
+{
+    if (!top)
+        return img_unpack_image(im, g->parts, g->n_parts, abort_fd, &g->top, err);
+    pthread_mutex_lock(&im->lock);
+    img_layer_ref_locked(top);
+    pthread_mutex_unlock(&im->lock);
+    g->top = top;
+    return 0;
+}
+
 int img_assemble(struct dray_images *im, const char *manifest_digest, const char *index_digest,
-                 int abort_fd, char id_out[DRAY_DIGEST_LEN], struct dray_err *err)
+                 struct img_layer *top, int abort_fd, char id_out[DRAY_DIGEST_LEN],
+                 struct dray_err *err)
 {
     dray_autojson *manifest = NULL;
     dray_autojson *config = NULL;
@@ -121,7 +134,7 @@ int img_assemble(struct dray_images *im, const char *manifest_digest, const char
     if (!rc)
         rc = img_from_config(g, config, err);
     if (!rc)
-        rc = img_unpack_image(im, g->parts, g->n_parts, abort_fd, &g->top, err);
+        rc = find_top(im, g, top, abort_fd, err);
     if (rc) {
         img_free(g);
         return rc;

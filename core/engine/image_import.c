@@ -25,14 +25,14 @@ static ssize_t read_full(int fd, char *buf, size_t want)
     return (ssize_t)have;
 }
 
-static int intake(struct dray_images *im, struct img_layer *parent, bool loose, int fd,
+static int intake(struct dray_images *im, struct img_layer *parent, enum img_keep keep, int fd,
                   int abort_fd, struct img_intake_result *out, struct dray_err *err)
 {
     struct img_intake *in = NULL;
     dray_autofree char *buf = malloc(READ_CHUNK);
     if (!buf)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    int rc = img_intake_begin(im, parent, loose, abort_fd, &in, err);
+    int rc = img_intake_begin(im, parent, keep, abort_fd, &in, err);
     while (!rc) {
         ssize_t n = read_full(fd, buf, READ_CHUNK);
         if (n < 0)
@@ -51,13 +51,20 @@ static int intake(struct dray_images *im, struct img_layer *parent, bool loose, 
 int img_intake_fd(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
                   struct img_intake_result *out, struct dray_err *err)
 {
-    return intake(im, parent, false, fd, abort_fd, out, err);
+    off_t begin = lseek(fd, 0, SEEK_CUR); /* fails for a pipe */
+    int rc = intake(im, parent, IMG_KEEP_MAP, fd, abort_fd, out, err);
+    if (rc || !out->repacked || begin < 0 || lseek(fd, begin, SEEK_SET) < 0)
+        return rc;
+    img_layer_unref(im, out->layer);
+    img_blob_unref(im, out->blob, false);
+    return intake(im, parent, IMG_KEEP_BLOB, fd, abort_fd, out, err);
 }
 
 int img_intake_diff(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
                     struct img_intake_result *out, struct dray_err *err)
 {
-    return intake(im, parent, img_diff_stable(im->engine->storage, parent), fd, abort_fd, out, err);
+    bool stable = img_diff_stable(im->engine->storage, parent);
+    return intake(im, parent, stable ? IMG_KEEP_NONE : IMG_KEEP_MAP, fd, abort_fd, out, err);
 }
 
 static struct json_object *rootfs_of(const char *const *diffs, size_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* image_intake.c - makes a layer from a tar that comes in: blob, diff id and unpacked layer in one
- * go. */
-#include "engine/image_priv.h"
+/* image_intake.c - makes a layer from a tar that comes in: diff id, unpacked layer and what is kept
+ * of the tar in one go. */
+#include "engine/layer_map.h"
 
 #include <fcntl.h>
 
@@ -22,9 +22,11 @@ struct img_intake {
     struct img_layer *layer; /* without a chain yet */
     struct img_unpack *unpack;
     struct dray_ingest *blob;
-    struct squeezer *squeeze; /* or NULL */
-    struct dray_inflate *pre; /* for what registries do not take: xz, bzip2 */
-    bool loose;               /* no blob */
+    struct squeezer *squeeze;   /* or NULL */
+    struct dray_inflate *pre;   /* for what registries do not take: xz, bzip2 */
+    struct dray_layer_map *map; /* or NULL */
+    enum img_keep keep;
+    int abort_fd;
     bool begun;
     bool squeezed; /* the blob is gzip, whatever came */
 };
@@ -134,21 +136,21 @@ void img_intake_abort(struct img_intake *in)
     if (in->layer)
         img_layer_anon_drop(in->im, in->layer);
     dray_inflate_free(in->pre);
+    dray_layer_map_free(in->map);
     dray_ingest_close(in->blob);
     free(in);
 }
 
-int img_intake_begin(struct dray_images *im, struct img_layer *parent, bool loose, int abort_fd,
-                     struct img_intake **out, struct dray_err *err)
+int img_intake_begin(struct dray_images *im, struct img_layer *parent, enum img_keep keep,
+                     int abort_fd, struct img_intake **out, struct dray_err *err)
 {
     struct img_intake *in = calloc(1, sizeof *in);
     if (!in)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     in->im = im;
-    in->loose = loose;
-    int rc = loose ? 0 : dray_ingest_open(im->blobs, NULL, &in->blob, err);
-    if (!rc)
-        rc = img_layer_anon(im, parent, &in->layer, err);
+    in->keep = keep;
+    in->abort_fd = abort_fd;
+    int rc = img_layer_anon(im, parent, &in->layer, err);
     if (!rc)
         rc = img_unpack_begin(im, in->layer, UINT64_MAX, abort_fd, &in->unpack, err);
     if (rc) {
@@ -165,7 +167,9 @@ static int take(void *ctx, const void *data, size_t len, struct dray_err *err)
     int rc = 0;
     if (in->squeeze)
         rc = squeeze_feed(in, data, len, err);
-    else if (!in->loose)
+    else if (in->map)
+        rc = dray_layer_map_feed(in->map, data, len, err);
+    else if (in->blob)
         rc = to_blob(in, data, len, err);
     return rc ? rc : img_unpack_feed(in->unpack, data, len, err);
 }
@@ -175,11 +179,17 @@ static int begin_stream(struct img_intake *in, const void *data, size_t len, str
 {
     in->begun = true;
     enum dray_compression kind = dray_compression_of(data, len);
-    bool foreign = kind == DRAY_XZ || kind == DRAY_BZIP2;
+    bool foreign = kind == DRAY_XZ || kind == DRAY_BZIP2, plain = foreign || kind == DRAY_PLAIN;
     int rc = 0;
     if (foreign)
         rc = dray_inflate_new(take, in, dray_blobs_free_bytes(in->im->blobs), &in->pre, err);
-    if (!rc && !in->loose && (foreign || kind == DRAY_PLAIN))
+    if (in->keep == IMG_KEEP_MAP && !plain)
+        in->keep = IMG_KEEP_BLOB;
+    if (!rc && in->keep == IMG_KEEP_MAP)
+        rc = dray_layer_map_new(in->im, &in->map, err);
+    if (!rc && in->keep == IMG_KEEP_BLOB)
+        rc = dray_ingest_open(in->im->blobs, NULL, &in->blob, err);
+    if (!rc && in->keep == IMG_KEEP_BLOB && plain)
         rc = squeeze_begin(in, err);
     in->squeezed = !rc && in->squeeze;
     return rc;
@@ -226,32 +236,60 @@ static int keep_blob(struct img_intake *in, struct img_intake_result *out, struc
     return 0;
 }
 
+/* A tar that cannot be written again from the layer: what the driver makes of the layer stands for
+ * it. */
+static int repack(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
+{
+    int rc = img_squeeze(in->im, in->layer, in->abort_fd, out->diff, &out->blob, err);
+    if (rc)
+        return rc;
+    memcpy(out->digest, out->blob->digest, sizeof out->digest);
+    out->blob_size = out->blob->size;
+    out->repacked = in->squeezed = true;
+    dray_layer_map_free(dray_steal(in->map));
+    return 0;
+}
+
+/* The tar is unpacked: have what stands for it later. */
+static int keep_tar(struct img_intake *in, uint64_t plain, struct img_intake_result *out,
+                    struct dray_err *err)
+{
+    bool whole = true;
+    if (in->keep == IMG_KEEP_BLOB)
+        return keep_blob(in, out, err);
+    int rc = in->map ? dray_layer_map_end(in->map, in->layer, &whole, err) : 0;
+    if (rc || !whole)
+        return rc ? rc : repack(in, out, err);
+    out->blob_size = plain;
+    return name_blob(in, out, err);
+}
+
 int img_intake_end(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
 {
-    uint64_t size = 0, size_plain = 0;
+    uint64_t size = 0, plain = 0;
     *out = (struct img_intake_result){0};
+    int rc = in->begun ? 0 : begin_stream(in, "", 0, err);
     enum dray_compression kind = img_unpack_kind(in->unpack);
-    int rc = in->pre ? dray_inflate_end(in->pre, err) : 0;
+    if (!rc && in->pre)
+        rc = dray_inflate_end(in->pre, err);
     if (!rc) {
-        struct img_unpack *u = in->unpack;
-        in->unpack = NULL;
-        size_plain = img_unpack_total(u);
-        rc = img_unpack_end(u, out->diff, &size, err);
+        plain = img_unpack_total(in->unpack);
+        rc = img_unpack_end(dray_steal(in->unpack), out->diff, &size, err);
     }
-    if (!rc && in->loose)
-        out->blob_size = size_plain;
     if (!rc)
-        rc = in->loose ? name_blob(in, out, err) : keep_blob(in, out, err);
+        rc = keep_tar(in, plain, out, err);
     if (!rc) {
         out->media_type = media_type(in, kind);
-        struct img_layer *l = in->layer;
-        in->layer = NULL;
-        rc = img_layer_anon_done(in->im, l, out->diff, size, &out->layer, err);
+        rc = img_layer_anon_done(in->im, dray_steal(in->layer), out->diff, size, &out->layer, err);
     }
-    if (rc && out->blob) {
+    if (!rc && in->map)
+        rc = dray_layer_map_keep(in->map, out->layer, err);
+    if (rc && out->layer)
+        img_layer_unref(in->im, out->layer);
+    if (rc && out->blob)
         img_blob_unref(in->im, out->blob, false);
-        out->blob = NULL;
-    }
+    if (rc)
+        out->layer = NULL, out->blob = NULL;
     img_intake_abort(in);
     return rc;
 }

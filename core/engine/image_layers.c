@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_layers.c - blobs and unpacked layers with those who use them; the last one removes. */
-#include "engine/image_priv.h"
+#include "engine/layer_map.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -230,6 +230,7 @@ void img_layer_unref(struct dray_images *im, struct img_layer *l)
             char name[256];
             (void)snprintf(name, sizeof name, "%s.json", l->key);
             (void)unlinkat(im->layers_fd, name, 0);
+            dray_layer_map_remove(im, l);
             drop_in_driver(l);
         }
         pthread_mutex_lock(&im->lock);
@@ -475,6 +476,7 @@ void img_layers_load(struct dray_images *im)
             load_layer(im, e->d_name);
     if (d)
         (void)closedir(d);
+    dray_layer_map_tidy(im);
     link_parents(im);
     json_object_put(im->layer_parents);
     im->layer_parents = NULL;

@@ -337,7 +337,7 @@ static int take_manifest(struct load *l, const char *digest, const char *index,
     struct json_object *layers = dray_json_arr(doc, "layers");
     for (size_t i = 0; !rc && i < dray_json_len(layers); i++)
         rc = take_blob(l, dray_json_str(json_object_array_get_idx(layers, i), "digest", NULL), err);
-    return rc ? rc : img_assemble(l->im, digest, index, l->cancel_fd, id, err);
+    return rc ? rc : img_assemble(l->im, digest, index, NULL, l->cancel_fd, id, err);
 }
 
 static int name_image(struct load *l, const char *name, const char *id, struct dray_err *err)
@@ -392,8 +392,15 @@ static int load_layout(struct load *l, struct json_object *index, struct json_ob
 
 /* The older form: a config and layer tars by name. */
 
+/** The layers of one image, unpacked; the topmost is referred to. */
+struct layers {
+    struct img_part *parts;
+    size_t n;
+    struct img_layer *top;
+};
+
 static int take_layers(struct load *l, struct json_object *layers, struct json_object *diffs,
-                       struct img_part *parts, struct img_layer **top, struct dray_err *err)
+                       struct layers *out, struct dray_err *err)
 {
     for (size_t i = 0; i < dray_json_len(layers); i++) {
         const char *path = json_object_get_string(json_object_array_get_idx(layers, i));
@@ -402,11 +409,11 @@ static int take_layers(struct load *l, struct json_object *layers, struct json_o
         if (fd < 0 || !want)
             return dray_fail(err, DRAY_E_NOTFOUND, "the archive has no layer %s", path ? path : "");
         struct img_intake_result r = {0};
-        int rc = img_intake_fd(l->im, *top, fd, l->cancel_fd, &r, err);
+        int rc = img_intake_fd(l->im, out->top, fd, l->cancel_fd, &r, err);
         if (rc)
             return rc;
-        img_layer_unref(l->im, *top);
-        *top = r.layer;
+        img_layer_unref(l->im, out->top);
+        out->top = r.layer;
         rc = hold(l, r.blob, err);
         if (!rc && strcmp(r.diff, want) != 0)
             rc = dray_fail(err, DRAY_E_CORRUPT,
@@ -415,17 +422,17 @@ static int take_layers(struct load *l, struct json_object *layers, struct json_o
                            i, want, r.diff);
         if (rc)
             return rc;
-        parts[i] =
+        out->parts[i] =
             (struct img_part){.size = r.blob_size, .media_type = (char *)(uintptr_t)r.media_type};
-        memcpy(parts[i].digest, r.digest, sizeof r.digest);
-        memcpy(parts[i].diff, r.diff, sizeof r.diff);
+        memcpy(out->parts[i].digest, r.digest, sizeof r.digest);
+        memcpy(out->parts[i].diff, r.diff, sizeof r.diff);
     }
     return 0;
 }
 
 /** Write the manifest that such an archive lacks, then it is as any other image. */
-static int make_manifest(struct load *l, struct dray_buf *config, const struct img_part *parts,
-                         size_t n, char id[DRAY_DIGEST_LEN], struct dray_err *err)
+static int make_manifest(struct load *l, struct dray_buf *config, const struct layers *layers,
+                         char id[DRAY_DIGEST_LEN], struct dray_err *err)
 {
     struct img_blob *cb = NULL, *mb = NULL;
     const char *type = NULL;
@@ -434,15 +441,25 @@ static int make_manifest(struct load *l, struct dray_buf *config, const struct i
         rc = hold(l, cb, err);
     if (rc)
         return rc;
-    dray_autojson *m = img_manifest(cb->digest, config->len, parts, n, &type);
+    dray_autojson *m = img_manifest(cb->digest, config->len, layers->parts, layers->n, &type);
     const char *text = dray_json_text(m);
     rc = img_blob_put(l->im, text, strlen(text), &mb, err);
     if (!rc)
         rc = hold(l, mb, err);
-    return rc ? rc : img_assemble(l->im, mb->digest, NULL, l->cancel_fd, id, err);
+    return rc ? rc : img_assemble(l->im, mb->digest, NULL, layers->top, l->cancel_fd, id, err);
 }
 
-static int load_one(struct load *l, struct json_object *m, struct dray_err *err)
+/* The spooled files are not needed any more: what is not on the disk yet shall never go there. */
+static void drop_files(struct load *l)
+{
+    for (unsigned i = 0; i < l->n; i++) {
+        char number[16];
+        (void)snprintf(number, sizeof number, "%u", i);
+        (void)unlinkat(l->dir, number, 0);
+    }
+}
+
+static int load_one(struct load *l, struct json_object *m, bool last, struct dray_err *err)
 {
     DRAY_AUTO(dray_buf) raw = {0};
     dray_autojson *config = NULL;
@@ -457,13 +474,15 @@ static int load_one(struct load *l, struct json_object *m, struct dray_err *err)
                          "invalid manifest, layers length mismatch: expected %zu, got %zu",
                          dray_json_len(diffs), n);
     dray_autofree struct img_part *parts = calloc(n + 1, sizeof *parts);
-    struct img_layer *top = NULL;
+    struct layers made = {.parts = parts, .n = n};
     char id[DRAY_DIGEST_LEN] = "";
-    rc = parts ? take_layers(l, layers, diffs, parts, &top, err)
+    rc = parts ? take_layers(l, layers, diffs, &made, err)
                : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (last)
+        drop_files(l);
     if (!rc)
-        rc = make_manifest(l, &raw, parts, n, id, err);
-    img_layer_unref(l->im, top);
+        rc = make_manifest(l, &raw, &made, id, err);
+    img_layer_unref(l->im, made.top);
     for (size_t i = 0; !rc && i < dray_json_len(tags); i++)
         rc = name_image(l, json_object_get_string(json_object_array_get_idx(tags, i)), id, err);
     if (!rc && dray_json_len(tags) == 0)
@@ -490,8 +509,9 @@ static int load_all(struct load *l, struct dray_err *err)
     if (have_names != 0 || !json_object_is_type(names, json_type_array))
         return dray_fail(err, DRAY_E_INVAL, "open manifest.json: no such file or directory");
     int rc = 0;
-    for (size_t i = 0; !rc && i < dray_json_len(names); i++)
-        rc = load_one(l, json_object_array_get_idx(names, i), err);
+    size_t n = dray_json_len(names);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = load_one(l, json_object_array_get_idx(names, i), i + 1 == n, err);
     return rc;
 }
 

@@ -68,7 +68,7 @@ struct img_layer {
 };
 
 /**
- * A layer as an image has it. A layer that was made here of a driver's diff may be without a blob
+ * A layer as an image has it. A layer that was unpacked here of a plain tar may be without a blob
  * ("loose"): its digest is its diff id then, and img_settle() makes a blob of it when it is needed.
  */
 struct img_part {
@@ -250,11 +250,17 @@ int img_unpack_blob(struct dray_images *im, struct img_layer *layer, const char 
 int img_unpack_image(struct dray_images *im, const struct img_part *parts, size_t n, int abort_fd,
                      struct img_layer **top_out, struct dray_err *err);
 
-/** A new layer from a stream of a tar, plain or compressed, fed in pieces: the blob is stored (as
- *  it came, or compressed when it came plain; or not at all) and unpacked at once. */
+/** What is kept of a stream that becomes a layer, beside the layer. */
+enum img_keep {
+    IMG_KEEP_BLOB, /**< a blob: as it came, or compressed when it came plain */
+    IMG_KEEP_MAP,  /**< of a plain tar a map (layer_map.h), of a compressed one the blob */
+    IMG_KEEP_NONE, /**< nothing: the driver's diff gives it again */
+};
+
+/** A new layer from a stream of a tar, plain or compressed, fed in pieces, unpacked at once. */
 struct img_intake;
-int img_intake_begin(struct dray_images *im, struct img_layer *parent, bool loose, int abort_fd,
-                     struct img_intake **out, struct dray_err *err);
+int img_intake_begin(struct dray_images *im, struct img_layer *parent, enum img_keep keep,
+                     int abort_fd, struct img_intake **out, struct dray_err *err);
 int img_intake_feed(void *intake, const void *data, size_t len, struct dray_err *err);
 /** What came out; blob and layer are referred to. Frees. */
 struct img_intake_result {
@@ -263,8 +269,9 @@ struct img_intake_result {
     char digest[DRAY_DIGEST_LEN], diff[DRAY_DIGEST_LEN];
     uint64_t blob_size;
     const char *media_type;
+    bool repacked; /**< the tar could not be mapped: diff and blob are of the driver's diff */
 };
-/** All of it from a descriptor. */
+/** All of it from a descriptor. From a file it is never repacked. */
 int img_intake_fd(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
                   struct img_intake_result *out, struct dray_err *err);
 /** The same of a driver's diff; without a blob when img_diff_stable(). */
@@ -281,6 +288,9 @@ int img_diff_run(struct dray_driver *driver, const char *layer, const char *pare
                  struct dray_err *err);
 /** Does the driver give the same diff of a layer on top of parent whenever it is asked? */
 bool img_diff_stable(struct dray_driver *driver, const struct img_layer *parent);
+/** Compress the tar of a layer, as its map or its driver gives it, into a blob, referred to. */
+int img_squeeze(struct dray_images *im, const struct img_layer *layer, int abort_fd,
+                char diff_out[DRAY_DIGEST_LEN], struct img_blob **out, struct dray_err *err);
 /** Make the blobs that an image lacks and give it a manifest with them. Before blobs of its layers
  *  are read. Waits for another that is at it. */
 int img_settle(struct dray_images *im, const char *id, int abort_fd, struct dray_err *err);
@@ -317,11 +327,13 @@ int img_read_config(struct dray_images *im, const char *id, struct json_object *
 int img_blob_take_fd(struct dray_images *im, const char *digest, int fd, struct img_blob **out,
                      struct dray_err *err);
 /** A blob that is one JSON object. */
-int img_read_json(struct dray_images *im, const char *digest, size_t most,
-                  struct json_object **out, struct dray_err *err);
-/** All blobs of the manifest are here and referred to by the caller: unpack, register. */
+int img_read_json(struct dray_images *im, const char *digest, size_t most, struct json_object **out,
+                  struct dray_err *err);
+/** All blobs of the manifest are here and referred to by the caller: unpack, register. top: the
+ *  layers are unpacked, this is the topmost, their blobs may be loose; or NULL. */
 int img_assemble(struct dray_images *im, const char *manifest_digest, const char *index_digest,
-                 int abort_fd, char id_out[DRAY_DIGEST_LEN], struct dray_err *err);
+                 struct img_layer *top, int abort_fd, char id_out[DRAY_DIGEST_LEN],
+                 struct dray_err *err);
 
 /* --- layer_view.c ------------------------------------------------------------------------------*/
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_settle.c - makes the blobs of layers that were made here, once they are to leave the house.
  */
-#include "engine/image_priv.h"
+#include "engine/layer_map.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -92,9 +92,15 @@ struct squeezing {
     struct dray_sha256 *sum;
 };
 
-static int squeeze_all(void *ctx, int fd, struct dray_err *err)
+static int squeeze_piece(void *ctx, const void *data, size_t len, struct dray_err *err)
 {
     struct squeezing *q = ctx;
+    dray_sha256_add(q->sum, data, len);
+    return dray_deflate_feed(q->deflate, data, len, err);
+}
+
+static int squeeze_fd(void *ctx, int fd, struct dray_err *err)
+{
     dray_autofree char *buf = malloc(READ_CHUNK);
     int rc = buf ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     while (!rc) {
@@ -105,49 +111,60 @@ static int squeeze_all(void *ctx, int fd, struct dray_err *err)
             rc = dray_fail_errno(err, "read a layer");
         if (n <= 0)
             break;
-        dray_sha256_add(q->sum, buf, (size_t)n);
-        rc = dray_deflate_feed(q->deflate, buf, (size_t)n, err);
+        rc = squeeze_piece(ctx, buf, (size_t)n, err);
     }
-    return rc ? rc : dray_deflate_end(q->deflate, err);
+    return rc;
 }
 
 /* Keep the blob and refer to it. */
-static int keep(struct settling *s, struct loose *l, struct dray_ingest *in, struct dray_err *err)
+static int keep(struct dray_images *im, struct dray_ingest *in, struct img_blob **out,
+                struct dray_err *err)
 {
     char digest[DRAY_DIGEST_LEN];
-    l->size = dray_ingest_offset(in);
+    uint64_t size = dray_ingest_offset(in);
     int rc = dray_ingest_commit(in, UINT64_MAX, digest, err);
     if (rc)
         return rc;
-    l->blob = img_blob_ref(s->im, digest);
-    if (!l->blob)
+    *out = img_blob_ref(im, digest);
+    if (!*out)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    img_blob_done(s->im, l->blob, true, l->size);
+    img_blob_done(im, *out, true, size);
     return 0;
 }
 
-static int squeeze(struct settling *s, struct loose *l, struct dray_err *err)
+int img_squeeze(struct dray_images *im, const struct img_layer *layer, int abort_fd,
+                char diff_out[DRAY_DIGEST_LEN], struct img_blob **out, struct dray_err *err)
 {
     dray_autoingest *in = NULL;
     struct squeezing q = {.sum = dray_sha256_new()};
-    char got[DRAY_DIGEST_LEN];
-    int rc = q.sum ? dray_ingest_open(s->im->blobs, NULL, &in, err)
+    int rc = q.sum ? dray_ingest_open(im->blobs, NULL, &in, err)
                    : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc)
         rc = dray_deflate_new(to_blob, in, &q.deflate, err);
     if (!rc)
-        rc = img_diff_run(l->layer->driver, l->layer->id,
-                          l->layer->parent ? l->layer->parent->id : "", s->abort_fd, squeeze_all,
-                          &q, err);
-    if (!rc) {
-        dray_sha256_end(q.sum, got);
-        rc = img_check_diff(l->diff, got, err);
-    }
+        rc = layer->key && dray_layer_map_has(im, layer)
+                 ? dray_layer_map_write(im, layer, abort_fd, squeeze_piece, &q, err)
+                 : img_diff_run(layer->driver, layer->id, layer->parent ? layer->parent->id : "",
+                                abort_fd, squeeze_fd, &q, err);
     if (!rc)
-        rc = keep(s, l, in, err);
+        rc = dray_deflate_end(q.deflate, err);
+    if (!rc) {
+        dray_sha256_end(q.sum, diff_out);
+        rc = keep(im, in, out, err);
+    }
     dray_deflate_free(q.deflate);
     dray_sha256_free(q.sum);
     return rc;
+}
+
+static int squeeze(struct settling *s, struct loose *l, struct dray_err *err)
+{
+    char got[DRAY_DIGEST_LEN];
+    int rc = img_squeeze(s->im, l->layer, s->abort_fd, got, &l->blob, err);
+    if (rc)
+        return rc;
+    l->size = l->blob->size;
+    return img_check_diff(l->diff, got, err);
 }
 
 /* --- which layers -----------------------------------------------------------------------------*/

@@ -194,3 +194,60 @@ PY
     daemon_start
     docker rmi moved:1
 }
+
+@test "an imported tar is not kept, and is saved again byte by byte" {
+    mkdir -p "$T/odd"
+    "$BATS_TEST_DIRNAME/odd_tars.py" make "$T/odd"
+    head -c 3000000 /dev/urandom >"$T/odd/tree/noise"
+    tar -C "$T/odd/tree" -cf "$T/odd/noise.tar" noise
+    before=$(size_of_blobs) maps=$(ls "$T/data/layers" | grep -cE 'map')
+    for kind in pax gnu ustar tail noise; do
+        docker import "$T/odd/$kind.tar" "odd:$kind" >/dev/null
+        [ "$(layers "odd:$kind")" = "sha256:$(sha256sum <"$T/odd/$kind.tar" | cut -d' ' -f1)" ]
+    done
+    [ $(($(size_of_blobs) - before)) -lt 200 ]
+    daemon_stop
+    daemon_start
+    for kind in pax gnu ustar tail noise; do
+        docker save -o "$T/odd/saved" "odd:$kind"
+        "$BATS_TEST_DIRNAME/odd_tars.py" same "$T/odd/saved" "$T/odd/$kind.tar"
+    done
+    # A child of one is whole as well, and so is what another driver makes of it.
+    docker import "$T/odd/gnu.tar" odd:again >/dev/null
+    docker run --name child -v /bin/busybox:/busybox:ro odd:again /busybox touch /new
+    docker commit child odd:child
+    docker rm child
+    docker save -o "$T/odd/saved" odd:child
+    "$BATS_TEST_DIRNAME/odd_tars.py" same "$T/odd/saved" "$T/odd/gnu.tar"
+    docker rmi odd:child odd:again
+    docker images -q odd | sort -u | xargs docker rmi -f
+    [ "$(ls "$T/data/layers" | grep -cE 'map')" -eq "$maps" ]
+}
+
+@test "a tar that its files cannot tell is imported all the same" {
+    for kind in dup alias replaced whiteout sparse-gnu sparse-posix; do
+        docker import "$T/odd/$kind.tar" "odd:$kind" >/dev/null
+        docker save -o "$T/odd/saved" "odd:$kind"
+        "$BATS_TEST_DIRNAME/odd_tars.py" whole "$T/odd/saved"
+    done
+    [ "$(docker run --rm -v /bin/busybox:/busybox:ro odd:dup /busybox cat /a)" = other ]
+    docker images -q odd | sort -u | xargs docker rmi -f
+}
+
+@test "layers of a docker-archive are what its configs name, whatever tars they are" {
+    for kind in pax gnu tail dup alias sparse-gnu; do
+        "$BATS_TEST_DIRNAME/mkimage.py" "$T/odd/oci-$kind" '{"Cmd":["x"]}' "$(busybox_tar)" "$T/odd/$kind.tar"
+        skopeo copy -q "oci:$T/odd/oci-$kind" "docker-archive:$T/odd/archive:odd:$kind"
+        before=$(size_of_blobs)
+        docker load -q -i "$T/odd/archive"
+        [ $(($(size_of_blobs) - before)) -lt 200 ]
+        [ "$(layers "odd:$kind" | tail -n 1)" = "sha256:$(sha256sum <"$T/odd/$kind.tar" | cut -d' ' -f1)" ]
+        docker run --rm "odd:$kind" /bin/true
+        docker save -o "$T/odd/saved" "odd:$kind"
+        "$BATS_TEST_DIRNAME/odd_tars.py" whole "$T/odd/saved"
+        docker rmi "odd:$kind"
+        docker load -q -i "$T/odd/saved" # and whatever form the archive has
+        docker rmi "odd:$kind"
+        rm "$T/odd/archive"
+    done
+}
