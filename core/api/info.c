@@ -238,7 +238,7 @@ int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     dray_json_add_str(o, "ID", e->id);
     add_counts(o, e);
     const char *storage = dray_driver_name(e->storage);
-    dray_json_add_str(o, "Driver", strcmp(storage, "overlay") == 0 ? "overlay2" : storage);
+    dray_json_add_str(o, "Driver", dray_storage_shown(storage));
     dray_json_add(o, "DriverStatus", driver_status(e->storage));
     dray_json_add(o, "Plugins", plugins(e));
     dray_machine_cgroup_info(o, e->config->systemd_cgroup, warnings);

@@ -68,7 +68,7 @@ static void add_engine(struct dray_engine *e, struct dray_buf *b)
     add_label(b, "architecture", dray_json_str(info, "Architecture", ""), ",");
     add_label(b, "commit", dray_api_commit(), ",");
     add_label(b, "daemon_id", e->id, ",");
-    add_label(b, "graphdriver", strcmp(storage, "overlay") == 0 ? "overlay2" : storage, ",");
+    add_label(b, "graphdriver", dray_storage_shown(storage), ",");
     add_label(b, "kernel", dray_json_str(info, "KernelVersion", ""), ",");
     add_label(b, "os", dray_json_str(info, "OperatingSystem", ""), ",");
     add_label(b, "os_type", dray_json_str(info, "OSType", ""), ",");

@@ -532,6 +532,9 @@ int dray_container_config_merge(struct json_object *config, struct json_object *
     merge_object(config, image, "ExposedPorts");
     merge_object(config, image, "Volumes");
     merge_object(config, image, "Labels");
+    struct json_object *volumes = dray_json_obj(config, "Volumes");
+    if (volumes && json_object_object_length(volumes) == 0)
+        dray_json_add(config, "Volumes", NULL); /* Docker shows the image's, which are none */
     merge_env(config, image);
     merge_health(config, image);
     return merge_command(config, image, err);

@@ -331,8 +331,19 @@ static int check_links(struct creation *k, struct dray_err *err)
     return 0;
 }
 
+/* Whose network it shares is kept by id, so that it goes by any name that one gets. */
+static void fix_network_peer(struct creation *k)
+{
+    const char *mode = dray_json_str(k->host, "NetworkMode", "");
+    dray_autocontainer *other = NULL;
+    if (dray_str_prefix(mode, "container:") &&
+        dray_container_find(k->cs, mode + strlen("container:"), &other, NULL) == 0)
+        dray_json_addf(k->host, "NetworkMode", "container:%s", other->id);
+}
+
 static int check_peers(struct creation *k, struct dray_err *err)
 {
+    fix_network_peer(k);
     int rc = check_peer(k, dray_json_str(k->host, "IpcMode", ""), err);
     if (rc == 0)
         rc = check_peer(k, dray_json_str(k->host, "PidMode", ""), err);
@@ -354,8 +365,12 @@ static int check_endpoints(struct creation *k, const struct dray_create_req *req
         if (rc == 0 && !json_object_is_type(ep, json_type_object))
             rc = dray_fail(err, DRAY_E_INVAL,
                            "invalid config for network %s: EndpointsConfig is nil", name);
-        if (rc == 0)
-            rc = dray_networks_check_endpoint(k->cs->engine->networks, name, false, ep, err);
+        if (rc == 0) {
+            rc = dray_networks_check_endpoint(k->cs->engine->networks, name, ep, err);
+            rc = rc ? dray_err_note(err, "invalid config for network %s",
+                                    network_name(k, name))
+                    : 0;
+        }
     }
     if (rc != 0 || req->api_version >= 144 || json_object_object_length(nets) < 2)
         return rc;

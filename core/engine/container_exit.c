@@ -132,6 +132,9 @@ static void run_restart(void *arg)
     struct dray_err err = {0};
     if (due && dray_container_start_locked(c, &err) != 0) {
         dray_warn("restart container %.12s: %s", c->id, err.text);
+        pthread_mutex_lock(&c->lock);
+        dray_waiters_stopped(c); /* what they wait for is the run that was to go on */
+        pthread_mutex_unlock(&c->lock);
         dray_container_event(c, "die", "exitCode", "128", NULL);
     }
     pthread_mutex_unlock(&c->op);

@@ -79,7 +79,7 @@ static struct json_object *graph_driver(struct dray_container *c)
     if (d && dray_call_enter(&s, d, DRAY_CLASS_QUICK, -1, NULL) == 0)
         (void)((const struct dray_storage_ops *)s.ops)->inspect(s.self, &s.call, c->layer, NULL);
     dray_json_add(g, "Data", data);
-    dray_json_add_str(g, "Name", strcmp(c->driver, "overlay") == 0 ? "overlay2" : c->driver);
+    dray_json_add_str(g, "Name", dray_storage_shown(c->driver));
     return g;
 }
 
@@ -102,7 +102,8 @@ static struct json_object *network_json(struct dray_container *c)
     struct json_object *n = json_object_new_object(), *bridge = NULL;
     (void)json_object_object_get_ex(endpoints, "bridge", &bridge);
     pthread_mutex_lock(&c->lock);
-    dray_autofree char *netns = c->netns ? strdup(c->netns) : NULL;
+    bool own = c->netns && !dray_str_prefix(c->netns, "/proc/"); /* not that of another container */
+    dray_autofree char *netns = own ? strdup(c->netns) : NULL;
     pthread_mutex_unlock(&c->lock);
     const char *base = netns ? strrchr(netns, '/') : NULL;
     dray_json_add_str(n, "Bridge", "");
@@ -203,7 +204,7 @@ int dray_containers_inspect(struct dray_containers *cs, const char *name, bool s
     dray_json_addf(o, "Name", "/%s", c->name);
     dray_json_add_int(o, "RestartCount", c->st.restart_count);
     pthread_mutex_unlock(&c->lock);
-    dray_json_add_str(o, "Driver", strcmp(c->driver, "overlay") == 0 ? "overlay2" : c->driver);
+    dray_json_add_str(o, "Driver", dray_storage_shown(c->driver));
     dray_json_add_str(o, "Platform", c->platform ? c->platform : "linux");
     dray_json_add_str(o, "MountLabel", "");
     dray_json_add_str(o, "ProcessLabel", "");

@@ -54,6 +54,8 @@ static bool read_link(struct dray_containers *cs, struct json_object *links, siz
 void dray_links_show(struct dray_container *c, struct json_object *host)
 {
     struct json_object *links = links_of(host);
+    if (!links)
+        dray_json_add(host, "Links", NULL);
     if (dray_json_len(links) == 0)
         return;
     dray_autofree char *self = name_of(c);

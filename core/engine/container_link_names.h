@@ -11,9 +11,9 @@ struct dray_containers;
 struct json_object;
 
 /* HostConfig.Links holds "container" or "container:alias"; here `host` is that HostConfig. Links of
- * other networks are the resolver's business: for them nothing happens here. */
+ * other networks are the resolver's business, and shown with the endpoints. */
 
-/** Show the links of host as "/container:/self/alias", in place. */
+/** Show the links of host as "/container:/self/alias", in place; those of other networks as none. */
 void dray_links_show(struct dray_container *c, struct json_object *host);
 /** {id: ["/parent/alias", ...]}: the names that containers have because others link to them. */
 struct json_object *dray_links_names(struct dray_containers *cs);

@@ -229,16 +229,20 @@ static int borrow_namespace(struct dray_container *c, struct json_object *config
         rc = dray_container_find(c->set, mode + strlen("container:"), &other, err);
         if (rc == 0 && strcmp(other->id, c->id) == 0)
             rc = dray_fail(err, DRAY_E_INVAL, "cannot join own network namespace");
-        if (rc == 0)
-            rc = dray_container_need_running(other, err);
+        if (rc == 0 && dray_container_need_running(other, NULL) != 0)
+            rc = dray_fail(err, DRAY_E_CONFLICT,
+                           "cannot join network of a non running container: %s", other->id);
         if (rc == 0) {
             pthread_mutex_lock(&other->lock);
             path = dray_strf("/proc/%d/ns/net", other->st.pid);
             pthread_mutex_unlock(&other->lock);
         }
     } else {
+        pthread_mutex_lock(&c->lock);
+        dray_autofree char *name = c->name ? strdup(c->name) : NULL;
+        pthread_mutex_unlock(&c->lock);
         struct dray_join_req req = {.container_id = c->id,
-                                    .container_name = "",
+                                    .container_name = name ? name : "",
                                     .hostname = "",
                                     .network = mode,
                                     .netns = -1,
@@ -443,7 +447,7 @@ static int connect_locked(struct dray_container *c, const struct dray_network_re
     pthread_mutex_lock(&c->lock);
     bool alive = dray_container_alive(c);
     pthread_mutex_unlock(&c->lock);
-    int rc = dray_networks_check_endpoint(c->set->engine->networks, ref->name, true, wanted, err);
+    int rc = dray_networks_check_endpoint(c->set->engine->networks, ref->name, wanted, err);
     rc = rc ? rc : check_company(c, endpoints, ref, err);
     if (rc != 0)
         return rc;

@@ -313,7 +313,7 @@ static int note_failure(struct start *s, int rc, struct dray_err *err)
     c->st.status = c->st.has_been_started ? DRAY_CS_EXITED : DRAY_CS_CREATED;
     c->st.pid = 0;
     (void)snprintf(c->st.error, sizeof c->st.error, "%.255s", err->text);
-    dray_waiters_stopped(c);
+    pthread_cond_broadcast(&c->changed);
     pthread_mutex_unlock(&c->lock);
     struct dray_err why = {0};
     if (dray_container_save_state(c, &why) != 0)

@@ -116,6 +116,11 @@ static int check_log_defaults(struct dray_engine *e, struct dray_err *err)
     return rc ? dray_err_note(err, "failed to set log opts") : 0;
 }
 
+const char *dray_storage_shown(const char *driver)
+{
+    return strcmp(driver, "overlay") == 0 ? "overlay2" : driver;
+}
+
 /* The driver of new layers: the one that was asked for; else the one of last time, so that images
  * do not vanish when the machine changes; else overlay where it works, else vfs. */
 static int choose_storage(struct dray_engine *e, struct dray_err *err)

@@ -58,4 +58,7 @@ int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
 /** End without stopping containers: they outlive the daemon. */
 void dray_engine_close(struct dray_engine *e);
 
+/** The name of a storage driver as clients know it: "overlay" is Docker's "overlay2". */
+const char *dray_storage_shown(const char *driver);
+
 #endif

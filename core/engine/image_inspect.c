@@ -87,7 +87,7 @@ static struct json_object *graph_driver(struct dray_images *im, const char *laye
     if (empty)
         json_object_put(data);
     dray_json_add(o, "Data", empty ? NULL : data);
-    dray_json_add_str(o, "Name", dray_driver_name(d));
+    dray_json_add_str(o, "Name", dray_storage_shown(dray_driver_name(d)));
     return o;
 }
 

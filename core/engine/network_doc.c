@@ -35,7 +35,7 @@ static struct json_object *pool_json(const struct dray_net_pool_state *p)
 struct json_object *dray_net_ipam_json(const struct dray_net *n)
 {
     struct json_object *ipam = json_object_new_object();
-    struct json_object *config = json_object_new_array();
+    struct json_object *config = n->n_pools ? json_object_new_array() : NULL;
     for (size_t i = 0; i < n->n_pools; i++)
         json_object_array_add(config, pool_json(&n->pools[i]));
     dray_json_add_str(ipam, "Driver", n->ipam_name);

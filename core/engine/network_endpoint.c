@@ -105,13 +105,13 @@ int dray_net_endpoint_check(const struct dray_net *n, bool predefined, struct js
     return rc ? rc : dray_net_inside_check(config, err);
 }
 
-int dray_networks_check_endpoint(struct dray_networks *ns, const char *network, bool subnets,
+int dray_networks_check_endpoint(struct dray_networks *ns, const char *network,
                                  struct json_object *config, struct dray_err *err)
 {
     dray_autonet *n = NULL;
     bool found = dray_net_find(ns, network, &n, NULL) == 0;
     bool predefined = found ? n->predefined : dray_net_name_predefined(network);
-    return dray_net_endpoint_check(subnets ? n : NULL, predefined, config, err);
+    return dray_net_endpoint_check(!predefined && found && n->ipam ? n : NULL, predefined, config, err);
 }
 
 void dray_networks_disconnected(struct dray_networks *ns, const char *network,

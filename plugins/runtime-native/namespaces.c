@@ -117,6 +117,10 @@ void rn_reset_signals(void)
     struct sigaction dfl = {.sa_handler = SIG_DFL};
     for (int sig = 1; sig < NSIG; sig++)
         (void)sigaction(sig, &dfl, NULL);
+    /* The C library refuses to touch those that it uses itself: 32 and 33. */
+    static const char kernel_dfl[64]; /* struct sigaction of the kernel: SIG_DFL, no flags, no mask */
+    for (int sig = 32; sig < SIGRTMIN; sig++)
+        (void)syscall(SYS_rt_sigaction, sig, kernel_dfl, NULL, (size_t)_NSIG / 8);
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);

@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# compat_shared.bats - what clients see of starts that fail, of networks that are shared, and of what
+# nobody asked for: as Docker shows it.
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup_file() {
+    daemon_init
+    daemon_start
+    busybox_import
+}
+
+teardown() {
+    local ids
+    ids=$(docker ps -aq)
+    # shellcheck disable=SC2086
+    [ -z "$ids" ] || docker rm -fv $ids >/dev/null
+    docker network prune -f >/dev/null
+}
+
+teardown_file() { daemon_done; }
+
+inspect() { docker inspect -f "{{json $2}}" "$1"; }
+
+@test "who waits for the next exit is not woken by a start that fails" {
+    local waiter
+    docker create --name never busybox nosuch >/dev/null
+    curl -s -D "$T/h1" --max-time 100 --unix-socket "$T/dray.sock" -X POST 'http://d/containers/never/wait?condition=next-exit' >"$T/w1" 3>&- &
+    waiter=$!
+    wait_until 5 grep -q '200 OK' "$T/h1"
+    run docker start never
+    [[ $status -ne 0 && $output == *"executable file not found"* ]]
+    run -127 docker run -d --name gone busybox nosuch
+    [[ $output != *"Error waiting"* ]]
+    kill -0 "$waiter"
+    [ ! -s "$T/w1" ]
+    docker rm never >/dev/null # its end is the container's
+    wait "$waiter"
+    grep -q StatusCode "$T/w1"
+}
+
+tried() { [ "$(docker inspect -f '{{.RestartCount}}' "$1")" -ge 5 ]; }
+
+@test "who waits while a restart is due gets the error of one that fails" {
+    local answer
+    mkdir "$T/held"
+    docker run -d --name again --restart always --mount "type=bind,src=$T/held,dst=/held" busybox \
+        sh -c 'exit 3' >/dev/null
+    wait_until 10 tried again # the next pause is a long one
+    rmdir "$T/held"
+    answer=$(api POST /containers/again/wait)
+    # It was just up once more: this is of the next one.
+    [[ $answer != '{"StatusCode":3}'* ]] || answer=$(api POST /containers/again/wait)
+    [[ $answer == *'"StatusCode":'*'"Message":"'*held* ]]
+}
+
+@test "a container that shares a network names its owner by id, whatever that is called later" {
+    docker run -d --name owner busybox sleep 1000 >/dev/null
+    docker run -d --name guest --network container:owner busybox sleep 1000 >/dev/null
+    [ "$(inspect guest .HostConfig.NetworkMode)" = "\"container:$(docker inspect -f '{{.Id}}' owner)\"" ]
+    [ "$(inspect guest .NetworkSettings.SandboxID)$(inspect guest .NetworkSettings.SandboxKey)" = '""""' ]
+    docker rename owner landlord
+    docker restart -t 0 guest >/dev/null
+    [ "$(docker exec guest ip -o -4 addr show eth0)" = "$(docker exec landlord ip -o -4 addr show eth0)" ]
+    docker stop -t 0 landlord >/dev/null
+    run docker restart -t 0 guest
+    [[ $status -ne 0 && $output == *"cannot join network of a non running container: $(docker inspect -f '{{.Id}}' landlord)"* ]]
+}
+
+@test "an address that a network cannot give is refused before there is a container" {
+    docker network create plain >/dev/null
+    docker network create --subnet 10.214.5.0/24 given >/dev/null
+    run docker run -d --name bad --network plain --ip 1.2.3.4 busybox true
+    [[ $status -eq 125 && $output == *"invalid config for network plain: invalid endpoint settings:"*"only when connecting to networks with user configured subnets"* ]]
+    run docker run -d --name bad --network given --ip 1.2.3.4 busybox true
+    [[ $status -eq 125 && $output == *"invalid config for network given: invalid endpoint settings:"*"no configured subnet or ip-range contain the IP address 1.2.3.4"* ]]
+    run docker run -d --name bad --ip 172.17.0.9 busybox true
+    [[ $status -eq 125 && $output == *$'invalid config for network bridge: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only'* ]]
+    run docker inspect bad
+    [ "$status" -ne 0 ]
+    docker run --rm --network given --ip 10.214.5.9 busybox ip -o -4 addr show eth0 | grep -q 10.214.5.9/24
+}
+
+@test "inspect: what is not there is null, and drivers go by Docker's names" {
+    docker network create mine >/dev/null
+    docker create --name other busybox >/dev/null
+    docker create --name plain --network mine --link other:o busybox >/dev/null
+    [ "$(inspect plain .Config.Volumes)" = null ]
+    [ "$(inspect plain .HostConfig.Links)" = null ]
+    [ "$(inspect plain .NetworkSettings.Networks.mine.Links)" = '["other:o"]' ]
+    [ "$(docker network inspect -f '{{json .IPAM.Config}}' host none | sort -u)" = null ]
+    [ "$(docker image inspect -f '{{.GraphDriver.Name}}' busybox)" = "$(docker inspect -f '{{.GraphDriver.Name}}' plain)" ]
+    docker run -d --name hosted --network host busybox sleep 1000 >/dev/null
+    [ "$(docker network inspect -f '{{range .Containers}}{{.Name}}{{end}}' host)" = hosted ]
+}
+
+@test "a process begins with all signals as by default, also those that the C library keeps" {
+    docker run -d --name sig busybox sleep 1000 >/dev/null
+    [ "$(docker exec sig grep SigIgn /proc/self/status)" = $'SigIgn:\t0000000000000000' ]
+    [ "$(docker run --rm busybox grep SigIgn /proc/self/status)" = $'SigIgn:\t0000000000000000' ]
+}
