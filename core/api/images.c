@@ -209,6 +209,34 @@ static int create(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     return dray_fail(err, DRAY_E_INVAL, "invalid reference format");
 }
 
+/* --- platforms --------------------------------------------------------------------------------*/
+
+/* "os/arch[/variant]" of an OCI platform in JSON, as clients send it. */
+static int read_platform(const char *json, char **out, struct dray_err *err)
+{
+    dray_autojson *o = NULL;
+    if (dray_json_parse(json, strlen(json), &o, NULL) != 0 ||
+        !json_object_is_type(o, json_type_object))
+        return dray_fail(err, DRAY_E_INVAL, "failed to parse platform: it is no JSON object");
+    const char *os = dray_json_str(o, "os", ""), *arch = dray_json_str(o, "architecture", "");
+    const char *variant = dray_json_str(o, "variant", "");
+    bool more = *variant || *dray_json_str(o, "os.version", "") || dray_json_arr(o, "os.features");
+    if (!*os && !*arch && more)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "optional platform fields provided, but OS and Architecture are missing");
+    if (!*os || !*arch)
+        return dray_fail(err, DRAY_E_INVAL, "both OS and Architecture must be provided");
+    *out = dray_strf("%s/%s%s%s", os, arch, *variant ? "/" : "", variant);
+    return *out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+/* The platform of a request, which clients of a version and later may name; *out NULL: none. */
+static int get_platform(struct dray_http *h, int since, char **out, struct dray_err *err)
+{
+    const char *json = dray_http_version(h) >= since ? dray_http_query(h, "platform") : NULL;
+    return json && *json ? read_platform(json, out, err) : 0;
+}
+
 /* --- one image --------------------------------------------------------------------------------*/
 
 static int list(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
@@ -235,15 +263,28 @@ static int list(struct dray_http *h, struct dray_engine *e, struct dray_err *err
 static int inspect(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct json_object *out = NULL;
-    int rc =
-        dray_images_inspect(e->images, dray_http_param(h, "name"), dray_http_version(h), &out, err);
+    dray_autofree char *platform = NULL;
+    bool manifests = dray_http_version(h) >= 148 && dray_http_query_bool(h, "manifests", false);
+    int rc = get_platform(h, 149, &platform, err);
+    if (!rc && manifests && platform)
+        rc = dray_fail(err, DRAY_E_INVAL,
+                       "conflicting options: manifests and platform options cannot both be set");
+    struct dray_images_inspect_req req = {.ref = dray_http_param(h, "name"),
+                                          .platform = platform,
+                                          .manifests = manifests,
+                                          .api_version = dray_http_version(h)};
+    if (!rc)
+        rc = dray_images_inspect(e->images, &req, &out, err);
     return rc ? rc : dray_http_reply_json(h, 200, out);
 }
 
 static int history(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct json_object *out = NULL;
-    int rc = dray_images_history(e->images, dray_http_param(h, "name"), &out, err);
+    dray_autofree char *platform = NULL;
+    int rc = get_platform(h, 148, &platform, err);
+    if (!rc)
+        rc = dray_images_history(e->images, dray_http_param(h, "name"), platform, &out, err);
     return rc ? rc : dray_http_reply_json(h, 200, out);
 }
 
@@ -261,20 +302,37 @@ static int tag(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 static int delete_one(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct json_object *out = NULL;
-    int rc = dray_images_remove(e->images, dray_http_param(h, "name"),
-                                dray_http_query_bool(h, "force", false),
-                                !dray_http_query_bool(h, "noprune", false), &out, err);
+    DRAY_AUTO(dray_strlist) platforms = {0};
+    const char *json = NULL;
+    int rc = 0;
+    for (size_t i = 0; !rc && dray_http_version(h) >= 150 &&
+                       (json = dray_http_query_at(h, "platforms", i)) != NULL;
+         i++) {
+        dray_autofree char *one = NULL;
+        rc = read_platform(json, &one, err);
+        if (!rc && !dray_strlist_add(&platforms, one))
+            rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    }
+    if (!rc)
+        rc =
+            dray_images_remove(e->images, dray_http_param(h, "name"), dray_strlist_view(&platforms),
+                               dray_http_query_bool(h, "force", false),
+                               !dray_http_query_bool(h, "noprune", false), &out, err);
     return rc ? rc : dray_http_reply_json(h, 200, out);
 }
 
 static int push(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct credentials cred __attribute__((cleanup(credentials_cleanup))) = {0};
+    dray_autofree char *platform = NULL;
     int rc = get_auth(h, &cred, err);
+    if (!rc)
+        rc = get_platform(h, 146, &platform, err);
     if (rc)
         return rc;
     struct dray_push_req req = {.name = dray_http_param(h, "name"),
                                 .tag = dray_http_query(h, "tag"),
+                                .platform = platform,
                                 .auth = &cred.auth,
                                 .cancel_fd = dray_http_cancel_fd(h)};
     struct dray_err why = {0};
@@ -333,19 +391,23 @@ static int distribution(struct dray_http *h, struct dray_engine *e, struct dray_
 struct save_job {
     struct dray_engine *e;
     struct dray_strs names;
+    const char *platform;
 };
 
 static int write_archive(void *ctx, int out_fd, struct dray_err *err)
 {
     const struct save_job *j = ctx;
-    return dray_images_save(j->e->images, j->names, out_fd, err);
+    return dray_images_save(j->e->images, j->names, j->platform, out_fd, err);
 }
 
 static int save(struct dray_http *h, struct dray_engine *e, struct dray_strs names,
                 struct dray_err *err)
 {
-    struct save_job job = {e, names};
-    int rc = dray_images_save_check(e->images, names, err);
+    dray_autofree char *platform = NULL;
+    int rc = get_platform(h, 148, &platform, err);
+    struct save_job job = {e, names, platform};
+    if (!rc)
+        rc = dray_images_save_check(e->images, names, platform, err);
     return rc ? rc : dray_http_reply_pipe(h, "application/x-tar", write_archive, &job, err);
 }
 
@@ -381,9 +443,14 @@ static int export_files(struct dray_http *h, struct dray_engine *e, struct dray_
 static int load(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct dray_err why = {0};
-    int rc =
-        dray_images_load(e->images, dray_http_body_fd(h), dray_http_query_bool(h, "quiet", true),
-                         dray_http_cancel_fd(h), send_line, h, &why);
+    dray_autofree char *platform = NULL;
+    int rc = get_platform(h, 148, &platform, &why);
+    struct dray_load_req req = {.fd = dray_http_body_fd(h),
+                                .quiet = dray_http_query_bool(h, "quiet", true),
+                                .platform = platform,
+                                .cancel_fd = dray_http_cancel_fd(h)};
+    if (!rc)
+        rc = dray_images_load(e->images, &req, send_line, h, &why);
     if (rc && err)
         *err = why;
     if (!rc && !dray_http_streaming(h))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_delete.c - removes names and images, with Docker's rules of conflict. */
-#include "engine/image_priv.h"
+#include "engine/image_variants.h"
 
 #include "base/clock.h"
 #include "engine/containers.h"
@@ -219,11 +219,60 @@ static int remove_by_id(struct removal *r, const char *id, struct dray_err *err)
     return rc ? rc : untag(r, id, &keys, err);
 }
 
-int dray_images_remove(struct dray_images *im, const char *ref, bool force, bool prune,
-                       struct json_object **out, struct dray_err *err)
+/* Of the platforms that are here, those that were not named. */
+static size_t staying(const struct img_variants *vs, const bool *named)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < vs->n; i++)
+        n += vs->v[i].here && !vs->v[i].attestation && !named[i];
+    return n;
+}
+
+/* Remove content of other platforms than the unpacked one; *all_out: the image itself is meant. */
+static int remove_platforms(struct removal *r, const char *ref, struct dray_strs platforms,
+                            bool *all_out, struct dray_err *err)
+{
+    DRAY_AUTO(img_variants) vs = {0};
+    int rc = img_variants_open(r->im, ref, &vs, err);
+    dray_autofree bool *named = rc ? NULL : calloc(vs.n + 1, sizeof *named);
+    if (!rc && !named)
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    for (uint64_t i = 0; !rc && i < platforms.n; i++) {
+        const struct img_variant *v = NULL;
+        rc = img_variants_find(&vs, ref, platforms.v[i], &v, err);
+        if (!rc) {
+            named[v - vs.v] = true;
+            *all_out = *all_out || v->own;
+        }
+    }
+    if (!rc && *all_out && staying(&vs, named) > 0)
+        return dray_fail(err, DRAY_E_CONFLICT,
+                         "conflict: unable to delete only some platforms of %s: the one that is "
+                         "unpacked is among them, remove the image",
+                         ref);
+    for (size_t i = 0; !rc && !*all_out && i < vs.n; i++) {
+        if (!named[i])
+            continue;
+        rc = img_drop_variant(r->im, &vs, &vs.v[i], err);
+        if (!rc)
+            record(r, "Deleted", vs.v[i].manifest.digest);
+    }
+    return rc;
+}
+
+int dray_images_remove(struct dray_images *im, const char *ref, struct dray_strs platforms,
+                       bool force, bool prune, struct json_object **out, struct dray_err *err)
 {
     dray_autojson *records = json_object_new_array();
     struct removal r = {.im = im, .records = records, .force = force, .prune = prune};
+    bool all = platforms.n == 0;
+    if (!all) {
+        int done = remove_platforms(&r, ref, platforms, &all, err);
+        if (!done && !all)
+            *out = dray_steal(records);
+        if (done || !all)
+            return done;
+    }
     char id[DRAY_DIGEST_LEN] = "";
     const char *matched = NULL;
     pthread_mutex_lock(&im->lock);

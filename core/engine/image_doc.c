@@ -22,6 +22,7 @@ void img_free(struct img *g)
     free(g->variant);
     json_object_put(g->labels);
     dray_strlist_free(&g->holds);
+    dray_strlist_free(&g->others);
     free(g);
 }
 
@@ -110,6 +111,8 @@ static struct json_object *to_doc(const struct img *g)
     for (size_t i = 0; i < g->n_parts; i++)
         json_object_array_add(parts, part_doc(&g->parts[i]));
     dray_json_add(o, "layers", parts);
+    if (g->others.n > 0)
+        dray_json_add(o, "others", dray_json_strs(&g->others));
     return o;
 }
 
@@ -194,6 +197,8 @@ struct img *img_load(struct dray_images *im, const char *name)
     g->deleted = dray_json_bool(o, "deleted", false);
     g->labels = dray_json_copy(dray_json_obj(o, "labels"));
     bool ok = read_parts(g, dray_json_arr(o, "layers"));
+    if (ok && dray_json_arr(o, "others"))
+        ok = dray_json_to_strlist(dray_json_arr(o, "others"), &g->others, NULL) == 0;
     if (ok && g->id[0] && g->manifest[0] && g->manifest_type && g->os && g->arch)
         return g;
     img_free(g);

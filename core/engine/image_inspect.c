@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_inspect.c - tells all about one image: inspect and history. */
-#include "engine/image_priv.h"
+#include "engine/image_variants.h"
 
 #include "base/clock.h"
 
@@ -126,16 +126,57 @@ static void add_config(struct json_object *o, struct json_object *config, int ap
     dray_json_add(o, "RootFS", rootfs(config));
 }
 
-int dray_images_inspect(struct dray_images *im, const char *ref, int api_version,
+/* Another platform of the image than the one that is unpacked: its config, and what of it is here.
+ */
+static int choose_platform(struct dray_images *im, const char *ref, const char *platform,
+                           struct facts *f, struct dray_err *err)
+{
+    DRAY_AUTO(img_variants) vs = {0};
+    const struct img_variant *v = NULL;
+    int rc = img_variants_open(im, ref, &vs, err);
+    if (!rc)
+        rc = img_variants_find(&vs, ref, platform, &v, err);
+    if (rc || v->own)
+        return rc;
+    memcpy(f->id, v->config, sizeof f->id);
+    f->top[0] = '\0';
+    dray_json_add_str(f->out, "Id", v->config);
+    dray_json_add_str(f->out, "Parent", "");
+    dray_json_add_int(f->out, "Size", (int64_t)v->content);
+    return 0;
+}
+
+/* Facts and config of an image, or of the variant of it that was asked for. */
+static int look_up(struct dray_images *im, const char *ref, const char *platform, struct facts *f,
+                   struct json_object **config, struct dray_err *err)
+{
+    int rc = collect(im, ref, f, err);
+    if (!rc && platform)
+        rc = choose_platform(im, ref, platform, f, err);
+    return rc ? rc : img_read_config(im, f->id, config, err);
+}
+
+static int add_manifests(struct dray_images *im, const char *ref, struct json_object *o,
+                         struct dray_err *err)
+{
+    DRAY_AUTO(img_variants) vs = {0};
+    int rc = img_variants_open(im, ref, &vs, err);
+    if (!rc)
+        dray_json_add(o, "Manifests", img_variants_json(&vs));
+    return rc;
+}
+
+int dray_images_inspect(struct dray_images *im, const struct dray_images_inspect_req *req,
                         struct json_object **out, struct dray_err *err)
 {
     struct facts f __attribute__((cleanup(facts_cleanup))) = {0};
     dray_autojson *config = NULL;
-    int rc = collect(im, ref, &f, err);
-    if (!rc)
-        rc = img_read_config(im, f.id, &config, err);
+    int rc = look_up(im, req->ref, req->platform, &f, &config, err);
+    if (!rc && req->manifests)
+        rc = add_manifests(im, req->ref, f.out, err);
     if (rc)
         return rc;
+    int api_version = req->api_version;
     struct json_object *tags = NULL, *digests = NULL;
     img_split_refs(f.keys, &tags, &digests);
     dray_json_add(f.out, "RepoTags", tags);
@@ -179,14 +220,12 @@ static int64_t *layer_sizes(struct dray_images *im, const char *id, size_t *n_ou
     return sizes;
 }
 
-int dray_images_history(struct dray_images *im, const char *ref, struct json_object **out,
-                        struct dray_err *err)
+int dray_images_history(struct dray_images *im, const char *ref, const char *platform,
+                        struct json_object **out, struct dray_err *err)
 {
     struct facts f __attribute__((cleanup(facts_cleanup))) = {0};
     dray_autojson *config = NULL;
-    int rc = collect(im, ref, &f, err);
-    if (!rc)
-        rc = img_read_config(im, f.id, &config, err);
+    int rc = look_up(im, ref, platform, &f, &config, err);
     if (rc)
         return rc;
     size_t n = 0, layer = 0;

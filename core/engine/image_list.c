@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_list.c - lists images. */
-#include "engine/image_priv.h"
+#include "engine/image_variants.h"
 
 #include "base/clock.h"
 #include "engine/filters.h"
@@ -132,44 +132,8 @@ static int64_t shared_size(const struct img *g)
     return (int64_t)size;
 }
 
-/* The one manifest that is here, as clients of API 1.47 and later may ask for it. */
-static struct json_object *manifests(const struct img *g)
-{
-    struct json_object *o = json_object_new_object(), *desc = json_object_new_object();
-    struct json_object *size = json_object_new_object(), *data = json_object_new_object();
-    struct json_object *platform = json_object_new_object(), *unpacked = json_object_new_object();
-    uint64_t content = g->manifest_size;
-    for (size_t i = 0; i < g->n_parts; i++)
-        content += g->parts[i].size;
-    dray_json_add_str(desc, "mediaType", g->manifest_type);
-    dray_json_add_str(desc, "digest", g->manifest);
-    dray_json_add_int(desc, "size", (int64_t)g->manifest_size);
-    dray_json_add_str(o, "ID", g->manifest);
-    dray_json_add(o, "Descriptor", desc);
-    dray_json_add_bool(o, "Available", true);
-    dray_json_add_int(size, "Content", (int64_t)content);
-    dray_json_add_int(size, "Total", (int64_t)(content + g->size));
-    dray_json_add(o, "Size", size);
-    dray_json_add_str(o, "Kind", "image");
-    dray_json_add_str(platform, "architecture", g->arch);
-    dray_json_add_str(platform, "os", g->os);
-    if (g->variant && *g->variant)
-        dray_json_add_str(platform, "variant", g->variant);
-    dray_json_add(data, "Platform", platform);
-    struct json_object *users = json_object_new_array();
-    for (size_t i = 0; i < g->holds.n; i++)
-        json_object_array_add(users, json_object_new_string(g->holds.v[i]));
-    dray_json_add(data, "Containers", users);
-    dray_json_add_int(unpacked, "Unpacked", (int64_t)g->size);
-    dray_json_add(data, "Size", unpacked);
-    dray_json_add(o, "ImageData", data);
-    struct json_object *list = json_object_new_array();
-    json_object_array_add(list, o);
-    return list;
-}
-
-static struct json_object *summary(struct dray_images *im, const struct img *g,
-                                   const struct dray_images_list_req *req, struct json_object *keys)
+static struct json_object *summary(const struct img *g, const struct dray_images_list_req *req,
+                                   struct json_object *keys)
 {
     struct json_object *tags = NULL, *digests = NULL;
     img_split_refs(keys, &tags, &digests);
@@ -189,9 +153,6 @@ static struct json_object *summary(struct dray_images *im, const struct img *g,
     dray_json_add_int(o, "Size", (int64_t)g->size);
     if (req->api_version < 144)
         dray_json_add_int(o, "VirtualSize", (int64_t)g->size);
-    if (req->manifests && req->api_version >= 147)
-        dray_json_add(o, "Manifests", manifests(g));
-    (void)im;
     return o;
 }
 
@@ -221,6 +182,17 @@ static int newest_first(const void *a, const void *b)
     return strcmp(dray_json_str(*x, "Id", ""), dray_json_str(*y, "Id", ""));
 }
 
+/* What clients of API 1.47 and later may ask for: all manifests of the images. */
+static void add_manifests(struct dray_images *im, struct json_object *list)
+{
+    for (size_t i = 0; i < dray_json_len(list); i++) {
+        struct json_object *o = json_object_array_get_idx(list, i);
+        DRAY_AUTO(img_variants) vs = {0};
+        if (img_variants_open(im, dray_json_str(o, "Id", ""), &vs, NULL) == 0)
+            dray_json_add(o, "Manifests", img_variants_json(&vs));
+    }
+}
+
 int dray_images_list(struct dray_images *im, const struct dray_images_list_req *req,
                      struct json_object **out, struct dray_err *err)
 {
@@ -238,10 +210,12 @@ int dray_images_list(struct dray_images *im, const struct dray_images_list_req *
         struct json_object *keys = NULL;
         (void)json_object_object_get_ex(refs, g->id, &keys);
         if (wanted(im, &s, g, keys))
-            json_object_array_add(list, summary(im, g, req, keys));
+            json_object_array_add(list, summary(g, req, keys));
     }
     pthread_mutex_unlock(&im->lock);
     json_object_array_sort(list, newest_first);
+    if (req->manifests && req->api_version >= 147)
+        add_manifests(im, list);
     *out = list;
     return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_load.c - images from archives: OCI layouts, what docker save writes now, and its older
  * form. */
-#include "engine/image_pull.h"
+#include "engine/image_manifest.h"
+#include "engine/image_variants.h"
 
 #include "base/fs.h"
 
@@ -25,6 +26,7 @@ struct load {
     dray_progress_fn fn;
     void *ctx;
     int cancel_fd;
+    const char *platform;   /* only this one of an index, or NULL */
     bool quiet;             /* no bars */
     struct img_blob **held; /* blobs that are used until the end */
     size_t n_held;
@@ -303,22 +305,99 @@ static int take_blob(struct load *l, const char *digest, struct dray_err *err)
 static int take_manifest(struct load *l, const char *digest, const char *index,
                          char id[DRAY_DIGEST_LEN], struct dray_err *err);
 
-/** An index: the manifest for this machine. */
+/* Has the archive, or this machine, the blob? Refers to it then. */
+static bool has_blob(struct load *l, const char *digest)
+{
+    return take_blob(l, digest, NULL) == 0;
+}
+
+/* Take what is there of the manifests of an index, so that they can be looked at. */
+static void take_variants(struct load *l, struct json_object *index)
+{
+    struct json_object *list = dray_json_arr(index, "manifests");
+    for (size_t i = 0; i < dray_json_len(list); i++) {
+        dray_autojson *doc = NULL;
+        const char *digest = dray_json_str(json_object_array_get_idx(list, i), "digest", "");
+        if (!has_blob(l, digest) || img_read_json(l->im, digest, MANIFEST_MAX, &doc, NULL) != 0)
+            continue;
+        (void)has_blob(l, dray_json_str(doc, "config.digest", NULL));
+        struct json_object *layers = dray_json_arr(doc, "layers");
+        for (size_t k = 0; k < dray_json_len(layers); k++)
+            (void)has_blob(l, dray_json_str(json_object_array_get_idx(layers, k), "digest", NULL));
+    }
+}
+
+/* The platform to unpack: the one that was asked for, this machine's, or the first. */
+static int choose_variant(struct load *l, const struct img_variants *vs,
+                          const struct img_variant **out, struct dray_err *err)
+{
+    dray_autofree char *host = dray_strf("linux/%s", img_host_arch());
+    if (l->platform)
+        return img_variants_find(vs, "", l->platform, out, NULL) == 0
+                   ? 0
+                   : dray_fail(err, DRAY_E_NOTFOUND,
+                               "the archive does not provide the requested platform (%s)",
+                               l->platform);
+    if (host && img_variants_find(vs, "", host, out, NULL) == 0)
+        return 0;
+    for (size_t i = 0; i < vs->n && !*out; i++)
+        if (vs->v[i].here && !vs->v[i].attestation)
+            *out = &vs->v[i];
+    return *out ? 0 : dray_fail(err, DRAY_E_NOTFOUND, "the archive has no image");
+}
+
+/* The image keeps what else of its index is here. */
+static int keep_others(struct load *l, const struct img_variants *vs,
+                       const struct img_variant *chosen, const struct img_desc *index,
+                       const char *id, struct dray_err *err)
+{
+    DRAY_AUTO(dray_strlist) blobs = {0};
+    bool full = true;
+    for (size_t i = 0; full && !l->platform && i < vs->n; i++) {
+        const struct img_variant *v = &vs->v[i];
+        if (v == chosen || !v->here)
+            continue;
+        full = dray_strlist_add(&blobs, v->manifest.digest);
+        for (size_t k = 0; full && k < v->blobs.n; k++)
+            full =
+                dray_strlist_has(&blobs, v->blobs.v[k]) || dray_strlist_add(&blobs, v->blobs.v[k]);
+    }
+    return full ? img_keep_variants(l->im, id, index, &blobs, err)
+                : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
 static int take_index(struct load *l, struct json_object *doc, const char *digest,
                       char id[DRAY_DIGEST_LEN], struct dray_err *err)
 {
-    struct json_object *list = dray_json_arr(doc, "manifests");
-    struct json_object *best = NULL;
-    for (size_t i = 0; i < dray_json_len(list) && !best; i++) {
-        struct json_object *d = json_object_array_get_idx(list, i);
-        const char *arch = dray_json_str(d, "platform.architecture", img_host_arch());
-        if (strcmp(arch, img_host_arch()) == 0)
-            best = d;
-    }
-    if (!best)
-        return dray_fail(err, DRAY_E_NOTFOUND, "the archive has no image for linux/%s",
-                         img_host_arch());
-    return take_manifest(l, dray_json_str(best, "digest", NULL), digest, id, err);
+    DRAY_AUTO(img_variants) vs = {0};
+    const struct img_variant *v = NULL;
+    struct img_desc index = {.media_type =
+                                 (char *)(uintptr_t)dray_json_str(doc, "mediaType", MT_OCI_INDEX)};
+    (void)snprintf(index.digest, sizeof index.digest, "%s", digest);
+    take_variants(l, doc);
+    int rc = img_variants_of_index(l->im, &index, "", &vs, err);
+    if (!rc)
+        rc = choose_variant(l, &vs, &v, err);
+    if (!rc)
+        rc = take_manifest(l, v->manifest.digest, digest, id, err);
+    return rc ? rc : keep_others(l, &vs, v, &index, id, err);
+}
+
+static int not_the_platform(struct load *l, struct json_object *config, struct dray_err *err)
+{
+    return dray_fail(
+        err, DRAY_E_NOTFOUND, "requested platform (%s) does not match the image's platform (%s/%s)",
+        l->platform, dray_json_str(config, "os", ""), dray_json_str(config, "architecture", ""));
+}
+
+/* Is an image of one platform the one that was asked for? */
+static int check_platform(struct load *l, const char *config_digest, struct dray_err *err)
+{
+    dray_autojson *config = NULL;
+    int rc = l->platform ? img_read_json(l->im, config_digest, CONFIG_MAX, &config, err) : 0;
+    if (rc || !l->platform || img_platform_is(config, l->platform))
+        return rc;
+    return not_the_platform(l, config, err);
 }
 
 static int take_manifest(struct load *l, const char *digest, const char *index,
@@ -333,7 +412,10 @@ static int take_manifest(struct load *l, const char *digest, const char *index,
     if (dray_json_arr(doc, "manifests"))
         return index ? dray_fail(err, DRAY_E_CORRUPT, "an index within an index")
                      : take_index(l, doc, digest, id, err);
-    rc = take_blob(l, dray_json_str(doc, "config.digest", NULL), err);
+    const char *config = dray_json_str(doc, "config.digest", NULL);
+    rc = take_blob(l, config, err);
+    if (!rc && !index)
+        rc = check_platform(l, config, err);
     struct json_object *layers = dray_json_arr(doc, "layers");
     for (size_t i = 0; !rc && i < dray_json_len(layers); i++)
         rc = take_blob(l, dray_json_str(json_object_array_get_idx(layers, i), "digest", NULL), err);
@@ -469,6 +551,8 @@ static int load_one(struct load *l, struct json_object *m, bool last, struct dra
         return rc;
     struct json_object *diffs = dray_json_arr(config, "rootfs.diff_ids");
     size_t n = dray_json_len(layers);
+    if (l->platform && !img_platform_is(config, l->platform))
+        return not_the_platform(l, config, err);
     if (n != dray_json_len(diffs))
         return dray_fail(err, DRAY_E_INVAL,
                          "invalid manifest, layers length mismatch: expected %zu, got %zu",
@@ -532,11 +616,16 @@ void img_drop_spools(struct dray_images *im)
     (void)closedir(d);
 }
 
-int dray_images_load(struct dray_images *im, int fd, bool quiet, int cancel_fd, dray_progress_fn fn,
+int dray_images_load(struct dray_images *im, const struct dray_load_req *req, dray_progress_fn fn,
                      void *ctx, struct dray_err *err)
 {
-    struct load l = {
-        .im = im, .dir = -EBADF, .fn = fn, .ctx = ctx, .cancel_fd = cancel_fd, .quiet = quiet};
+    struct load l = {.im = im,
+                     .dir = -EBADF,
+                     .fn = fn,
+                     .ctx = ctx,
+                     .cancel_fd = req->cancel_fd,
+                     .platform = req->platform,
+                     .quiet = req->quiet};
     char tail[13];
     dray_id_hex(tail, sizeof tail - 1);
     (void)snprintf(l.name, sizeof l.name, "tmp/" SPOOL_PREFIX "%s", tail);
@@ -544,7 +633,7 @@ int dray_images_load(struct dray_images *im, int fd, bool quiet, int cancel_fd, 
     if (rc)
         return rc;
     l.files = json_object_new_object();
-    rc = spool(&l, fd, err);
+    rc = spool(&l, req->fd, err);
     if (!rc)
         rc = load_all(&l, err);
     for (size_t i = 0; i < l.n_held; i++)

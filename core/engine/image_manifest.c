@@ -40,10 +40,14 @@ static int fit(const struct img_platform *want, struct json_object *platform)
     return strcmp(want->arch, "arm64") == 0 && strcmp(arch, "arm") == 0 ? 10 : 0;
 }
 
-static bool is_attestation(struct json_object *entry)
+bool img_is_attestation(struct json_object *entry, char about[DRAY_DIGEST_LEN])
 {
-    struct json_object *notes = dray_json_obj(entry, "annotations"), *type = NULL;
-    if (notes && json_object_object_get_ex(notes, "vnd.docker.reference.type", &type))
+    struct json_object *notes = dray_json_obj(entry, "annotations"), *v = NULL;
+    *about = '\0';
+    if (notes && json_object_object_get_ex(notes, "vnd.docker.reference.digest", &v) &&
+        dray_digest_valid(json_object_get_string(v)))
+        (void)snprintf(about, DRAY_DIGEST_LEN, "%s", json_object_get_string(v));
+    if (notes && json_object_object_get_ex(notes, "vnd.docker.reference.type", &v))
         return true;
     return strcmp(dray_json_str(entry, "platform.os", ""), "unknown") == 0;
 }
@@ -57,7 +61,8 @@ int img_index_choose(struct json_object *index, const struct img_platform *want,
     for (size_t i = 0; i < dray_json_len(list); i++) {
         struct json_object *e = json_object_array_get_idx(list, i);
         struct json_object *platform = dray_json_obj(e, "platform");
-        int score = is_attestation(e) ? 0 : platform ? fit(want, platform) : 1;
+        char about[DRAY_DIGEST_LEN];
+        int score = img_is_attestation(e, about) ? 0 : platform ? fit(want, platform) : 1;
         if (score > best) {
             best = score;
             *entry_out = e;

@@ -6,6 +6,8 @@
 #include "engine/image_pull.h"
 
 bool img_is_index(const char *media_type);
+/** Is an entry of an index no image? about: the manifest it tells of, or "". */
+bool img_is_attestation(struct json_object *entry, char about[DRAY_DIGEST_LEN]);
 /** The entry for a platform, borrowed from index. None: NOTFOUND in Docker's words. */
 int img_index_choose(struct json_object *index, const struct img_platform *want,
                      struct json_object **entry_out, struct dray_err *err);

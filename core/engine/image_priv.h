@@ -86,6 +86,7 @@ struct img {
     char *manifest_type;
     uint64_t manifest_size;
     char index[DRAY_DIGEST_LEN]; /**< the index it was chosen from, or "" */
+    struct dray_strlist others;  /**< digests of content of other platforms of the index, kept */
     char parent[DRAY_DIGEST_LEN];
     char *os, *arch, *variant;
     int64_t created_ns, tagged_ns;

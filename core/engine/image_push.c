@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_push.c - pushes images: blobs that the registry lacks, then the manifest. */
-#include "engine/image_pull.h"
+#include "engine/image_variants.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ struct push {
 
 /* What is pushed of an image, copied while the lock was held; the blobs are referred to. */
 struct snapshot {
-    char id[DRAY_DIGEST_LEN], config[DRAY_DIGEST_LEN];
+    char id[DRAY_DIGEST_LEN]; /* its config's digest */
     struct img_desc manifest;
     struct img_blob **blobs;
     size_t n_blobs;
@@ -309,17 +309,148 @@ static int push_config(struct push *p, const struct snapshot *s, struct dray_err
     return push_blob(p, &config, NULL, &result, &from, err);
 }
 
-static void tell_result(struct push *p, const char *tag, const struct snapshot *s)
+static void tell_aux(struct push *p, struct json_object *aux /* takes */)
 {
-    img_progress_say(&p->progress, NULL, "%s: digest: %s size: %llu", tag, s->manifest.digest,
-                     (unsigned long long)s->manifest.size);
-    struct json_object *line = json_object_new_object(), *aux = json_object_new_object();
-    dray_json_add_str(aux, "Tag", tag);
-    dray_json_add_str(aux, "Digest", s->manifest.digest);
-    dray_json_add_int(aux, "Size", (int64_t)s->manifest.size);
+    struct json_object *line = json_object_new_object();
     dray_json_add(line, "progressDetail", json_object_new_object());
     dray_json_add(line, "aux", aux);
     img_progress_add(&p->progress, line);
+}
+
+static void tell_result(struct push *p, const char *tag, const struct img_desc *root)
+{
+    img_progress_say(&p->progress, NULL, "%s: digest: %s size: %llu", tag, root->digest,
+                     (unsigned long long)root->size);
+    struct json_object *aux = json_object_new_object();
+    dray_json_add_str(aux, "Tag", tag);
+    dray_json_add_str(aux, "Digest", root->digest);
+    dray_json_add_int(aux, "Size", (int64_t)root->size);
+    tell_aux(p, aux);
+}
+
+/* --- platforms --------------------------------------------------------------------------------*/
+
+/* Refer to all that a variant consists of; it may leave meanwhile. */
+static int hold_variant(struct dray_images *im, const struct img_variant *v, struct snapshot *s,
+                        struct dray_err *err)
+{
+    s->blobs = calloc(v->blobs.n + 1, sizeof(struct img_blob *));
+    bool ok = s->blobs != NULL, here = true;
+    pthread_mutex_lock(&im->lock);
+    for (size_t i = 0; ok && i <= v->blobs.n; i++) {
+        ok = hold_blob(im, s, i ? v->blobs.v[i - 1] : v->manifest.digest);
+        here = here && ok && (s->blobs[i]->present || i > 1); /* layers may be foreign */
+    }
+    pthread_mutex_unlock(&im->lock);
+    if (!ok)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return here ? 0 : dray_fail(err, DRAY_E_NOTFOUND, "content %s is gone", v->manifest.digest);
+}
+
+/* The layers of a manifest that is here. */
+static int read_layers(struct push *p, struct json_object *manifest, struct json_object *config,
+                       struct dray_err *err)
+{
+    struct json_object *layers = dray_json_arr(manifest, "layers");
+    struct json_object *diffs = dray_json_arr(config, "rootfs.diff_ids");
+    size_t n = dray_json_len(layers);
+    free_layers(p);
+    p->layers = calloc(n + 1, sizeof *p->layers);
+    if (!p->layers)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        struct push_layer *l = &p->layers[i];
+        int rc = img_desc_parse(json_object_array_get_idx(layers, i), &l->desc, err);
+        if (rc)
+            return rc;
+        struct json_object *diff =
+            i < dray_json_len(diffs) ? json_object_array_get_idx(diffs, i) : NULL;
+        const char *digest = json_object_is_type(diff, json_type_string)
+                                 ? json_object_get_string(diff)
+                                 : l->desc.digest;
+        (void)snprintf(l->id, sizeof l->id, "%.12s",
+                       dray_digest_hex(dray_digest_valid(digest) ? digest : l->desc.digest));
+        p->n = i + 1;
+    }
+    return 0;
+}
+
+static int push_content(struct push *p, const struct snapshot *s, struct dray_err *err)
+{
+    int rc = push_layers(p, err);
+    return rc ? rc : push_config(p, s, err);
+}
+
+/* Another platform than the unpacked one. tag "": by its digest. */
+static int push_variant(struct push *p, const struct img_variant *v, const char *tag,
+                        struct dray_err *err)
+{
+    struct snapshot s = {0};
+    dray_autojson *manifest = NULL;
+    dray_autojson *config = NULL;
+    memcpy(s.id, v->config, sizeof s.id);
+    int rc = hold_variant(p->im, v, &s, err);
+    if (!rc)
+        rc = img_read_json(p->im, v->manifest.digest, MANIFEST_MAX, &manifest, err);
+    if (!rc)
+        rc = img_read_json(p->im, v->config, CONFIG_MAX, &config, err);
+    if (!rc)
+        rc = read_layers(p, manifest, config, err);
+    if (!rc)
+        rc = push_content(p, &s, err);
+    if (!rc)
+        rc = upload(p, &v->manifest, NULL, tag, err);
+    snapshot_free(p->im, &s);
+    return rc;
+}
+
+/* All of an index, its manifests by their digests. The layers of p are the unpacked one's. */
+static int push_index(struct push *p, const struct img_variants *vs, const struct snapshot *own,
+                      const char *tag, struct dray_err *err)
+{
+    int rc = push_content(p, own, err);
+    if (!rc)
+        rc = upload(p, &own->manifest, NULL, "", err);
+    for (size_t i = 0; !rc && i < vs->n; i++)
+        if (!vs->v[i].own)
+            rc = push_variant(p, &vs->v[i], "", err);
+    return rc ? rc : upload(p, &vs->index, NULL, tag, err);
+}
+
+/* The unpacked one. If the image came from an index of which more is not here, say so as Docker. */
+static int push_own(struct push *p, const struct img_variants *vs, const struct snapshot *own,
+                    const char *tag, struct dray_err *err)
+{
+    int rc = push_content(p, own, err);
+    if (!rc)
+        rc = upload(p, &own->manifest, NULL, tag, err);
+    if (rc || p->req->platform || !vs->index.digest[0])
+        return rc;
+    struct json_object *aux = json_object_new_object();
+    dray_json_add_bool(aux, "manifestPushedInsteadOfIndex", true);
+    dray_json_add(aux, "originalIndex", img_desc_json(&vs->index));
+    dray_json_add(aux, "selectedManifest", img_desc_json(&own->manifest));
+    tell_aux(p, aux);
+    return 0;
+}
+
+/* What the tag shall name; *known_out: its digest names the image here as well. */
+static int push_root(struct push *p, const struct img_variants *vs, const struct snapshot *own,
+                     const char *tag, const struct img_desc **root_out, bool *known_out,
+                     struct dray_err *err)
+{
+    const struct img_variant *v = NULL;
+    bool index = !p->req->platform && vs->index.digest[0] && vs->all_here;
+    int rc = 0;
+    if (p->req->platform)
+        rc = img_variants_find(vs, dray_ref_familiar(p->ref.repo), p->req->platform, &v, err);
+    if (rc)
+        return rc;
+    *known_out = !v || v->own;
+    *root_out = index ? &vs->index : *known_out ? &own->manifest : &v->manifest;
+    if (index)
+        return push_index(p, vs, own, tag, err);
+    return *known_out ? push_own(p, vs, own, tag, err) : push_variant(p, v, tag, err);
 }
 
 static int push_tag(struct push *p, const char *tag, struct dray_err *err)
@@ -330,14 +461,17 @@ static int push_tag(struct push *p, const char *tag, struct dray_err *err)
     int rc = key ? take_snapshot(p, key, &s, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!key)
         return rc;
+    DRAY_AUTO(img_variants) vs = {0};
+    const struct img_desc *root = NULL;
+    bool known = false;
     if (!rc)
-        rc = push_layers(p, err);
+        rc = img_variants_open(p->im, s.id, &vs, err);
     if (!rc)
-        rc = push_config(p, &s, err);
-    if (!rc)
-        rc = upload(p, &s.manifest, NULL, tag, err);
-    if (!rc) {
-        struct dray_ref by_digest = {.repo = p->ref.repo, .digest = s.manifest.digest};
+        rc = push_root(p, &vs, &s, tag, &root, &known, err);
+    if (!rc && known) {
+        char digest[DRAY_DIGEST_LEN];
+        memcpy(digest, root->digest, sizeof digest);
+        struct dray_ref by_digest = {.repo = p->ref.repo, .digest = digest};
         dray_autofree char *digest_key = dray_ref_key(&by_digest);
         rc = digest_key ? img_ref_set(p->im, digest_key, s.id, err)
                         : dray_fail(err, DRAY_E_NOMEM, "out of memory");
@@ -345,7 +479,7 @@ static int push_tag(struct push *p, const char *tag, struct dray_err *err)
     if (!rc) {
         const char *shown = dray_ref_familiar(p->ref.repo);
         dray_autofree char *actor = dray_strf("%s:%s", shown, tag);
-        tell_result(p, tag, &s);
+        tell_result(p, tag, root);
         img_event(p->im, actor ? actor : shown, shown, "push");
     }
     free_layers(p);

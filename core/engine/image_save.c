@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* image_save.c - images into an archive that is a docker-archive and an OCI layout at once. */
-#include "engine/image_priv.h"
+#include "engine/image_variants.h"
 
 #include "base/fs.h"
 
@@ -17,21 +17,23 @@ struct save {
     struct json_object *written; /* digests that are in it */
     struct json_object *index;   /* "manifests" of index.json */
     struct json_object *names;   /* manifest.json */
+    const char *platform;        /* or NULL */
 };
 
 /** What the archive needs of an image, taken under the lock. */
 struct facts {
-    char id[DRAY_DIGEST_LEN], manifest[DRAY_DIGEST_LEN];
-    char *manifest_type;
-    uint64_t manifest_size;
+    char id[DRAY_DIGEST_LEN];
+    struct img_desc root; /* what index.json names: a manifest, or the index */
     struct dray_strlist layers;
-    struct dray_strlist tags; /* familiar */
+    struct dray_strlist blobs; /* of all platforms that are saved, with their manifests */
+    struct dray_strlist tags;  /* familiar */
 };
 
 static void facts_free(struct facts *f)
 {
-    free(f->manifest_type);
+    img_desc_free(&f->root);
     dray_strlist_free(&f->layers);
+    dray_strlist_free(&f->blobs);
     dray_strlist_free(&f->tags);
 }
 
@@ -43,9 +45,9 @@ static int find(struct dray_images *im, const char *name, struct facts *f, struc
     struct img *g = img_lookup(im, name, &key, err);
     if (g) {
         memcpy(f->id, g->id, sizeof f->id);
-        memcpy(f->manifest, g->manifest, sizeof f->manifest);
-        f->manifest_type = strdup(g->manifest_type ? g->manifest_type : MT_DOCKER_MANIFEST);
-        f->manifest_size = g->manifest_size;
+        memcpy(f->root.digest, g->manifest, sizeof f->root.digest);
+        f->root.media_type = strdup(g->manifest_type ? g->manifest_type : MT_DOCKER_MANIFEST);
+        f->root.size = g->manifest_size;
         for (size_t i = 0; i < g->n_parts; i++)
             (void)dray_strlist_add(&f->layers, g->parts[i].digest);
         if (key && !dray_ref_key_is_digest(key))
@@ -55,13 +57,63 @@ static int find(struct dray_images *im, const char *name, struct facts *f, struc
     return g ? 0 : err ? err->code : DRAY_E_NOTFOUND;
 }
 
-int dray_images_save_check(struct dray_images *im, struct dray_strs names, struct dray_err *err)
+static int set_root(struct facts *f, const struct img_desc *d, struct dray_err *err)
+{
+    img_desc_free(&f->root);
+    f->root = (struct img_desc){.size = d->size, .media_type = strdup(d->media_type)};
+    memcpy(f->root.digest, d->digest, sizeof f->root.digest);
+    return f->root.media_type ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+/* One platform of an image instead of what is unpacked. */
+static int take_variant(struct facts *f, const struct img_variant *v, struct dray_err *err)
+{
+    dray_strlist_free(&f->layers);
+    memcpy(f->id, v->config, sizeof f->id);
+    for (size_t i = 1; i < v->blobs.n; i++) /* the config is the first */
+        if (!dray_strlist_add(&f->layers, v->blobs.v[i]))
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return set_root(f, &v->manifest, err);
+}
+
+/* All platforms, when all are here: manifest.json names the unpacked one. */
+static int take_index(struct facts *f, const struct img_variants *vs, struct dray_err *err)
+{
+    bool full = true;
+    for (size_t i = 0; i < vs->n; i++) {
+        full = full && dray_strlist_add(&f->blobs, vs->v[i].manifest.digest);
+        for (size_t k = 0; full && k < vs->v[i].blobs.n; k++)
+            full = dray_strlist_add(&f->blobs, vs->v[i].blobs.v[k]);
+    }
+    return full ? set_root(f, &vs->index, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+/* Which of the image's platforms are saved. */
+static int choose(struct dray_images *im, const char *name, const char *platform, struct facts *f,
+                  struct dray_err *err)
+{
+    DRAY_AUTO(img_variants) vs = {0};
+    const struct img_variant *v = NULL;
+    int rc = img_variants_open(im, name, &vs, err);
+    if (!rc && platform)
+        rc = img_variants_find(&vs, name, platform, &v, err);
+    if (rc)
+        return dray_err_note(err, "no suitable export target found");
+    if (v && !v->own)
+        return take_variant(f, v, err);
+    return !platform && vs.index.digest[0] && vs.all_here ? take_index(f, &vs, err) : 0;
+}
+
+int dray_images_save_check(struct dray_images *im, struct dray_strs names, const char *platform,
+                           struct dray_err *err)
 {
     struct dray_err own = {0};
     int rc = names.n ? 0 : dray_fail(err, DRAY_E_INVAL, "no images to save");
     for (uint64_t i = 0; !rc && i < names.n; i++) {
         struct facts f = {0};
         rc = find(im, names.v[i], &f, err ? err : &own);
+        if (!rc && platform)
+            rc = choose(im, names.v[i], platform, &f, err);
         facts_free(&f);
     }
     return rc;
@@ -130,10 +182,7 @@ static struct json_object *layer_paths(const struct facts *f)
 
 static void add_to_index(struct save *s, const struct facts *f)
 {
-    struct json_object *d = json_object_new_object();
-    dray_json_add_str(d, "mediaType", f->manifest_type);
-    dray_json_add_str(d, "digest", f->manifest);
-    dray_json_add_int(d, "size", (int64_t)f->manifest_size);
+    struct json_object *d = img_desc_json(&f->root);
     if (f->tags.n > 0) {
         DRAY_AUTO(dray_ref) ref = {0};
         struct json_object *notes = json_object_new_object();
@@ -183,9 +232,13 @@ static int save_one(struct save *s, const char *name, struct dray_err *err)
         rc = find(s->im, name, &f, err);
     }
     if (!rc)
+        rc = choose(s->im, name, s->platform, &f, err);
+    if (!rc)
         rc = put_blob(s, f.id, err);
     if (!rc)
-        rc = put_blob(s, f.manifest, err);
+        rc = put_blob(s, f.root.digest, err);
+    for (size_t i = 0; !rc && i < f.blobs.n; i++)
+        rc = put_blob(s, f.blobs.v[i], err);
     for (size_t i = 0; !rc && i < f.layers.n; i++)
         rc = put_blob(s, f.layers.v[i], err);
     if (!rc) {
@@ -212,13 +265,14 @@ static int finish(struct save *s, struct dray_err *err)
     return rc;
 }
 
-int dray_images_save(struct dray_images *im, struct dray_strs names, int out_fd,
-                     struct dray_err *err)
+int dray_images_save(struct dray_images *im, struct dray_strs names, const char *platform,
+                     int out_fd, struct dray_err *err)
 {
     struct dray_err own = {0};
     struct save s = {.im = im,
                      .out = archive_write_new(),
                      .fd = out_fd,
+                     .platform = platform,
                      .written = json_object_new_object(),
                      .index = json_object_new_array(),
                      .names = json_object_new_array()};

@@ -39,6 +39,8 @@ static bool insert_locked(struct dray_images *im, struct img *g)
     list_blob(im, g->index);
     for (size_t i = 0; i < g->n_parts; i++)
         list_blob(im, g->parts[i].digest);
+    for (size_t i = 0; i < g->others.n; i++)
+        list_blob(im, g->others.v[i]);
     if (!g->top && g->n_parts > 0) {
         g->top = img_layer_find(im, g->parts[g->n_parts - 1].chain);
         if (g->top)
@@ -421,10 +423,10 @@ int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_
 static struct img_blob **blobs_of(struct dray_images *im, const struct img *g, size_t *n_out)
 {
     const char *own[3] = {g->id, g->manifest, g->index};
-    struct img_blob **blobs = calloc(g->n_parts + 3, sizeof *blobs);
-    size_t k = 0;
-    for (size_t i = 0; blobs && i < g->n_parts + 3; i++) {
-        const char *digest = i < 3 ? own[i] : g->parts[i - 3].digest;
+    size_t n = g->n_parts + 3, k = 0;
+    struct img_blob **blobs = calloc(n + g->others.n, sizeof *blobs);
+    for (size_t i = 0; blobs && i < n + g->others.n; i++) {
+        const char *digest = i < 3 ? own[i] : i < n ? g->parts[i - 3].digest : g->others.v[i - n];
         void *found = NULL;
         if (*digest && lh_table_lookup_ex(im->blob_table, digest, &found))
             blobs[k++] = found;

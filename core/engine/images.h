@@ -118,13 +118,22 @@ struct dray_images_list_req {
 /** Array in the shape of GET /images/json, newest first. */
 int dray_images_list(struct dray_images *im, const struct dray_images_list_req *req,
                      struct json_object **out, struct dray_err *err);
-int dray_images_inspect(struct dray_images *im, const char *ref, int api_version,
+struct dray_images_inspect_req {
+    const char *ref;
+    const char *platform; /* "os/arch[/variant]" of those in its index that are here, or NULL */
+    bool manifests;
+    int api_version;
+};
+/* Platforms that are not here: NOTFOUND in Docker's words, in all that follows. */
+int dray_images_inspect(struct dray_images *im, const struct dray_images_inspect_req *req,
                         struct json_object **out, struct dray_err *err);
-int dray_images_history(struct dray_images *im, const char *ref, struct json_object **out,
-                        struct dray_err *err);
-/** *out: array of {"Untagged"} and {"Deleted"}. CONFLICT in Docker's words. */
-int dray_images_remove(struct dray_images *im, const char *ref, bool force, bool prune,
-                       struct json_object **out, struct dray_err *err);
+/** platform: as above. */
+int dray_images_history(struct dray_images *im, const char *ref, const char *platform,
+                        struct json_object **out, struct dray_err *err);
+/** *out: array of {"Untagged"} and {"Deleted"}. CONFLICT in Docker's words. platforms: only
+ *  these; what is left of the image must be able to do without them. None: the image. */
+int dray_images_remove(struct dray_images *im, const char *ref, struct dray_strs platforms,
+                       bool force, bool prune, struct json_object **out, struct dray_err *err);
 /** Filters: dangling (default true), until, label, label!. *out: {"ImagesDeleted",
  *  "SpaceReclaimed"}. */
 int dray_images_prune(struct dray_images *im, const struct dray_filters *f,
@@ -135,19 +144,29 @@ uint64_t dray_images_layers_size(struct dray_images *im);
 struct dray_push_req {
     const char *name; /* repository, as the user wrote it */
     const char *tag;  /* "" or NULL: all tags */
+    const char *platform; /* only this one, or NULL: the index if all of it is here */
     const struct dray_auth *auth; /* or NULL */
     int cancel_fd;
 };
 int dray_images_push(struct dray_images *im, const struct dray_push_req *req, dray_progress_fn fn,
                      void *ctx, struct dray_err *err);
 /** Take images from a docker-archive or an OCI layout, plain or compressed, read from fd. */
-int dray_images_load(struct dray_images *im, int fd, bool quiet, int cancel_fd,
-                     dray_progress_fn fn, void *ctx, struct dray_err *err);
-/** Are all the names known? For the answer's status before the first byte. */
-int dray_images_save_check(struct dray_images *im, struct dray_strs names, struct dray_err *err);
-/** Write images as a docker-archive that is an OCI layout as well. */
-int dray_images_save(struct dray_images *im, struct dray_strs names, int out_fd,
-                     struct dray_err *err);
+struct dray_load_req {
+    int fd;
+    bool quiet;
+    const char *platform; /* of an index only this one, or NULL: all that the archive has */
+    int cancel_fd;
+};
+int dray_images_load(struct dray_images *im, const struct dray_load_req *req, dray_progress_fn fn,
+                     void *ctx, struct dray_err *err);
+/** Are all the names known, do all have the platform (or NULL)? For the answer's status before the
+ *  first byte. */
+int dray_images_save_check(struct dray_images *im, struct dray_strs names, const char *platform,
+                           struct dray_err *err);
+/** Write images as a docker-archive that is an OCI layout as well. platform NULL: of an image whose
+ *  index is here with all of its platforms, all of it. */
+int dray_images_save(struct dray_images *im, struct dray_strs names, const char *platform,
+                     int out_fd, struct dray_err *err);
 /** Array as GET /images/search has it. Filters: is-official, is-automated, stars. */
 int dray_images_search(struct dray_images *im, const char *term, uint32_t limit,
                        const struct dray_filters *f, const struct dray_auth *auth,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""mkimage.py OUT_DIR CONFIG_JSON LAYER.tar[:gzip|:zstd|:none] ... - an OCI layout from layer tars."""
+"""mkimage.py OUT_DIR CONFIG_JSON LAYER.tar[:gzip|:zstd|:none] ... - an OCI layout from layer tars. ARCH: amd64."""
 import gzip
 import hashlib
 import json
@@ -32,7 +32,7 @@ for spec in layers:
         data = f.read()
     diffs.append("sha256:" + hashlib.sha256(data).hexdigest())
     descs.append({"mediaType": "application/vnd.oci.image.layer.v1.tar" + suffix, **put(pack(data))})
-full = {"architecture": "amd64", "os": "linux", "created": "2023-11-14T22:13:20Z", "config": config,
+full = {"architecture": os.environ.get("ARCH", "amd64"), "os": "linux", "created": "2023-11-14T22:13:20Z", "config": config,
         "rootfs": {"type": "layers", "diff_ids": diffs},
         "history": [{"created": "2023-11-14T22:13:20Z", "created_by": f"layer {i}"} for i in range(len(diffs))]}
 manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",

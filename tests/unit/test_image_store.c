@@ -102,7 +102,7 @@ static void remove_image(const char *ref, bool force)
 {
     dray_autojson *out = NULL;
     struct dray_err err = {0};
-    int rc = dray_images_remove(engine.images, ref, force, true, &out, &err);
+    int rc = dray_images_remove(engine.images, ref, (struct dray_strs){0}, force, true, &out, &err);
     if (rc)
         printf("remove %s: %s\n", ref, err.text);
     CU_ASSERT_EQUAL(rc, 0);
@@ -148,7 +148,8 @@ static void test_restart(void)
     CU_ASSERT_EQUAL(dray_images_collect(engine.images, (struct dray_strs){0}, NULL), 0);
     CU_ASSERT_EQUAL(dray_images_count(engine.images), 1);
     dray_autojson *o = NULL;
-    CU_ASSERT_EQUAL_FATAL(dray_images_inspect(engine.images, "one:v1", 151, &o, NULL), 0);
+    const struct dray_images_inspect_req req = {.ref = "one:v1", .api_version = 151};
+    CU_ASSERT_EQUAL_FATAL(dray_images_inspect(engine.images, &req, &o, NULL), 0);
     CU_ASSERT_EQUAL(dray_json_int(o, "Size", 0), 5);
     CU_ASSERT_STRING_EQUAL(dray_json_str(o, "Config.Labels.color", ""), "red");
     CU_ASSERT_EQUAL(dray_json_len(dray_json_arr(o, "RootFS.Layers")), 1);
