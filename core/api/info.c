@@ -258,7 +258,7 @@ int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     dray_json_add(o, "ContainerdCommit", no_commit());
     dray_json_add(o, "RuncCommit", no_commit());
     dray_json_add(o, "InitCommit", no_commit());
-    dray_json_add(o, "SecurityOptions", dray_machine_security());
+    dray_json_add(o, "SecurityOptions", dray_machine_security(e->userns != NULL));
     dray_json_add_str(o, "ProductLicense", "Apache-2.0");
     dray_json_add(o, "CDISpecDirs", json_object_new_array());
     dray_json_add(o, "Warnings", warnings);

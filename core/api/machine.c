@@ -139,7 +139,7 @@ void dray_machine_cgroup_info(struct json_object *info, bool systemd, struct jso
     dray_json_add_str(info, "CgroupVersion", c.v2 ? "2" : "1");
 }
 
-struct json_object *dray_machine_security(void)
+struct json_object *dray_machine_security(bool remapped)
 {
     struct json_object *list = json_object_new_array();
     if (dray_apparmor_supported())
@@ -148,6 +148,8 @@ struct json_object *dray_machine_security(void)
         warn(list, "name=seccomp,profile=builtin");
     if (exists("/sys/fs/selinux/enforce"))
         warn(list, "name=selinux");
+    if (remapped)
+        warn(list, "name=userns");
     /* The default for containers, which it is on cgroup v2 alone. */
     struct dray_sysinfo si;
     dray_sysinfo_probe(&si);

@@ -25,8 +25,8 @@ const char *dray_machine_goarch(void);
 void dray_machine_info(struct json_object *info);
 /** Add MemoryLimit, SwapLimit, Cpu..., PidsLimit, Cgroup..., and warnings to `warnings`. */
 void dray_machine_cgroup_info(struct json_object *info, bool systemd, struct json_object *warnings);
-/** Array of SecurityOptions. */
-struct json_object *dray_machine_security(void);
+/** Array of SecurityOptions. remapped: containers have ids of their own. */
+struct json_object *dray_machine_security(bool remapped);
 /** Entries of a folder of /proc/self: "fd", "task". */
 int64_t dray_machine_count(const char *dir);
 

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/ident.h"
 #include "engine/rootfs.h"
+#include "engine/userns.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -159,6 +160,18 @@ static int choose(struct build *b, const struct dray_build_mount *m, int cancel_
     }
 }
 
+int build_mount_own(struct build *b, const struct dray_build_mount *m, int fd)
+{
+    if (!b->e->userns)
+        return fchown(fd, m->uid, m->gid);
+    const struct dray_remap *r = dray_userns_remap(b->e->userns);
+    int64_t uid = dray_idrange_out(r->uid, m->uid), gid = dray_idrange_out(r->gid, m->gid);
+    if (uid >= 0 && gid >= 0)
+        return fchown(fd, (uid_t)uid, (gid_t)gid);
+    errno = EINVAL;
+    return -1;
+}
+
 /* The first content of a new folder. */
 static int fill(struct build *b, const struct dray_build_mount *m, int to, struct dray_err *err)
 {
@@ -167,7 +180,7 @@ static int fill(struct build *b, const struct dray_build_mount *m, int to, struc
     int rc = build_layer_find(b, m->layer, &l, err);
     if (rc || !l)
         return rc;
-    rc = dray_layer_view(b->e->storage, l->id, &root, err);
+    rc = dray_layer_mount(b->e->storage, l->id, true, b->e->userns, &root, err);
     if (rc)
         return rc;
     dray_autofd int from =
@@ -187,7 +200,7 @@ static int make_folder(struct build *b, const struct dray_build_mount *m,
     if (mkdirat(top, d->name, 0700) != 0)
         return dray_fail_errno(err, "make the folder of cache %s", m->id);
     dray_autofd int fd = openat(top, d->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fchown(fd, m->uid, m->gid) != 0 || fchmod(fd, m->mode) != 0)
+    if (fd < 0 || build_mount_own(b, m, fd) != 0 || fchmod(fd, m->mode) != 0)
         return dray_fail_errno(err, "make the folder of cache %s", m->id);
     int rc = *m->layer ? fill(b, m, fd, err) : 0;
     return rc ? rc : write_doc(b->set, d, err);

@@ -97,7 +97,8 @@ static int attach_layer(struct build_mounts *m, struct ready *r, struct dray_err
     if (!rc && !rdonly)
         rc = scratch_layer(m, r, l, err);
     if (!rc)
-        rc = dray_layer_mount(m->b->e->storage, r->layer[0] ? r->layer : l->id, rdonly, &fd, err);
+        rc = dray_layer_mount(m->b->e->storage, r->layer[0] ? r->layer : l->id, rdonly,
+                              m->b->e->userns, &fd, err);
     if (!rc)
         rc = need_dir(m, err);
     if (rc)
@@ -140,7 +141,7 @@ static int attach_secret(struct build_mounts *m, struct ready *r, struct dray_er
         return rc;
     char *path = dray_strf("%s/%zu", m->dir, (size_t)(r - m->v));
     dray_autofd int fd = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
-    if (fd < 0 || fchown(fd, r->m->uid, r->m->gid) != 0 || fchmod(fd, r->m->mode) != 0)
+    if (fd < 0 || build_mount_own(m->b, r->m, fd) != 0 || fchmod(fd, r->m->mode) != 0)
         rc = dray_fail_errno(err, "write secret %s", r->m->id);
     if (!rc)
         rc = dray_fs_write_all(fd, value.data ? value.data : "", value.len, err);
@@ -279,7 +280,7 @@ int build_mounts_clean(struct build_mounts *m, const char *layer, int64_t clamp_
     if (!stubs && clamp_s < 0)
         return 0;
     dray_autofd int root = -EBADF;
-    int rc = dray_layer_mount(m->b->e->storage, layer, false, &root, err);
+    int rc = dray_layer_mount(m->b->e->storage, layer, false, NULL, &root, err);
     for (size_t i = m->n; !rc && i > 0; i--)
         if (m->v[i - 1].missing)
             remove_stub(&m->v[i - 1], root);

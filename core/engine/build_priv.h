@@ -55,7 +55,7 @@ struct dray_builds {
     struct build_cache_dir *mounts; /**< folders of cache mounts */
     struct build_client *clients;
     struct build_policy *policy; /**< constant */
-    pthread_cond_t mount_free; /**< a cache folder or an agent's connection has come free */
+    pthread_cond_t mount_free;   /**< a cache folder or an agent's connection has come free */
 };
 
 /** One build under way. */
@@ -137,6 +137,9 @@ void build_mounts_sweep(struct dray_builds *bs);
 
 void build_cache_dirs_load(struct dray_builds *bs);
 void build_cache_dirs_free(struct dray_builds *bs);
+/** Give a file of a mount to the owner that it names, an id of the container; 0, or -1 with errno.
+ */
+int build_mount_own(struct build *b, const struct dray_build_mount *m, int fd);
 /** Take the folder of a cache mount as its sharing wants; waits for a locked one. */
 int build_cache_dir_take(struct build *b, const struct dray_build_mount *m, int cancel_fd,
                          struct build_cache_dir **out, char **path_out, struct dray_err *err);

@@ -189,17 +189,6 @@ static int check_exec_opts(struct dray_config *c, struct dray_err *err)
     return 0;
 }
 
-static int check_unsupported(const struct dray_config *c, struct dray_err *err)
-{
-    const char *remap = dray_json_str(c->raw, "userns-remap", "");
-    if (*remap && strcmp(remap, "host") != 0)
-        return dray_fail(err, DRAY_E_NOTSUP,
-                         "userns-remap is not supported yet: containers would run without the "
-                         "remapping that \"%s\" asks for",
-                         remap);
-    return 0;
-}
-
 /* What containers get that name no mode of their own. */
 static int check_modes(const struct dray_config *c, struct dray_err *err)
 {
@@ -442,8 +431,6 @@ int dray_config_build(struct json_object *flags, struct json_object *file, const
         rc = check_modes(c, err);
     if (!rc)
         rc = check_exec_opts(c, err);
-    if (!rc)
-        rc = check_unsupported(c, err);
     if (!rc)
         rc = derive_names(c, err);
     if (!rc)

@@ -32,6 +32,7 @@ struct dray_config {
     struct json_object *default_ulimits;
     int64_t default_shm_size;     /* bytes */
     bool no_new_privileges;
+    char *userns_remap;           /* whose ids containers have, as the user wrote it, or NULL */
     char *seccomp_profile;        /* path, "unconfined", or NULL for the default */
     int shutdown_timeout_s;
     bool live_restore;            /* always true in effect; kept for info */

@@ -8,6 +8,7 @@
 #include "base/ident.h"
 #include "engine/containers.h"
 #include "engine/engine.h"
+#include "engine/remap.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -235,12 +236,32 @@ void dray_container_links_refresh(struct dray_container *c);
 /** Rewrite hosts, and resolv.conf if need be, after endpoints changed. */
 void dray_container_files_refresh(struct dray_container *c);
 
+/* container_userns.c */
+
+/** Whose ids does it have by its HostConfig? NULL: the host's. */
+struct dray_userns *dray_container_userns(const struct dray_container *c, struct json_object *host);
+/** The same, of its own HostConfig. */
+struct dray_userns *dray_container_userns_of(struct dray_container *c);
+/** May a HostConfig be had in a user namespace? INVAL in Docker's words. */
+int dray_container_userns_check(const struct dray_container *c, struct json_object *host,
+                                struct dray_err *err);
+/** The user namespace of the container whose pid, ipc or network namespace it will share, which
+ *  must then be its own too (caller's path; NULL: none). */
+int dray_container_userns_shared(struct dray_container *c, struct json_object *host,
+                                 char **path_out, struct dray_err *err);
+/** How ids seen from here are shown inside: of the running process, or as the next start will have
+ *  it. false: they are the same. */
+bool dray_container_remap(struct dray_container *c, struct dray_remap *out);
+/** Give a file of the daemon's to the container's root, if it has another id than the host's. */
+int dray_container_userns_give(struct dray_userns *u, int fd, struct dray_err *err);
+
 /* container_spec.c */
 
 struct dray_spec_in {
     struct dray_container *c;
     struct json_object *config, *host, *points; /* parsed */
     const char *netns;                          /* path or NULL for the host's */
+    const char *userns;                         /* path or NULL for the host's */
     const char *rootfs;                         /* bundle's root folder */
 };
 /** The OCI config.json. *out is the caller's. */

@@ -174,8 +174,9 @@ struct get_job {
     struct archive *in, *out;
     struct archive_entry_linkresolver *links;
     char *buffer;
-    char *first; /* the name that entries begin with */
-    size_t cut;  /* bytes of their source that it takes the place of */
+    char *first;                    /* the name that entries begin with */
+    size_t cut;                     /* bytes of their source that it takes the place of */
+    const struct dray_remap *remap; /* of the container's ids, or NULL */
 };
 
 static int tar_error(struct archive *a, const char *what, struct dray_err *err)
@@ -262,6 +263,14 @@ static bool is_kernels(struct archive_entry *e)
     return fs.f_type == TMPFS_MAGIC && strcmp(path, "/dev") == 0;
 }
 
+static void show_inner_ids(const struct dray_remap *r, struct archive_entry *e)
+{
+    if (!r)
+        return;
+    archive_entry_set_uid(e, dray_idrange_in(r->uid, archive_entry_uid(e)));
+    archive_entry_set_gid(e, dray_idrange_in(r->gid, archive_entry_gid(e)));
+}
+
 static int walk(struct get_job *job, struct dray_err *err)
 {
     for (;;) {
@@ -273,6 +282,7 @@ static int walk(struct get_job *job, struct dray_err *err)
                 (void)archive_read_disk_descend(job->in);
             archive_entry_copy_sourcepath(e, archive_entry_pathname(e));
             rename_entry(job, e);
+            show_inner_ids(job->remap, e);
             archive_entry_linkify(job->links, &e, &spare);
             if (e)
                 rc = write_entry(job, e, err);
@@ -346,7 +356,9 @@ int dray_containers_archive_get(struct dray_containers *cs, const char *name, co
     dray_autofree char *clean = absolute(path);
     struct get_job job = {.path = clean, .given = path, .container = name, .fd = out_fd};
     dray_autofree char *first = clean ? shown_name(clean) : NULL;
+    struct dray_remap remap;
     job.first = first;
+    job.remap = dray_container_remap(c, &remap) ? &remap : NULL;
     rc = first ? prepare_get(&job, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (rc == 0)
         rc = dray_rootfs_inside(c, get_inside, &job, err);
@@ -369,6 +381,7 @@ struct put_job {
     bool chown;
     const char *user; /* as Config.User has it */
     int64_t uid, gid;
+    const struct dray_remap *remap; /* of the container's ids, or NULL */
     struct archive *in, *out;
 };
 
@@ -411,6 +424,22 @@ static int put_data(struct put_job *job, struct dray_err *err)
     }
 }
 
+static int set_outer_ids(const struct dray_remap *r, struct archive_entry *e, struct dray_err *err)
+{
+    if (!r)
+        return 0;
+    int64_t uid = dray_idrange_out(r->uid, archive_entry_uid(e));
+    int64_t gid = dray_idrange_out(r->gid, archive_entry_gid(e));
+    if (uid < 0 || gid < 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "%s: the container's user namespace has no user %lld, group %lld",
+                         archive_entry_pathname(e), (long long)archive_entry_uid(e),
+                         (long long)archive_entry_gid(e));
+    archive_entry_set_uid(e, uid);
+    archive_entry_set_gid(e, gid);
+    return 0;
+}
+
 static int put_entry(struct put_job *job, struct archive_entry *e, struct dray_err *err)
 {
     int rc = job->keep_kinds ? check_kind(e, err) : 0;
@@ -420,6 +449,9 @@ static int put_entry(struct put_job *job, struct archive_entry *e, struct dray_e
         archive_entry_set_uid(e, job->uid);
         archive_entry_set_gid(e, job->gid);
     }
+    rc = set_outer_ids(job->remap, e, err);
+    if (rc != 0)
+        return rc;
     if (archive_write_header(job->out, e) < ARCHIVE_WARN)
         return tar_error(job->out, "write into the container", err);
     if (archive_entry_size(e) > 0)
@@ -513,9 +545,9 @@ static int prepare_put(struct put_job *job, int in_fd, struct dray_err *err)
     (void)archive_read_support_filter_all(job->in);
     (void)archive_read_support_format_tar(job->in);
     (void)archive_read_support_format_empty(job->in);
-    (void)archive_write_disk_set_options(
-        job->out, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
-                      ARCHIVE_EXTRACT_XATTR);
+    (void)archive_write_disk_set_options(job->out, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM |
+                                                       ARCHIVE_EXTRACT_TIME |
+                                                       ARCHIVE_EXTRACT_XATTR);
     if (archive_read_open_fd(job->in, in_fd, BLOCK_BYTES) != ARCHIVE_OK)
         return dray_fail(err, DRAY_E_INVAL, "read the archive: %s", archive_error_string(job->in));
     return 0;
@@ -563,7 +595,9 @@ int dray_containers_archive_put(struct dray_containers *cs, const char *name, co
     dray_autojson *config = dray_container_json(c, &c->config);
     const char *user = dray_json_str(config, "User", "");
     job.chown = copy_uid_gid && *user;
+    struct dray_remap remap;
     job.user = user;
+    job.remap = dray_container_remap(c, &remap) ? &remap : NULL;
     rc = prepare_put(&job, in_fd, err);
     if (rc == 0)
         rc = dray_rootfs_inside(c, put_inside, &job, err);

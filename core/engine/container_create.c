@@ -39,6 +39,8 @@ static int prepare_config(struct creation *k, const struct dray_create_req *req,
     if (rc != 0)
         return rc;
     rc = dray_host_config_check(k->host, k->config, cfg, k->warnings, err);
+    if (rc == 0)
+        rc = dray_container_userns_check(k->c, k->host, err);
     struct json_object *exposed =
         dray_json_obj(k->config, "ExposedPorts"); /* not yet the image's */
     if (rc == 0 && exposed && json_object_object_length(exposed) > 0 &&

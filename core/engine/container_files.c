@@ -27,7 +27,8 @@ static int write_file(struct dray_container *c, const char *name, const struct d
     if (fd < 0)
         return dray_fail_errno(err, "write %s of container %.12s", name, c->id);
     (void)fchmod(fd, 0644);
-    return dray_fs_write_all(fd, b->data ? b->data : "", b->len, err);
+    int rc = dray_container_userns_give(dray_container_userns_of(c), fd, err);
+    return rc != 0 ? rc : dray_fs_write_all(fd, b->data ? b->data : "", b->len, err);
 }
 
 /* hosts */

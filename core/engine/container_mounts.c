@@ -19,6 +19,7 @@
 /** The list under construction. */
 struct points {
     struct dray_container *c;
+    struct json_object *host; /* HostConfig */
     struct json_object *list;
     const char *volume_driver;
 };
@@ -551,13 +552,30 @@ static bool folder_empty(int fd)
     return empty;
 }
 
+static bool copies_image(struct json_object *p)
+{
+    return !dray_json_bool(p, "NoCopy", false) && !*dray_json_str(p, "Subpath", "");
+}
+
+/** A new volume belongs to the root of the container that is the first to have it. */
+static int give_folder(struct dray_userns *u, int fd, struct dray_err *err)
+{
+    struct stat st;
+    if (!u || fstat(fd, &st) != 0 || st.st_uid != 0 || st.st_gid != 0)
+        return 0;
+    return dray_container_userns_give(u, fd, err);
+}
+
 static int populate(struct points *ps, struct json_object *p, int root, struct dray_err *err)
 {
     struct dray_volumes *vs = ps->c->set->engine->volumes;
     const char *name = dray_json_str(p, "Name", "");
-    dray_autofd int from = dray_fs_open_in_root(root, dray_json_str(p, "Destination", "/"),
-                                                O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (from < 0)
+    struct dray_userns *u = dray_container_userns(ps->c, ps->host);
+    dray_autofd int from = copies_image(p)
+                               ? dray_fs_open_in_root(root, dray_json_str(p, "Destination", "/"),
+                                                      O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+                               : -EBADF;
+    if (from < 0 && !u)
         return 0;
     dray_autofree char *path = NULL;
     int rc = dray_volumes_mount(vs, name, ps->c->id, dray_json_str(p, "Destination", ""), true,
@@ -565,8 +583,11 @@ static int populate(struct points *ps, struct json_object *p, int root, struct d
     if (rc != 0)
         return rc;
     dray_autofd int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (to >= 0 && folder_empty(to))
-        rc = dray_tree_copy(from, to, err);
+    if (to >= 0 && folder_empty(to)) {
+        rc = give_folder(u, to, err);
+        if (rc == 0 && from >= 0)
+            rc = dray_tree_copy(from, to, err);
+    }
     (void)dray_volumes_unmount(vs, name, ps->c->id, NULL);
     return rc == 0 ? 0 : dray_err_note(err, "copy the image's content into volume %s", name);
 }
@@ -577,7 +598,7 @@ static int populate_all(struct points *ps, struct dray_err *err)
     for (size_t i = 0; i < dray_json_len(ps->list); i++) {
         struct json_object *p = json_object_array_get_idx(ps->list, i);
         if (strcmp(dray_json_str(p, "Type", ""), "volume") != 0 ||
-            dray_json_bool(p, "NoCopy", false) || *dray_json_str(p, "Subpath", ""))
+            !(copies_image(p) || dray_container_userns(ps->c, ps->host)))
             continue;
         int rc = root >= 0 ? 0 : dray_rootfs_open_layer(ps->c, true, &root, err);
         if (rc == 0)
@@ -594,6 +615,7 @@ int dray_container_mounts_create(struct dray_container *c, struct json_object *c
 {
     (void)image_config;
     struct points ps = {.c = c,
+                        .host = host,
                         .list = json_object_new_array(),
                         .volume_driver = dray_json_str(host, "VolumeDriver", "")};
     struct json_object *from = dray_json_arr(host, "VolumesFrom");

@@ -8,6 +8,7 @@
 #include "engine/container.h"
 #include "engine/propagation.h"
 #include "engine/images.h"
+#include "engine/userns.h"
 #include "engine/volumes.h"
 
 #include <fcntl.h>
@@ -33,14 +34,24 @@ static void add_option(struct json_object *mount, const char *option)
     json_object_array_add(dray_json_arr(mount, "options"), json_object_new_string(option));
 }
 
-static int ensure_source(struct json_object *p, const char *source, struct dray_err *err)
+/** What is made for a container belongs to its root. */
+static int make_source(struct dray_container *c, const char *source, struct dray_err *err)
+{
+    const struct dray_userns *u = dray_container_userns_of(c);
+    DRAY_AUTO(dray_fsids) was = {0};
+    int rc = u ? dray_userns_take_root(u, &was, err) : 0;
+    return rc ? rc : dray_fs_mkdirs(AT_FDCWD, source, 0755, err);
+}
+
+static int ensure_source(struct dray_container *c, struct json_object *p, const char *source,
+                         struct dray_err *err)
 {
     struct stat st;
     int rc = dray_bounded_stat(source, DRAY_BOUNDED_MS, &st, err);
     if (rc != DRAY_E_IO)
         return rc;
     if (errno == ENOENT && dray_json_bool(p, "CreateSource", false))
-        return dray_fs_mkdirs(AT_FDCWD, source, 0755, err);
+        return make_source(c, source, err);
     if (errno == ENOENT)
         return dray_fail(err, DRAY_E_INVAL,
                          "invalid mount config for type \"bind\": bind source path does not exist: "
@@ -118,7 +129,7 @@ static int image_source(struct dray_container *c, struct json_object *p, char **
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     int rc = dray_images_get(c->set->engine->images, dray_json_str(p, "ImageID", ""), &image, err);
     if (rc == 0)
-        rc = dray_image_view(&image, &view, err);
+        rc = dray_image_view(&image, dray_container_userns_of(c), &view, err);
     if (rc == 0)
         rc = attach_view(view, path, err);
     if (rc != 0)
@@ -187,7 +198,7 @@ static int start_point(struct dray_container *c, struct json_object *p, struct j
         rc = image_source(c, p, &source, err);
     } else {
         source = strdup(dray_json_str(p, "Source", ""));
-        rc = ensure_source(p, source, err);
+        rc = ensure_source(c, p, source, err);
         /* What nobody asked for may come to nothing. */
         if (rc == 0 && !dray_json_bool(p, "PropagationDefault", false))
             rc = dray_propagation_check(source, dray_json_str(p, "Propagation", ""), err);

@@ -260,6 +260,17 @@ static int borrow_namespace(struct dray_container *c, struct json_object *config
     return rc;
 }
 
+/** The sandbox of the container: owned by its user namespace, if it has one. */
+static int make_namespace(struct dray_container *c, struct json_object *host, char **path_out,
+                          struct dray_err *err)
+{
+    if (!dray_container_userns(c, host))
+        return dray_netns_get(c->set->netns, path_out, err);
+    dray_autofree char *within = NULL;
+    int rc = dray_container_userns_shared(c, host, &within, err);
+    return rc != 0 ? rc : dray_netns_get_owned(c->set->netns, within, path_out, err);
+}
+
 int dray_container_net_start(struct dray_container *c, struct json_object *config,
                              struct json_object *host, struct dray_err *err)
 {
@@ -274,7 +285,7 @@ int dray_container_net_start(struct dray_container *c, struct json_object *confi
     if (ref.mode == DRAY_NETMODE_HOST)
         return borrow_namespace(c, config, mode, err);
     dray_autofree char *path = NULL;
-    rc = dray_netns_get(c->set->netns, &path, err);
+    rc = make_namespace(c, host, &path, err);
     if (rc != 0)
         return rc;
     dray_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -35,7 +35,7 @@ static int open_parts(struct dray_containers *cs, struct dray_err *err)
         rc = dray_execs_open(&cs->execs, err);
     dray_autofree char *dir = dray_strf("%s/netns", e->config->exec_root);
     if (rc == 0)
-        rc = dray_netns_open(dir, SPARE_NAMESPACES, &cs->netns, err);
+        rc = dray_netns_open(dir, SPARE_NAMESPACES, e->userns, &cs->netns, err);
     if (rc == 0)
         rc = dray_shims_open(e, cs->run_dir, &cs->shims, err);
     return rc;

@@ -65,13 +65,20 @@ static bool user_mounts_at(const struct dray_spec_in *in, const char *dest)
     return tmpfs && json_object_object_get_ex(tmpfs, dest, NULL);
 }
 
+/** The host's message queues cannot be mounted anew by the root of a user namespace. */
+static bool lacks_right(const struct dray_spec_in *in, const char *type)
+{
+    return in->userns && strcmp(type, "mqueue") == 0 &&
+           strcmp(dray_json_str(in->host, "IpcMode", ""), "host") == 0;
+}
+
 static void add_fixed_mounts(const struct dray_spec_in *in, struct json_object *mounts)
 {
     bool privileged = dray_json_bool(in->host, "Privileged", false);
     bool host_net = !in->netns;
     for (size_t i = 0; i < sizeof fixed_mounts / sizeof fixed_mounts[0]; i++) {
         const struct fixed_mount *f = &fixed_mounts[i];
-        if (user_mounts_at(in, f->dest))
+        if (user_mounts_at(in, f->dest) || lacks_right(in, f->type))
             continue;
         const char *options[9] = {NULL};
         size_t n = 0;

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "engine/container_spec.h"
+#include "engine/userns.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -56,6 +57,8 @@ static int add_namespaces(const struct dray_spec_in *in, struct json_object *lin
     struct json_object *list = json_object_new_array();
     dray_json_add(linux_, "namespaces", list);
     add_namespace(list, "mount", NULL);
+    if (in->userns)
+        add_namespace(list, "user", in->userns);
     if (in->netns)
         add_namespace(list, "network", in->netns);
     if (strcmp(dray_json_str(in->host, "UTSMode", ""), "host") != 0)
@@ -66,6 +69,25 @@ static int add_namespaces(const struct dray_spec_in *in, struct json_object *lin
     if (strcmp(dray_json_str(in->host, "CgroupnsMode", "host"), "private") == 0)
         add_namespace(list, "cgroup", NULL);
     return rc;
+}
+
+static struct json_object *mapping(struct dray_idrange r)
+{
+    struct json_object *list = json_object_new_array(), *m = json_object_new_object();
+    dray_json_add_int(m, "containerID", 0);
+    dray_json_add_int(m, "hostID", r.first);
+    dray_json_add_int(m, "size", r.count);
+    json_object_array_add(list, m);
+    return list;
+}
+
+static void add_mappings(const struct dray_spec_in *in, struct json_object *linux_)
+{
+    if (!in->userns)
+        return;
+    const struct dray_remap *r = dray_userns_remap(in->c->set->engine->userns);
+    dray_json_add(linux_, "uidMappings", mapping(r->uid));
+    dray_json_add(linux_, "gidMappings", mapping(r->gid));
 }
 
 /* Resources. */
@@ -409,6 +431,12 @@ static int add_seccomp(uint64_t caps, const struct dray_security *sec, struct js
     return 0;
 }
 
+/** The highest that a range may end with. */
+static unsigned last_group(const struct dray_spec_in *in)
+{
+    return in->userns ? dray_userns_remap(in->c->set->engine->userns)->gid.count - 1 : INT32_MAX;
+}
+
 static void add_sysctls(const struct dray_spec_in *in, struct json_object *linux_)
 {
     struct json_object *given = dray_json_obj(in->host, "Sysctls");
@@ -418,7 +446,7 @@ static void add_sysctls(const struct dray_spec_in *in, struct json_object *linux
         if (!json_object_object_get_ex(all, "net.ipv4.ip_unprivileged_port_start", NULL))
             dray_json_add_str(all, "net.ipv4.ip_unprivileged_port_start", "0");
         if (!json_object_object_get_ex(all, "net.ipv4.ping_group_range", NULL))
-            dray_json_add_str(all, "net.ipv4.ping_group_range", "0 2147483647");
+            dray_json_addf(all, "net.ipv4.ping_group_range", "0 %u", last_group(in));
     }
     dray_json_add(linux_, "sysctl", all);
 }
@@ -431,6 +459,7 @@ int dray_spec_linux(const struct dray_spec_in *in, uint64_t caps, const struct d
     int rc = add_namespaces(in, l, err);
     if (rc != 0)
         return rc;
+    add_mappings(in, l);
     struct json_object *resources = NULL;
     rc = dray_spec_resources(in->host, dray_json_bool(in->host, "Privileged", false), &resources,
                              err);

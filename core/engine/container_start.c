@@ -8,6 +8,7 @@
 #include "engine/log_opts.h"
 #include "engine/netns.h"
 #include "engine/shims.h"
+#include "engine/userns.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -21,8 +22,9 @@
 struct start {
     struct dray_container *c;
     struct json_object *config, *host, *points;
-    char *dir; /* EXEC_ROOT/containers/ID */
-    int shim;  /* connection */
+    struct dray_userns *userns; /* or NULL */
+    char *dir;                  /* EXEC_ROOT/containers/ID */
+    int shim;                   /* connection */
     bool net, mounts, shm, run_dir;
     bool stuck; /* the shim did not answer: it is killed with what it made */
 };
@@ -34,7 +36,10 @@ static int parse(struct start *s, struct dray_err *err)
     s->host = dray_container_json(c, &c->host);
     s->points = dray_container_json(c, &c->mounts);
     s->dir = dray_strf("%s/containers/%s", c->set->engine->config->exec_root, c->id);
-    return s->dir ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!s->dir)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    s->userns = dray_container_userns(c, s->host);
+    return dray_container_userns_check(c, s->host, err);
 }
 
 static int make_run_dir(struct start *s, struct dray_err *err)
@@ -55,14 +60,30 @@ static int make_shm(struct start *s, struct dray_err *err)
     if (strcmp(dray_json_str(s->host, "IpcMode", ""), "shareable") != 0)
         return 0;
     dray_autofree char *path = dray_strf("%s/shm", s->dir);
-    char data[64];
-    (void)snprintf(data, sizeof data, "mode=1777,size=%lld",
-                   (long long)dray_json_int(s->host, "ShmSize", 64 << 20));
+    char data[112];
+    const struct dray_remap none = {.user = ""};
+    const struct dray_remap *r = s->userns ? dray_userns_remap(s->userns) : &none;
+    (void)snprintf(data, sizeof data, "mode=1777,size=%lld,uid=%u,gid=%u",
+                   (long long)dray_json_int(s->host, "ShmSize", 64 << 20), r->uid.first,
+                   r->gid.first);
     if (!path || mkdir(path, 0700) != 0 ||
         mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, data) != 0)
         return dray_fail_errno(err, "mount the shared memory of container %.12s", s->c->id);
     s->shm = true;
     return 0;
+}
+
+/** Path of the user namespace it will be in: the one of its network namespace. */
+static int find_userns(struct start *s, const char *netns, char **out, struct dray_err *err)
+{
+    if (!s->userns)
+        return 0;
+    *out = dray_netns_owner(netns);
+    if (!*out && netns) /* another container's */
+        return dray_container_userns_shared(s->c, s->host, out, err);
+    return *out
+               ? 0
+               : dray_fail(err, DRAY_E_INTERNAL, "container %.12s has no user namespace", s->c->id);
 }
 
 static int write_bundle(struct start *s, struct dray_err *err)
@@ -72,14 +93,19 @@ static int write_bundle(struct start *s, struct dray_err *err)
     pthread_mutex_lock(&c->lock);
     dray_autofree char *netns = c->netns ? strdup(c->netns) : NULL;
     pthread_mutex_unlock(&c->lock);
+    dray_autofree char *userns = NULL;
+    int rc = find_userns(s, netns, &userns, err);
+    if (rc != 0)
+        return rc;
     struct dray_spec_in in = {.c = c,
                               .config = s->config,
                               .host = s->host,
                               .points = s->points,
                               .netns = netns,
+                              .userns = userns,
                               .rootfs = rootfs};
     dray_autojson *spec = NULL;
-    int rc = dray_container_spec(&in, &spec, err);
+    rc = dray_container_spec(&in, &spec, err);
     if (rc != 0)
         return rc;
     s->mounts = true;
@@ -88,30 +114,42 @@ static int write_bundle(struct start *s, struct dray_err *err)
     return dray_fs_replace(c->set->run_dir, path, text, strlen(text), 0600, DRAY_FS_PLAIN, err);
 }
 
-static struct json_object *mounts_json(const struct dray_mounts *mounts)
+static struct json_object *shifted(const struct dray_userns_view *view, const char *text)
+{
+    dray_autofree char *own = view ? dray_userns_shift(view, text) : NULL;
+    return json_object_new_string(own ? own : text);
+}
+
+/** view: where layers are taken from instead of the driver's folder, or NULL. */
+static struct json_object *mounts_json(const struct dray_mounts *mounts,
+                                       const struct dray_userns_view *view)
 {
     struct json_object *list = json_object_new_array();
     for (uint64_t i = 0; i < mounts->n; i++) {
         struct json_object *m = json_object_new_object(), *opts = json_object_new_array();
         dray_json_add_str(m, "type", mounts->v[i].type);
-        dray_json_add_str(m, "source", mounts->v[i].source);
+        dray_json_add(m, "source", shifted(view, mounts->v[i].source));
         dray_json_add_str(m, "target", mounts->v[i].target);
         for (uint64_t k = 0; k < mounts->v[i].options.n; k++)
-            json_object_array_add(opts, json_object_new_string(mounts->v[i].options.v[k]));
+            json_object_array_add(opts, shifted(view, mounts->v[i].options.v[k]));
         dray_json_add(m, "options", opts);
         json_object_array_add(list, m);
     }
     return list;
 }
 
-static int root_mounts(struct dray_container *c, struct json_object **out, struct dray_err *err)
+static int root_mounts(struct dray_container *c, struct dray_userns *userns,
+                       struct json_object **out, struct dray_err *err)
 {
+    const struct dray_userns_view *view = NULL;
     struct dray_driver *d =
         dray_drivers_get(c->set->engine->drivers, DRAY_KIND_STORAGE, c->driver, err);
     if (!d)
         return DRAY_E_NOTFOUND;
     DRAY_AUTO(dray_call_scope) scope = {0};
-    int rc = dray_call_enter(&scope, d, DRAY_CLASS_QUICK, -1, err);
+    int rc = userns ? dray_userns_view(userns, d, &view, err) : 0;
+    if (rc == 0)
+        rc = dray_call_enter(&scope, d, DRAY_CLASS_QUICK, -1, err);
     if (rc != 0)
         return rc;
     struct dray_mounts mounts = {0};
@@ -119,7 +157,7 @@ static int root_mounts(struct dray_container *c, struct json_object **out, struc
              ->mounts(scope.self, &scope.call, c->layer, c->auto_remove ? DRAY_MOUNTS_VOLATILE : 0,
                       &mounts, err);
     if (rc == 0)
-        *out = mounts_json(&mounts);
+        *out = mounts_json(&mounts, view);
     return rc;
 }
 
@@ -257,7 +295,7 @@ static int run(struct start *s, struct json_object **reply, struct dray_err *err
 {
     struct dray_container *c = s->c;
     struct json_object *rootfs = NULL;
-    int rc = root_mounts(c, &rootfs, err);
+    int rc = root_mounts(c, s->userns, &rootfs, err);
     if (rc != 0)
         return rc;
     struct json_object *m = json_object_new_object();

@@ -19,6 +19,7 @@
 #include "engine/log_opts.h"
 #include "engine/networks.h"
 #include "engine/plugin_conf.h"
+#include "engine/userns.h"
 #include "engine/volumes.h"
 
 #include <fcntl.h>
@@ -159,6 +160,13 @@ static int open_storage(struct dray_engine *e, struct dray_err *err)
     return dray_fs_replace(e->data_fd, STORAGE_FILE, name, strlen(name), 0600, DRAY_FS_PLAIN, err);
 }
 
+static int open_userns(struct dray_engine *e, struct dray_err *err)
+{
+    int rc = dray_userns_open(e->config->userns_remap ? e->config->userns_remap : "",
+                              e->config->exec_root, &e->userns, err);
+    return rc || !e->userns ? rc : dray_userns_check(e->userns, e->storage, err);
+}
+
 /* Ready before the first container is; each start looks again, for policy may be unloaded. */
 static void load_profile(void)
 {
@@ -181,6 +189,8 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
     load_profile();
     if (!rc)
         rc = open_storage(e, err);
+    if (!rc)
+        rc = open_userns(e, err);
     if (!rc)
         rc = dray_images_open(e, &e->images, err);
     if (!rc)
@@ -246,6 +256,7 @@ void dray_engine_close(struct dray_engine *e)
     dray_builds_close(e->builds);
     if (e->images)
         dray_images_close(e->images);
+    dray_userns_close(e->userns);
     dray_drivers_close(e->drivers);
     dray_authz_close(e->authz);
     dray_events_close(e->events);

@@ -20,6 +20,7 @@ struct dray_volumes;
 struct dray_containers;
 struct dray_builds;
 struct dray_dns;
+struct dray_userns;
 
 /** Parts find each other here. Set once by dray_engine_open(), constant until dray_engine_close().
  */
@@ -27,6 +28,7 @@ struct dray_engine {
     const struct dray_config *config;
     struct dray_drivers *drivers;
     struct dray_driver *storage; /* driver of new layers */
+    struct dray_userns *userns;  /* NULL: ids of containers are the host's */
     struct dray_authz *authz;    /* who is asked about requests to the API */
     struct dray_events *events;
     struct dray_images *images;

@@ -19,6 +19,7 @@
 struct dray_engine;
 struct dray_filters;
 struct dray_images;
+struct dray_userns;
 struct img_layer;
 struct json_object;
 
@@ -59,8 +60,10 @@ int dray_images_init_layer(struct dray_images *im, const struct dray_image *imag
 /** Write all files of an image as a tar, as they are in a container that was never made. */
 int dray_image_export(const struct dray_image *image, int out_fd, struct dray_err *err);
 
-/** A read-only look at all of an image's files: *fd_out is a detached mount or a plain folder. */
-int dray_image_view(const struct dray_image *image, int *fd_out, struct dray_err *err);
+/** A read-only look at all of an image's files: *fd_out is a detached mount or a plain folder. Ids
+ *  are as containers in the user namespace need them; NULL: as they are. */
+int dray_image_view(const struct dray_image *image, struct dray_userns *u, int *fd_out,
+                    struct dray_err *err);
 
 /** Count a container's use of an image, so that it is not removed under it. Not persistent: the
  *  container part calls it again for each container at start. */

@@ -6,6 +6,7 @@
 #include "base/logging.h"
 #include "engine/container.h"
 #include "engine/rootfs.h"
+#include "engine/userns.h"
 #include "engine/volumes.h"
 
 #include <fcntl.h>
@@ -28,6 +29,8 @@ struct visit {
     bool fresh;                 /* it was never started */
     const char *workdir;        /* then, and if it has one */
     char *at;                   /* mount point for a stopped container's root */
+    bool remapped;
+    struct dray_remap remap; /* of its ids, if it is */
     int rc;
     struct dray_err err;
 };
@@ -137,7 +140,11 @@ static int enter(struct visit *v)
 static void *visit_thread(void *arg)
 {
     struct visit *v = arg;
-    v->rc = enter(v);
+    struct dray_fsids was; /* goes with the thread */
+    v->rc =
+        v->remapped ? dray_fsids_take(v->remap.uid.first, v->remap.gid.first, &was, &v->err) : 0;
+    if (v->rc == 0)
+        v->rc = enter(v);
     if (v->rc == 0 && (chroot(".") != 0 || chdir("/") != 0))
         v->rc = dray_fail_errno(&v->err, "chroot");
     if (v->rc == 0 && v->workdir) /* it is there from the creation on, as far as one can see */
@@ -189,6 +196,7 @@ static int run(struct visit *v, struct dray_err *err)
 int dray_rootfs_inside(struct dray_container *c, dray_inside_fn fn, void *arg, struct dray_err *err)
 {
     struct visit v = {.c = c, .fn = fn, .arg = arg, .root = -EBADF};
+    v.remapped = dray_container_remap(c, &v.remap);
     pthread_mutex_lock(&c->lock);
     v.running = dray_container_alive(c);
     v.fresh = c->st.started_ns == 0 && !v.running;

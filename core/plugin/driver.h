@@ -102,6 +102,8 @@ struct dray_driver *dray_drivers_at(struct dray_drivers *r, uint32_t kind, size_
 struct json_object *dray_drivers_list(struct dray_drivers *r);
 
 const char *dray_driver_name(const struct dray_driver *d);
+/** Where the driver keeps its data: what it gets as DRAY_PATH_DATA. */
+const char *dray_driver_folder(const struct dray_driver *d);
 uint32_t dray_driver_kind(const struct dray_driver *d);
 uint64_t dray_driver_features(const struct dray_driver *d);
 const char *dray_driver_version(const struct dray_driver *d);

@@ -415,6 +415,11 @@ const char *dray_driver_name(const struct dray_driver *d)
     return d->instance->name;
 }
 
+const char *dray_driver_folder(const struct dray_driver *d)
+{
+    return d->instance->host.path(&d->instance->host, DRAY_PATH_DATA);
+}
+
 uint32_t dray_driver_kind(const struct dray_driver *d)
 {
     return d->kind;

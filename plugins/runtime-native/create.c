@@ -9,6 +9,8 @@
 #include "scope.h"
 #include "state.h"
 
+#include <dray/fsids.h>
+
 #include <fcntl.h>
 #include <malloc.h>
 #include <sched.h>
@@ -74,13 +76,36 @@ static int open_binds(struct rn_spec *s, struct dray_err *err)
     return 0;
 }
 
+/** Has it ids of its own, in a user namespace that exists? */
+static bool mapped(const struct rn_spec *s)
+{
+    return rn_ns_user(s) >= 0 && s->n_uid_map > 0 && s->n_gid_map > 0;
+}
+
+/** Of layers whose ids are mapped: the mount is made with ids that they have, and while the host's
+ *  rights are there. */
+static int open_mapped(struct work *w, const struct dray_mounts *list, struct dray_err *err)
+{
+    DRAY_AUTO(dray_fsids) was = {0};
+    if (list->n > 1)
+        return dray_fail(err, DRAY_E_NOTSUP,
+                         "a root of several mounts cannot be had in a user namespace");
+    int rc = dray_fsids_take(w->spec.uid_map[0].outside, w->spec.gid_map[0].outside, &was, err);
+    if (rc == 0)
+        rc = rn_rootfs_new(&list->v[0], &w->root, err);
+    if (rc == 0 && w->root < 0)
+        rc = rn_rootfs_apart(&list->v[0], w->spec.root, &w->root, err);
+    return rc;
+}
+
 /** The root, detached: the storage driver's first mount, or the folder itself. */
 static int open_root(struct work *w, const struct dray_run_spec *run, struct dray_err *err)
 {
     if (rn_mkdirs(w->spec.root, 0755) != 0)
         return dray_fail_errno(err, "make %s", w->spec.root);
     if (run->rootfs.n > 0)
-        return rn_rootfs_new(&run->rootfs.v[0], &w->root, err);
+        return mapped(&w->spec) ? open_mapped(w, &run->rootfs, err)
+                                : rn_rootfs_new(&run->rootfs.v[0], &w->root, err);
     const struct rn_mount_opts o = {.bind = true, .rec = true};
     return rn_mount_clone(AT_FDCWD, w->spec.root, &o, &w->root, err);
 }
@@ -144,13 +169,22 @@ static void fill_task(struct work *w, const struct dray_run_spec *run, struct rn
         t->io[i] = io[i] >= 0 ? io[i] : w->null;
 }
 
+static int raise_limits(void *arg, struct dray_err *err)
+{
+    return rn_task_raise(arg, err);
+}
+
 static int clone_init(struct work *w, const struct dray_run_spec *run, struct dray_err *err)
 {
     struct rn_init in = {.spec = &w->spec, .run = run, .root = w->root, .parent = w->chan[0]};
     fill_task(w, run, &in.task);
     /* The cgroup namespace comes later: its root is the group that the process is in by then. */
-    struct rn_clone how = {
-        .flags = w->spec.ns_new & ~(uint64_t)CLONE_NEWCGROUP, .pid_ns = -1, .cgroup = w->v2};
+    struct rn_clone how = {.flags = w->spec.ns_new & ~(uint64_t)CLONE_NEWCGROUP,
+                           .pid_ns = -1,
+                           .cgroup = w->v2,
+                           .user_ns = rn_ns_user(&w->spec),
+                           .before = raise_limits,
+                           .arg = &in.task};
     for (size_t i = 0; i < w->spec.n_join; i++) {
         w->state.namespaces |= w->spec.join[i].flag;
         if (w->spec.join[i].flag == CLONE_NEWPID)
@@ -158,6 +192,8 @@ static int clone_init(struct work *w, const struct dray_run_spec *run, struct dr
     }
     w->state.namespaces |= w->spec.ns_new;
     pid_t pid = -1;
+    if (mapped(&w->spec))
+        rn_task_give(&run->io, w->spec.uid_map[0].outside, w->spec.gid_map[0].outside);
     int rc = rn_ns_clone(&how, &pid, &w->pidfd, err);
     if (rc != 0)
         return rc;

@@ -46,14 +46,16 @@ static int set_up(struct rn_task *t, const struct work *w, int *master, struct d
 {
     int flags = (int)(w->state.namespaces & ~UINT64_C(0x80)); /* no time namespace: its offsets
                                                                  are for children only */
-    rn_task_keys(t->id);
     int rc = rn_cg_join_v1(&t->cgroup, err);
+    if (rc == 0 && (flags & CLONE_NEWUSER))
+        rc = rn_task_raise(t, err);
     if (rc == 0 && setns(w->init, flags) != 0)
         rc = errno == ESRCH ? dray_fail(err, DRAY_E_CONFLICT, "the container is not running")
                             : dray_fail_errno(err, "enter the container's namespaces");
     if (rc == 0 && (flags & CLONE_NEWUSER) &&
         (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0))
         rc = dray_fail_errno(err, "become root of the user namespace");
+    rn_task_keys(t->id);
     if (rc == 0 && setsid() < 0)
         rc = dray_fail_errno(err, "setsid");
     dray_autofd int root = rc == 0 ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
@@ -134,6 +136,7 @@ static int clone_exec(struct work *w, struct dray_err *err)
     struct rn_clone how = {
         .pid_ns = w->state.namespaces & CLONE_NEWPID ? w->init : -1,
         .cgroup = w->v2,
+        .user_ns = -1,
     };
     int rc = rn_ns_clone(&how, &w->pid, &w->pidfd, err);
     if (rc != 0 && errno == EBUSY && how.cgroup >= 0) {
@@ -177,6 +180,16 @@ static int prepare(struct work *w, struct dray_err *err)
     return 0;
 }
 
+/** The streams are the container's to open anew. */
+static void give_streams(const struct work *w)
+{
+    uid_t uid = 0;
+    gid_t gid = 0;
+    if ((w->state.namespaces & CLONE_NEWUSER) &&
+        rn_ns_root_of(w->proc, w->state.pid, &uid, &gid) == 0)
+        rn_task_give(&w->spec->io, uid, gid);
+}
+
 /** Until the exec has closed the channel, or failed. */
 static int await(struct work *w, uint64_t deadline_ns, int *terminal, struct dray_err *err)
 {
@@ -212,6 +225,8 @@ int32_t rn_exec(struct dray_self *self, const struct dray_call *call, const char
     };
     int terminal = -1;
     int rc = prepare(&w, err);
+    if (rc == 0)
+        give_streams(&w);
     if (rc == 0)
         rc = clone_exec(&w, err);
     if (rc == 0)

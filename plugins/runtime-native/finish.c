@@ -31,6 +31,52 @@ void rn_task_keys(const char *id)
     (void)syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, name);
 }
 
+/** An id outside of the user namespace's 0. */
+static int root_of(int proc, pid_t pid, const char *file, uint32_t *out)
+{
+    char path[48], text[4096];
+    unsigned inside = 0, outside = 0;
+    (void)snprintf(path, sizeof path, "%d/%s", (int)pid, file);
+    if (rn_read_at(proc, path, text, sizeof text) <= 0 ||
+        sscanf(text, "%u %u", &inside, &outside) != 2 || inside != 0)
+        return -1;
+    *out = outside;
+    return 0;
+}
+
+int rn_ns_root_of(int proc, pid_t pid, uid_t *uid, gid_t *gid)
+{
+    return root_of(proc, pid, "uid_map", uid) == 0 ? root_of(proc, pid, "gid_map", gid) : -1;
+}
+
+void rn_task_give(const struct dray_stdio *io, uid_t uid, gid_t gid)
+{
+    const int fds[3] = {io->in.fd, io->out.fd, io->err.fd};
+    for (size_t i = 0; i < 3; i++) {
+        struct stat st;
+        if (fds[i] < 0 || fstat(fds[i], &st) != 0 ||
+            !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+            continue;
+        if (fchown(fds[i], uid, gid) != 0)
+            continue; /* it works all the same, but for /dev/stdout and its like */
+    }
+}
+
+static int set_oom_score(const struct rn_task *t, struct dray_err *err)
+{
+    const struct rn_process *p = t->process;
+    if (p->has_oom_score && rn_read_int_at(t->proc, "self/oom_score_adj", 0) != p->oom_score &&
+        rn_writef_at(t->proc, "self/oom_score_adj", "%d", p->oom_score) != 0)
+        return dray_fail_errno(err, "write %d to oom_score_adj", p->oom_score);
+    return 0;
+}
+
+int rn_task_raise(const struct rn_task *t, struct dray_err *err)
+{
+    rn_rlimits_raise(t->process);
+    return set_oom_score(t, err);
+}
+
 static int write_label(const struct rn_task *t, const char *const *files, const char *text,
                        const char *what, struct dray_err *err)
 {
@@ -46,11 +92,8 @@ static int write_label(const struct rn_task *t, const char *const *files, const 
 int rn_task_labels(const struct rn_task *t, struct dray_err *err)
 {
     const struct rn_process *p = t->process;
-    int rc = 0;
-    if (p->has_oom_score && rn_read_int_at(t->proc, "self/oom_score_adj", 0) != p->oom_score &&
-        rn_writef_at(t->proc, "self/oom_score_adj", "%d", p->oom_score) != 0)
-        return dray_fail_errno(err, "write %d to oom_score_adj", p->oom_score);
-    if (p->apparmor && t->self->apparmor) {
+    int rc = set_oom_score(t, err);
+    if (rc == 0 && p->apparmor && t->self->apparmor) {
         static const char *const files[] = {"self/attr/apparmor/exec", "self/attr/exec", NULL};
         char text[300];
         (void)snprintf(text, sizeof text, "exec %s", p->apparmor);

@@ -21,7 +21,7 @@ static _Noreturn void hook_child(const struct rn_hook *h, int in)
 
 static int run_one(const struct rn_hook *h, const char *kind, int in, struct dray_err *err)
 {
-    const struct rn_clone how = {.pid_ns = -1, .cgroup = -1};
+    const struct rn_clone how = {.pid_ns = -1, .cgroup = -1, .user_ns = -1};
     pid_t pid = -1;
     dray_autofd int pidfd = -EBADF;
     int rc = rn_ns_clone(&how, &pid, &pidfd, err);

@@ -35,15 +35,23 @@ int rn_init_join(struct rn_init *in, struct dray_err *err)
     return rc;
 }
 
-/** Inside a new user namespace: become its root. */
+/** Is it in a user namespace that it was made in, or that it was put into? */
+static bool has_user(const struct rn_init *in)
+{
+    return (in->spec->ns_new & CLONE_NEWUSER) || rn_ns_user(in->spec) >= 0;
+}
+
+/** Inside a user namespace: become its root. */
 static int enter_user(struct rn_init *in, struct dray_err *err)
 {
-    await(in, RN_WORD_MAPPED);
+    if (in->spec->ns_new & CLONE_NEWUSER)
+        await(in, RN_WORD_MAPPED);
     int rc = rn_init_join(in, err); /* while the groups' owner is still who we are */
     if (rc != 0)
         return rc;
     if (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0)
         return dray_fail_errno(err, "become root of the user namespace");
+    rn_task_keys(in->task.id); /* of the namespace's root, as those of execs */
     return 0;
 }
 
@@ -170,10 +178,14 @@ static int run_hooks(struct rn_init *in, struct dray_err *err)
 static int set_up(struct rn_init *in, int *master, struct dray_err *err)
 {
     struct rn_task *t = &in->task;
-    rn_task_keys(t->id);
+    if (!has_user(in))
+        rn_task_keys(t->id);
     int rc = enter_namespaces(in, err);
     if (rc == 0)
         rc = mount_root(in, err);
+    /* Only now: the folders above the root are the host's. */
+    if (rc == 0 && rn_ns_user(in->spec) >= 0)
+        rc = enter_user(in, err);
     if (rc == 0)
         rc = rn_mounts_make(in, err);
     if (rc == 0 && t->terminal)

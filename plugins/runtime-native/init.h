@@ -63,6 +63,12 @@ int rn_copyup(int from, int to, struct dray_err *err);
 _Noreturn void rn_task_fail(const struct rn_task *t, const struct dray_err *err);
 /** Leave the maker's keys behind: keyrings are in no namespace. */
 void rn_task_keys(const char *id);
+/** Before a user namespace is entered: what its root has no right to, OOM score and hard limits. */
+int rn_task_raise(const struct rn_task *t, struct dray_err *err);
+/** The host's ids of the root of a process's user namespace; 0 or -1. */
+int rn_ns_root_of(int proc, pid_t pid, uid_t *uid, gid_t *gid);
+/** Pipes and sockets become the property of a container's root. */
+void rn_task_give(const struct dray_stdio *io, uid_t uid, gid_t gid);
 /** What needs the host's /proc: OOM score, labels, checked by the caller's rights. */
 int rn_task_labels(const struct rn_task *t, struct dray_err *err);
 /** Put the streams in place and close everything else but the channel, which becomes t->chan 3. */

@@ -44,6 +44,9 @@ int rn_mount_target(int root, const char *dest, bool dir, int *fd_out, struct dr
 /** Make the first mount of a container's root, when it can be made detached; *fd_out is -EBADF
  *  when it must be made in place, by rn_rootfs_mount_at(). */
 int rn_rootfs_new(const struct dray_mount *m, int *fd_out, struct dray_err *err);
+/** Mount in place, out of everybody's sight, and give a detached copy; path: any folder. */
+int rn_rootfs_apart(const struct dray_mount *m, const char *path, int *fd_out,
+                    struct dray_err *err);
 int rn_rootfs_mount_at(const struct dray_mount *m, const char *path, struct dray_err *err);
 
 #endif

@@ -9,7 +9,9 @@
 
 /** Open the namespaces to be joined. */
 int rn_ns_open(struct rn_spec *s, struct dray_err *err);
-/** In the new process: enter those that were opened, but for pid. */
+/** The user namespace among them, or -1. */
+int rn_ns_user(const struct rn_spec *s);
+/** In the new process: enter those that were opened, but for user and pid. */
 int rn_ns_join(const struct rn_spec *s, struct dray_err *err);
 /** Write the maps of a process's user namespace. */
 int rn_ns_map(const struct rn_spec *s, pid_t pid, struct dray_err *err);
@@ -18,6 +20,10 @@ struct rn_clone {
     uint64_t flags; /* CLONE_NEW* */
     int pid_ns;     /* a pid namespace (or a pidfd in one) for the child, or -1 */
     int cgroup;     /* a cgroup v2 to be born in, or -1 */
+    int user_ns;    /* a user namespace for the child, which then owns the new ones, or -1 */
+    /** Called before that is entered, while the host's rights are there. */
+    int (*before)(void *arg, struct dray_err *err);
+    void *arg;
 };
 
 /** Like fork, of the calling thread; in the child *pid_out is 0. *pidfd_out is the parent's. */

@@ -36,6 +36,18 @@ int rn_rlimit_number(const char *name)
     return -1;
 }
 
+void rn_rlimits_raise(const struct rn_process *p)
+{
+    for (size_t i = 0; i < p->n_rlimits; i++) {
+        const struct rn_rlimit *r = &p->rlimits[i];
+        struct rlimit lim;
+        if (getrlimit((__rlimit_resource_t)r->resource, &lim) != 0 || lim.rlim_max >= r->hard)
+            continue;
+        lim.rlim_max = r->hard;
+        (void)setrlimit((__rlimit_resource_t)r->resource, &lim); /* applying it tells */
+    }
+}
+
 int rn_rlimits_apply(const struct rn_process *p, struct dray_err *err)
 {
     for (size_t i = 0; i < p->n_rlimits; i++) {

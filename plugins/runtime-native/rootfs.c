@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 
 #define LAYERS_MAX 512u
 
@@ -216,4 +218,44 @@ int rn_rootfs_mount_at(const struct dray_mount *m, const char *path, struct dray
     for (size_t i = 0; i < p.n_fds; i++)
         (void)close(p.fds[i]);
     return rc;
+}
+
+/* A mount of mount(2) is always somewhere: here in a mount namespace that ends with its thread. */
+
+struct apart {
+    const struct dray_mount *m;
+    const char *path;
+    int fd, rc;
+    struct dray_err err;
+};
+
+static void *mount_apart(void *arg)
+{
+    struct apart *a = arg;
+    const struct rn_mount_opts o = {.bind = true};
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+        a->rc = dray_fail_errno(&a->err, "make a mount namespace");
+        return NULL;
+    }
+    a->rc = rn_rootfs_mount_at(a->m, a->path, &a->err);
+    if (a->rc == 0)
+        a->rc = rn_mount_clone(AT_FDCWD, a->path, &o, &a->fd, &a->err);
+    return NULL;
+}
+
+int rn_rootfs_apart(const struct dray_mount *m, const char *path, int *fd_out, struct dray_err *err)
+{
+    struct apart a = {.m = m, .path = path, .fd = -EBADF};
+    pthread_t thread; /* it has the ids of its maker */
+    int rc = pthread_create(&thread, NULL, mount_apart, &a);
+    if (rc != 0)
+        return dray_fail(err, DRAY_E_NOMEM, "start a thread");
+    (void)pthread_join(thread, NULL);
+    if (a.rc != 0) {
+        if (err)
+            *err = a.err;
+        return a.rc;
+    }
+    *fd_out = a.fd;
+    return 0;
 }

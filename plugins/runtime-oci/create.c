@@ -36,6 +36,10 @@ static int read_config(const char *id, const char *bundle, struct making *m, cha
         rc = rn_json_parse(text, len, &o, err);
     if (rc)
         return rc;
+    if (rn_json_len(rn_json_arr(rn_json_obj(o, "linux"), "uidMappings")) > 0)
+        return dray_fail(err, DRAY_E_NOTSUP,
+                         "a runtime of a program of its own cannot be used with userns-remap: use "
+                         "the runtime \"native\", or --userns=host");
     const char *root = rn_json_str(rn_json_obj(o, "root"), "path", "rootfs");
     (void)snprintf(m->root, sizeof m->root, "%s%s%s", *root == '/' ? "" : bundle,
                    *root == '/' ? "" : "/", root);

@@ -206,8 +206,6 @@ END
 }
 
 @test "systemd's names of groups, and what the daemon cannot do yet" {
-    run "$DRAY_STAGE/bin/drayd" --data-root "$T/u" --exec-root "$T/ux" -H "unix://$T/u.sock" --userns-remap default --config-file "$T/daemon.json"
-    [[ $status -ne 0 && $output == *"userns-remap is not supported yet"* ]]
     run "$DRAY_STAGE/bin/drayd" --data-root "$T/u" --exec-root "$T/ux" -H "unix://$T/u.sock" --exec-opt native.cgroupdriver=zz --config-file "$T/daemon.json"
     [[ $status -ne 0 && $output == *"invalid option for native.cgroupdriver: zz"* ]]
     daemon_stop

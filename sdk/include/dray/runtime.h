@@ -30,7 +30,10 @@ struct dray_run_spec {
     const char *bundle;  /**< folder with config.json (OCI runtime-spec 1.2); root.path is where the
                               root file system appears, empty until `rootfs` is mounted there */
     struct dray_mounts rootfs; /**< mounts that make up the root, to be made inside the container's
-                                    own mount namespace; none: root.path is ready as it is */
+                                    own mount namespace; none: root.path is ready as it is. With
+                                    linux.uidMappings their layers have mapped ids: they are mounted
+                                    with the host's rights and the ids of the container's root
+                                    (dray_fsids_take()) */
     struct dray_stdio io;
     uint16_t rows, cols; /**< first size of the terminal, 0 unknown */
     uint32_t reserved;
