@@ -4,38 +4,16 @@
 
 #include "api/http.h"
 #include "api/http_priv.h"
+#include "api/registry_auth.h"
 #include "base/json.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
 
-#include <openssl/evp.h>
 #include <strings.h>
 
 #define SECRET_MAX (1u << 20) /* of what is read of one */
 
 /* --- X-Registry-Config -------------------------------------------------------------------------*/
-
-static int decode64(const char *text, struct dray_buf *out, struct dray_err *err)
-{
-    DRAY_AUTO(dray_buf) std = {0};
-    size_t len = strlen(text);
-    while (len > 0 && text[len - 1] == '=')
-        len--;
-    for (size_t i = 0; i < len; i++)
-        dray_buf_addc(&std, text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]);
-    size_t pad = (4 - len % 4) % 4;
-    dray_buf_add(&std, "===", pad);
-    char *room = dray_buf_room(out, std.len + 4);
-    if (std.failed || !room)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    int n = pad < 3 && std.len
-                ? EVP_DecodeBlock((unsigned char *)room, (unsigned char *)std.data, (int)std.len)
-                : 0;
-    if (n < (int)pad)
-        return dray_fail(err, DRAY_E_INVAL, "invalid X-Registry-Config header");
-    out->len += (size_t)n - pad;
-    return 0;
-}
 
 /* The credentials of the client for every registry, and the one that was asked for last. */
 struct registries {
@@ -53,16 +31,6 @@ static bool names_host(const char *key, const char *host)
         return true;
     return strcmp(host, "docker.io") == 0 && n == strlen("index.docker.io") &&
            strncasecmp(at, "index.docker.io", n) == 0;
-}
-
-static int read_registries(struct dray_http *h, struct registries *r, struct dray_err *err)
-{
-    const char *header = dray_http_header_in(h, "X-Registry-Config");
-    DRAY_AUTO(dray_buf) text = {0};
-    int rc = header && *header ? decode64(header, &text, err) : 0;
-    if (!rc && text.len > 0 && dray_json_parse(text.data, text.len, &r->doc, NULL) != 0)
-        rc = dray_fail(err, DRAY_E_INVAL, "invalid X-Registry-Config header: not JSON");
-    return rc;
 }
 
 /* --- parameters --------------------------------------------------------------------------------*/
@@ -317,7 +285,7 @@ static bool allows(struct dray_http *h, const char *what)
 static int build(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct request r __attribute__((cleanup(request_cleanup))) = {.h = h};
-    int rc = read_registries(h, &r.registries, err);
+    int rc = dray_http_registry_header(h, "X-Registry-Config", &r.registries.doc, err);
     if (!rc)
         rc = read_lists(&r, err);
     if (!rc)

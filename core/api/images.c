@@ -4,12 +4,12 @@
 
 #include "api/http.h"
 #include "api/pipe_reply.h"
+#include "api/registry_auth.h"
 #include "base/json.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
 #include "engine/url_fetch.h"
 
-#include <openssl/evp.h>
 
 /* --- X-Registry-Auth --------------------------------------------------------------------------*/
 
@@ -24,38 +24,9 @@ static void credentials_cleanup(struct credentials *c)
     json_object_put(c->doc);
 }
 
-/* base64url or base64, padded or not. */
-static int decode64(const char *text, struct dray_buf *out, struct dray_err *err)
-{
-    size_t len = strlen(text);
-    while (len > 0 && text[len - 1] == '=')
-        len--;
-    if (len > 64 * 1024 || len % 4 == 1)
-        return dray_fail(err, DRAY_E_INVAL, "invalid X-Registry-Auth header");
-    DRAY_AUTO(dray_buf) std = {0};
-    for (size_t i = 0; i < len; i++)
-        dray_buf_addc(&std, text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]);
-    size_t pad = (4 - len % 4) % 4;
-    dray_buf_add(&std, "==", pad);
-    char *room = dray_buf_room(out, std.len + 4);
-    if (std.failed || !room)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    int n = std.len
-                ? EVP_DecodeBlock((unsigned char *)room, (unsigned char *)std.data, (int)std.len)
-                : 0;
-    if (n < (int)pad)
-        return dray_fail(err, DRAY_E_INVAL, "invalid X-Registry-Auth header");
-    out->len += (size_t)n - pad;
-    return 0;
-}
-
 static int get_auth(struct dray_http *h, struct credentials *c, struct dray_err *err)
 {
-    const char *header = dray_http_header_in(h, "X-Registry-Auth");
-    DRAY_AUTO(dray_buf) text = {0};
-    int rc = header && *header ? decode64(header, &text, err) : 0;
-    if (!rc && text.len > 0 && dray_json_parse(text.data, text.len, &c->doc, NULL) != 0)
-        rc = dray_fail(err, DRAY_E_INVAL, "invalid X-Registry-Auth header: not JSON");
+    int rc = dray_http_registry_header(h, "X-Registry-Auth", &c->doc, err);
     c->auth = (struct dray_auth){.size = sizeof c->auth,
                                  .username = dray_json_str(c->doc, "username", ""),
                                  .password = dray_json_str(c->doc, "password", ""),
@@ -121,6 +92,7 @@ static int pull(struct dray_http *h, struct dray_engine *e, const char *name, st
     rc = dray_images_pull(e->images, &req, send_line, h, &why);
     if (rc == DRAY_E_UNAUTH && !dray_http_streaming(h)) /* at a 401 docker would ask for a login */
         rc = why.code = DRAY_E_INTERNAL;
+    rc = dray_http_registry_code(rc, &why);
     if (rc && err)
         *err = why;
     return end_stream(h, rc, &why);
@@ -337,6 +309,7 @@ static int push(struct dray_http *h, struct dray_engine *e, struct dray_err *err
                                 .cancel_fd = dray_http_cancel_fd(h)};
     struct dray_err why = {0};
     rc = dray_images_push(e->images, &req, send_line, h, &why);
+    rc = dray_http_registry_code(rc, &why);
     if (rc && err)
         *err = why;
     return end_stream(h, rc, &why);
@@ -361,7 +334,7 @@ static int search(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     if (!rc)
         rc = dray_images_search(e->images, term ? term : "", limit ? (uint32_t)limit : 25, &f,
                                 &cred.auth, &out, err);
-    return rc ? rc : dray_http_reply_json(h, 200, out);
+    return rc ? dray_http_registry_code(rc, err) : dray_http_reply_json(h, 200, out);
 }
 
 static int prune(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
@@ -383,7 +356,7 @@ static int distribution(struct dray_http *h, struct dray_engine *e, struct dray_
     if (!rc)
         rc = dray_images_distribution(e->images, dray_http_param(h, "name"), &cred.auth,
                                       dray_http_cancel_fd(h), &out, err);
-    return rc ? rc : dray_http_reply_json(h, 200, out);
+    return rc ? dray_http_registry_code(rc, err) : dray_http_reply_json(h, 200, out);
 }
 
 /* --- archives ---------------------------------------------------------------------------------*/

@@ -2,6 +2,7 @@
 /* system.c - /_ping, /version, /auth, /system/df, /plugins, and the routes of info and events. */
 #include "api/system.h"
 
+#include "api/registry_auth.h"
 #include "base/buf.h"
 #include "base/json.h"
 #include "engine/builds.h"
@@ -131,7 +132,7 @@ static int login(struct dray_http *h, struct dray_driver *d, const struct dray_a
         dray_json_add_str(o, "IdentityToken", token ? token : "");
     }
     dray_call_leave(&s);
-    return rc ? rc : dray_http_reply_json(h, 200, o);
+    return rc ? dray_http_registry_code(rc, err) : dray_http_reply_json(h, 200, o);
 }
 
 static int auth(struct dray_http *h, struct dray_engine *e, struct dray_err *err)

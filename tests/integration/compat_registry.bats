@@ -1,0 +1,45 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# compat_registry.bats - what clients see of registries where only Docker's own tests look.
+load lib
+load registry
+
+setup_file() {
+    daemon_init
+    registry_start
+    daemon_start
+    busybox_import
+    docker tag busybox "$REGISTRY/bb:1"
+}
+teardown_file() {
+    registry_stop
+    daemon_done
+}
+
+@test "credentials that are none count as absent" {
+    local auth
+    docker push -q "$REGISTRY/bb:1"
+    for auth in null e30= bnVsbA== 'no base64!' A WyJhIl0 "$(printf '{"username":' | base64)"; do
+        run api POST "/images/create?fromImage=$REGISTRY/bb&tag=1" -H "X-Registry-Auth: $auth"
+        [[ "$output" == *"Image is up to date"* ]] || { echo "$auth: $output" >&2; return 1; }
+        run api POST "/images/$REGISTRY/bb/push?tag=1" -H "X-Registry-Auth: $auth"
+        [[ "$output" == *'"aux"'* ]] || { echo "$auth: $output" >&2; return 1; }
+        [ "$(status_of GET "/distribution/$REGISTRY/bb:1/json" -H "X-Registry-Auth: $auth")" = 200 ]
+    done
+    mkdir -p "$T/context"
+    printf 'FROM %s/bb:1\nLABEL a=b\n' "$REGISTRY" >"$T/context/Dockerfile"
+    for auth in null 'no base64!' WyJhIl0; do
+        run api POST /build -H "X-Registry-Config: $auth" -H 'Content-Type: application/x-tar' \
+            --data-binary @<(tar -C "$T/context" -c .)
+        [[ "$output" == *"Successfully built"* ]] || { echo "$auth: $output" >&2; return 1; }
+    done
+}
+
+@test "a registry that cannot be reached is 500, which clients try again at" {
+    [ "$(status_of POST "/images/create?fromImage=127.0.0.1:1/x&tag=1")" = 500 ]
+    [ "$(status_of GET "/distribution/127.0.0.1:1/x:1/json")" = 500 ]
+    [ "$(status_of POST /auth -H 'Content-Type: application/json' \
+        -d '{"username":"u","password":"p","serveraddress":"127.0.0.1:1"}')" = 500 ]
+    [ "$(status_of GET "/images/search?term=x")" = 500 ]
+    [[ "$(api POST "/images/create?fromImage=127.0.0.1:1/x&tag=1" | jq -r .message)" == *"connection refused"* ]]
+}
