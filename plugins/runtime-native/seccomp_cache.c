@@ -8,6 +8,7 @@
 #define FOLDER "seccomp"
 #define MAGIC UINT64_C(0x3150434353595244) /* "DRYSCCP1" */
 #define FILE_MAX ((size_t)4 << 20)
+#define LINK_TRIES 1000
 
 /** A cache file: this, the profile's text, the program. */
 struct header {
@@ -68,6 +69,20 @@ static int save(int dir, const char *name, const char *key, size_t key_len,
     return -1;
 }
 
+/** Execs need the same filter: a link costs no memory, and outlives the cache's entry. While others
+ *  save the same filter, the file that is found may be replaced before it is linked: ENOENT. */
+static int link_entry(int dir, const char *name, int id_dir)
+{
+    int rc = -1;
+    (void)unlinkat(id_dir, FOLDER, 0);
+    for (int i = 0; i < LINK_TRIES; i++) {
+        rc = linkat(dir, name, id_dir, FOLDER, 0);
+        if (rc == 0 || errno != ENOENT)
+            break;
+    }
+    return rc;
+}
+
 int rn_seccomp_get(int run, int id_dir, const char *text, size_t len, struct rn_filter *out,
                    struct dray_err *err)
 {
@@ -85,9 +100,7 @@ int rn_seccomp_get(int run, int id_dir, const char *text, size_t len, struct rn_
         if (save(dir, name, text, len, out) != 0)
             return dray_fail_errno(err, "keep the seccomp filter");
     }
-    /* Execs need the same filter: a link costs no memory, and outlives the cache's entry. */
-    (void)unlinkat(id_dir, FOLDER, 0);
-    if (linkat(dir, name, id_dir, FOLDER, 0) != 0)
+    if (link_entry(dir, name, id_dir) != 0)
         return dray_fail_errno(err, "keep the container's seccomp filter");
     return 0;
 }

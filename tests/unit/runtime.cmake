@@ -10,8 +10,8 @@ endif()
 set(native ${CMAKE_SOURCE_DIR}/plugins/runtime-native)
 dray_unit_test(test_native_parts
     SOURCES test_native_parts.c ${native}/mount.c ${native}/mount_options.c ${native}/program.c
-        ${native}/rootfs.c
-    LIBS dray_plugin_runtime)
+        ${native}/rootfs.c ${native}/seccomp.c ${native}/seccomp_cache.c
+    LIBS dray_plugin_runtime PkgConfig::SECCOMP)
 if(TARGET test_native_parts)
     target_include_directories(test_native_parts PRIVATE ${native})
 endif()

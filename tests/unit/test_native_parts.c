@@ -3,16 +3,21 @@
 #include "check.h"
 
 #include "cgroup.h"
+#include "filter.h"
 #include "jsonx.h"
 #include "mount.h"
 #include "program.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define LAYERS 120
+#define KEEPERS 6
+#define KEPT 300
 
 static void check_find(const char *text, const char *want)
 {
@@ -162,10 +167,57 @@ static void test_program(void)
     (void)unlink(script);
 }
 
+/* Keep the filter again and again, as if the cache had nothing of use. The exit code: did it fail?
+ */
+static int keep_filters(int run, int id_dir)
+{
+    static const char profile[] = "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}";
+    for (int i = 0; i < KEPT; i++) {
+        struct rn_filter f = {.n = 0};
+        struct dray_err err = {.code = 0};
+        dray_autofd int dir = openat(run, "seccomp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *d = dir < 0 ? NULL : fdopendir(dup(dir));
+        for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+            dray_autofd int fd = strlen(e->d_name) == 16
+                                     ? openat(dir, e->d_name, O_WRONLY | O_TRUNC | O_CLOEXEC)
+                                     : -1;
+        }
+        if (d)
+            (void)closedir(d);
+        int rc = rn_seccomp_get(run, id_dir, profile, sizeof profile - 1, &f, &err);
+        rn_filter_cleanup(&f);
+        if (rc != 0) {
+            (void)fprintf(stderr, "  %s\n", err.text);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void test_filters_at_once(void)
+{
+    char dir[] = "/tmp/dray-filters-XXXXXX";
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    int run = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < KEEPERS; i++) {
+        char id[8];
+        (void)snprintf(id, sizeof id, "id%d", i);
+        CU_ASSERT_EQUAL(mkdirat(run, id, 0700), 0);
+        if (fork() == 0)
+            _exit(keep_filters(run, openat(run, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    }
+    for (int i = 0, status = -1; i < KEEPERS; i++, status = -1) {
+        CU_ASSERT(wait(&status) > 0);
+        CU_ASSERT_EQUAL(status, 0);
+    }
+    (void)close(run);
+    (void)nftw(dir, drop, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static const struct check_case cases[] = {
     {"a member's text", test_find},      {"cgroup paths", test_cgroup_path},
     {"device rules", test_device_rules}, {"many layers", test_many_layers},
-    {"programs", test_program},
+    {"programs", test_program},          {"filters at once", test_filters_at_once},
 };
 
 CHECK_MAIN("native-parts", cases)
