@@ -3,7 +3,8 @@
 # box.sh COMMAND... - run a command in namespaces of its own: network, mounts, processes, control groups.
 #
 # What a test makes is unseen by the machine and by other tests, and goes with it. There is no network
-# but lo. Works on cgroup v1, hybrid and v2; as root.
+# but lo. Works on cgroup v1, hybrid and v2; as root. With DRAY_TEST_CGROUP2=1 a hybrid machine is one of
+# v2 for the command; the limits of controllers that v1 has are missing then, all else is as on v2.
 set -u
 
 fs=/sys/fs/cgroup
@@ -13,6 +14,7 @@ if [ "${DRAY_BOX:-}" = "$PPID" ]; then # the inner half, in the new namespaces
     ip link set lo up
     mounted=$(awk -v fs="$fs" '$5 == fs || index($5, fs "/") == 1 {
         for (i = 7; $i != "-"; i++); print $5, $(i + 1), $(i + 3)}' /proc/self/mountinfo)
+    [ -z "${DRAY_TEST_CGROUP2:-}" ] || mounted="$fs cgroup2 rw"
     umount -R "$fs" 2>/dev/null
     mount -t sysfs sysfs /sys
     mount -t securityfs securityfs /sys/kernel/security 2>/dev/null
@@ -26,7 +28,7 @@ if [ "${DRAY_BOX:-}" = "$PPID" ]; then # the inner half, in the new namespaces
         cgroup2)
             mkdir -p "$at"
             mount -t cgroup2 cgroup2 "$at"
-            if [ "$at" = "$fs" ]; then
+            if [ "$at" = "$fs" ] && [ -s "$fs/cgroup.controllers" ]; then
                 sed 's/^/+/; s/ / +/g' "$fs/cgroup.controllers" >"$fs/cgroup.subtree_control"
             fi ;;
         esac
@@ -64,6 +66,7 @@ done
     # The new namespace of groups begins here. A group of v2 with members gives no controllers to its
     # children, so all go on one below. The inner half knows itself by its parent, which is 0 seen from
     # the new namespace.
+    unified=$(awk '$(NF - 2) == "cgroup2" {print $5; exit}' /proc/self/mountinfo)
     # shellcheck disable=SC2016
     DRAY_BOX=0 exec unshare -C sh -c '
         if [ -e "$1/cgroup.controllers" ]; then
@@ -71,5 +74,5 @@ done
             echo $$ >"$1/init/cgroup.procs"
         fi
         shift
-        exec unshare -n -m -p -i -f --kill-child --mount-proc "$@"' _ "$fs/$name" "$0" "$@"
+        exec unshare -n -m -p -i -f --kill-child --mount-proc "$@"' _ "$unified/$name" "$0" "$@"
 )

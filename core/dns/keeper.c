@@ -2,7 +2,7 @@
 /* keeper.c - the keeper's loop, and what the daemon asks of it. */
 #include "dns/keeper.h"
 
-#include "base/fs.h"
+#include "base/helper.h"
 #include "base/json.h"
 #include "base/logging.h"
 #include "base/sockmsg.h"
@@ -11,21 +11,9 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #define DRAY_LOG_AREA "dns"
 #define IDLE_MS 60000 /* without containers */
-
-/* Replaced in one step, but not flushed: the folder does not outlive the machine's run. */
-static int store(struct dray_dns_keeper *k, const char *id, struct json_object *doc,
-                 struct dray_err *err)
-{
-    char name[96];
-    if (!dray_dns_doc_name(id, name))
-        return dray_fail(err, DRAY_E_INVAL, "invalid id of a container");
-    const char *text = dray_json_text(doc);
-    return dray_fs_replace(k->dir, name, text, strlen(text), 0600, DRAY_FS_PLAIN, err);
-}
 
 static int do_set(struct dray_dns_keeper *k, struct dray_sockmsg *m, struct dray_err *err)
 {
@@ -33,17 +21,15 @@ static int do_set(struct dray_dns_keeper *k, struct dray_sockmsg *m, struct dray
     const char *id = dray_json_str(doc, "id", "");
     struct dray_dns_sandbox *s = NULL;
     int rc = dray_dns_sandbox_open(k, id, dray_sockmsg_take_fd(m, 0), true, &s, err);
-    rc = rc ? rc : store(k, id, doc, err);
+    rc = rc ? rc : dray_helper_store(k->dir, id, doc, err);
     return rc ? rc : dray_dns_worker_set(k, s, doc, err);
 }
 
 static void drop(struct dray_dns_keeper *k, struct dray_dns_sandbox *s)
 {
-    char name[96];
     char id[sizeof s->id];
     memcpy(id, s->id, sizeof id);
-    if (dray_dns_doc_name(id, name))
-        (void)unlinkat(k->dir, name, 0);
+    dray_helper_forget(k->dir, id);
     dray_dns_sandbox_close(k, s);
     dray_dns_worker_drop(k, id);
 }
@@ -79,16 +65,10 @@ static int do_keep(struct dray_dns_keeper *k, struct dray_sockmsg *m, struct dra
     return 0;
 }
 
-/* A daemon of another version brings its own program along. */
 static int do_same(struct dray_dns_keeper *k, struct dray_sockmsg *m, struct dray_err *err)
 {
-    struct stat st;
     (void)k;
-    if (stat("/proc/self/exe", &st))
-        return 0;
-    bool same = (int64_t)st.st_dev == dray_json_int(m->body, "dev", 0) &&
-                (int64_t)st.st_ino == dray_json_int(m->body, "ino", 0);
-    return same ? 0 : dray_fail(err, DRAY_E_CONFLICT, "another version runs");
+    return dray_helper_same(m->body, err);
 }
 
 static int do_open(struct dray_dns_keeper *k, struct dray_sockmsg *m, struct dray_err *err)
@@ -113,15 +93,6 @@ static bool told_to_leave(const struct dray_dns_keeper *k, struct json_object *m
            (!k->sandboxes || dray_json_bool(m, "always", false));
 }
 
-static void answer(int fd, int code, const char *text)
-{
-    dray_autojson *m = json_object_new_object();
-    dray_json_add_int(m, "code", code);
-    if (code)
-        dray_json_add_str(m, "error", text);
-    (void)dray_sockmsg_send(fd, m, NULL, 0, NULL);
-}
-
 /* One message of a connection; *leave: it was told to end. */
 static void on_request(struct dray_dns_keeper *k, int fd, bool *leave)
 {
@@ -134,7 +105,7 @@ static void on_request(struct dray_dns_keeper *k, int fd, bool *leave)
     const char *op = dray_json_str(m.body, "op", "");
     if (told_to_leave(k, m.body)) {
         *leave = true;
-        answer(fd, 0, "");
+        dray_helper_answer(fd, 0, "", NULL);
         return;
     }
     int rc = strcmp(op, "leave") == 0 ? 0 : dray_fail(&err, DRAY_E_INVAL, "unknown request");
@@ -147,7 +118,7 @@ static void on_request(struct dray_dns_keeper *k, int fd, bool *leave)
         if (ops[i].silent)
             return;
     }
-    answer(fd, rc, err.text);
+    dray_helper_answer(fd, rc, err.text, NULL);
 }
 
 static void on_connection(struct dray_dns_keeper *k)

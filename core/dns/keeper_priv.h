@@ -36,8 +36,6 @@ int dray_dns_sandbox_open(struct dray_dns_keeper *k, const char *id, int netns /
 void dray_dns_sandbox_close(struct dray_dns_keeper *k, struct dray_dns_sandbox *s);
 /** Answer one request of the worker for a socket. */
 void dray_dns_sandbox_serve(struct dray_dns_keeper *k);
-/** "<id>.json" in the folder of documents; false: no id. */
-bool dray_dns_doc_name(const char *id, char out[96]);
 /** Open what the documents in the folder tell of; what has gone is removed. */
 void dray_dns_sandboxes_load(struct dray_dns_keeper *k);
 

@@ -2,13 +2,12 @@
 /* keeper_sandbox.c - sockets in containers' namespaces, and the documents that tell of them. */
 #include "dns/keeper_priv.h"
 
-#include "base/ident.h"
+#include "base/helper.h"
 #include "base/json.h"
 #include "base/logging.h"
 #include "dns/sockets.h"
 #include "dns/worker.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -67,8 +66,8 @@ int dray_dns_sandbox_open(struct dray_dns_keeper *k, const char *id, int netns /
                           bool again, struct dray_dns_sandbox **out, struct dray_err *err)
 {
     dray_autofd int fd = netns;
-    char name[96];
-    if (!dray_dns_doc_name(id, name))
+    char name[DRAY_HELPER_DOC];
+    if (!dray_helper_doc_name(id, name))
         return dray_fail(err, DRAY_E_INVAL, "invalid id of a container");
     struct dray_dns_sandbox *s = dray_dns_sandbox_find(k, id);
     if (s && (fd < 0 || same_namespace(s->netns, fd))) {
@@ -139,36 +138,14 @@ void dray_dns_sandbox_serve(struct dray_dns_keeper *k)
 
 /* Documents. */
 
-bool dray_dns_doc_name(const char *id, char out[96])
+static int load_one(void *ctx, struct json_object *doc, struct dray_err *err)
 {
-    if (!dray_id_is_hex(id, DRAY_ID_LEN - 1, DRAY_ID_LEN - 1))
-        return false;
-    (void)snprintf(out, 96, "%s.json", id);
-    return true;
-}
-
-static void load_one(struct dray_dns_keeper *k, const char *file)
-{
-    dray_autojson *doc = NULL;
     struct dray_dns_sandbox *s = NULL;
-    struct dray_err err = {0};
-    int rc = dray_json_load(k->dir, file, &doc, &err);
-    int netns = rc ? -1 : open(dray_json_str(doc, "netns", ""), O_RDONLY | O_CLOEXEC);
-    if (!rc)
-        rc = dray_dns_sandbox_open(k, dray_json_str(doc, "id", ""), netns, true, &s, &err);
-    if (!rc)
-        return;
-    dray_info("names of a container that has gone are dropped: %s", err.text);
-    (void)unlinkat(k->dir, file, 0);
+    int netns = open(dray_json_str(doc, "netns", ""), O_RDONLY | O_CLOEXEC);
+    return dray_dns_sandbox_open(ctx, dray_json_str(doc, "id", ""), netns, true, &s, err);
 }
 
 void dray_dns_sandboxes_load(struct dray_dns_keeper *k)
 {
-    int fd = openat(k->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    for (const struct dirent *e; d && (e = readdir(d)) != NULL;)
-        if (e->d_name[0] != '.')
-            load_one(k, e->d_name);
-    if (d)
-        (void)closedir(d);
+    dray_helper_load(k->dir, load_one, k);
 }

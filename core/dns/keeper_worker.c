@@ -2,6 +2,7 @@
 /* keeper_worker.c - starts the worker without privileges, feeds it, replaces it. */
 #include "dns/keeper_priv.h"
 
+#include "base/helper.h"
 #include "base/json.h"
 #include "base/logging.h"
 #include "base/sockmsg.h"
@@ -123,9 +124,9 @@ static void tell_all(struct dray_dns_keeper *k)
     for (struct dray_dns_sandbox *s = k->sandboxes; s; s = s->next) {
         dray_autojson *doc = NULL;
         struct dray_err err = {0};
-        char name[96];
+        char name[DRAY_HELPER_DOC];
         s->handed_over = false;
-        if (!dray_dns_doc_name(s->id, name) || dray_json_load(k->dir, name, &doc, &err))
+        if (!dray_helper_doc_name(s->id, name) || dray_json_load(k->dir, name, &doc, &err))
             continue; /* opened only: its document will come */
         if (tell(k, s, doc, &err))
             dray_error("container %.12s: %s", s->id, err.text);

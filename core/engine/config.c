@@ -152,7 +152,7 @@ static int set_defaults(struct dray_config *c, struct dray_err *err)
     c->shutdown_timeout_s = 15;
     c->live_restore = true;
     c->mtu = 1500;
-    c->icc = c->ip_masq = c->ip_forward = true;
+    c->icc = c->ip_masq = c->ip_forward = c->userland_proxy = true;
     c->max_concurrent_downloads = 3;
     c->max_concurrent_uploads = 5;
     c->max_download_attempts = 5;

@@ -43,7 +43,7 @@ struct dray_config {
     char *bip;              /* CIDR of the default bridge, or NULL */
     char *fixed_cidr;
     int mtu;
-    bool icc, ip_masq, ip_forward, ipv6;
+    bool icc, ip_masq, ip_forward, ipv6, userland_proxy;
     char *default_ip;       /* host address of published ports */
     char *default_gateway, *default_gateway_v6; /* where the default bridge's containers route to */
     struct json_object *default_network_opts;   /* {"driver":{"k":"v"}} of new networks, or NULL */

@@ -162,6 +162,10 @@ static int check_kernel(struct json_object *host, struct json_object *warnings,
     struct dray_sysinfo si;
     dray_sysinfo_probe(&si);
     drop_unsupported(host, &si, warnings);
+    if (!si.cfs && dray_json_int(host, "NanoCpus", 0) > 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "NanoCPUs can not be set, as your kernel does not support CPU CFS "
+                         "scheduler or the cgroup is not mounted");
     if (!si.realtime && (dray_json_int(host, "CpuRealtimePeriod", 0) != 0 ||
                          dray_json_int(host, "CpuRealtimeRuntime", 0) != 0))
         return dray_fail(err, DRAY_E_INVAL, "Your kernel does not support CPU real-time scheduler");

@@ -222,12 +222,14 @@ static bool is_v6(const char *host_ip)
     return strchr(host_ip, ':') != NULL;
 }
 
-/* Ports are forwarded by the kernel within a family of addresses: what is asked for on an address
- * of a family that none of the container's networks has reaches nobody, and is told of. */
+/* Without the proxy, ports are forwarded within a family of addresses: what is asked for on an
+ * address of a family that none of the container's networks has reaches nobody, and is told of. */
 static void warn_of_ports(struct creation *k, struct json_object *nets)
 {
     struct json_object *ports = dray_json_obj(k->host, "PortBindings");
     bool have4 = false, have6 = false;
+    if (k->cs->engine->config->userland_proxy)
+        return;
     json_object_object_foreach(nets, name, ep)
     {
         (void)ep;

@@ -18,6 +18,7 @@
 #include "engine/metrics.h"
 #include "engine/log_opts.h"
 #include "engine/networks.h"
+#include "engine/proxy.h"
 #include "engine/plugin_conf.h"
 #include "engine/userns.h"
 #include "engine/volumes.h"
@@ -200,6 +201,8 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
     if (!rc)
         rc = dray_dns_open(e, &e->dns, err);
     if (!rc)
+        rc = dray_proxy_open(e, &e->proxy, err);
+    if (!rc)
         rc = dray_networks_open(e, &e->networks, err);
     if (!rc)
         rc = dray_containers_open(e, &e->containers, err);
@@ -250,6 +253,7 @@ void dray_engine_close(struct dray_engine *e)
         dray_containers_close(e->containers);
     if (e->networks)
         dray_networks_close(e->networks);
+    dray_proxy_close(e->proxy);
     dray_dns_close(e->dns);
     if (e->volumes)
         dray_volumes_close(e->volumes);

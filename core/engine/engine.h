@@ -20,6 +20,7 @@ struct dray_volumes;
 struct dray_containers;
 struct dray_builds;
 struct dray_dns;
+struct dray_proxy;
 struct dray_userns;
 
 /** Parts find each other here. Set once by dray_engine_open(), constant until dray_engine_close().
@@ -35,6 +36,7 @@ struct dray_engine {
     struct dray_networks *networks;
     struct dray_volumes *volumes;
     struct dray_dns *dns;
+    struct dray_proxy *proxy;
     struct dray_containers *containers;
     struct dray_builds *builds;
     struct dray_extensions *extensions;

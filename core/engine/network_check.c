@@ -4,6 +4,7 @@
 
 #include "base/logging.h"
 #include "engine/dns.h"
+#include "engine/proxy.h"
 
 #include <time.h>
 
@@ -40,6 +41,7 @@ static void *watch(void *arg)
         for (size_t i = 0; (d = dray_drivers_at(ns->engine->drivers, DRAY_KIND_NETWORK, i)); i++)
             check_driver(d);
         dray_dns_check(ns->engine->dns);
+        dray_proxy_check(ns->engine->proxy);
         clock_gettime(CLOCK_MONOTONIC, &next);
         pthread_mutex_lock(&ns->check_lock);
     }

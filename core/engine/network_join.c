@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/logging.h"
+#include "engine/proxy.h"
 
 #define DRAY_LOG_AREA "net"
 
@@ -227,6 +228,8 @@ static int enter_namespace(struct joining *j, struct dray_err *err)
 static void undo(struct joining *j)
 {
     struct dray_err why = {0};
+    if (j->ep->proxied)
+        dray_proxy_drop(j->ns->engine->proxy, j->ep->id);
     if (j->made && dray_driver_call(j->net->driver, network, DRAY_CLASS_MOUNT, &why, ep_remove,
                                     j->net->id, j->ep->id))
         dray_warn("network %s: remove an endpoint: %s", j->net->name, why.text);
@@ -239,7 +242,9 @@ static void undo(struct joining *j)
 /* A port that is taken is an error of the server in Docker's API. */
 static int publish_ports(struct joining *j, struct dray_err *err)
 {
-    int rc = dray_net_publish(j->net, j->ep, j->req->ports, j->req->replay, &j->ports, err);
+    struct dray_publish what = {.ports = j->req->ports, .replay = j->req->replay};
+    int rc = dray_net_publish(j->ns, j->net, j->ep, &what, err);
+    j->ports = what.out;
     if (!rc)
         return 0;
     (void)dray_err_note(err, "driver failed programming external connectivity on endpoint %s (%s)",
@@ -385,6 +390,8 @@ int dray_networks_leave(struct dray_networks *ns, const char *container_id,
     dray_autofree struct dray_net_ep *ep = delist(n, ep_id);
     if (!ep)
         return rc;
+    if (ep->proxied)
+        dray_proxy_drop(ns->engine->proxy, ep->id);
     dray_net_addr_release(n, ep->ipv4);
     dray_net_addr_release(n, ep->ipv6);
     dray_net_event(ns, n, "disconnect", container_id);

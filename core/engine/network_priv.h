@@ -36,6 +36,7 @@ struct dray_net_ep {
     char name[DRAY_NET_NAME]; /* the container's */
     char mac[20];
     int64_t gw_priority;
+    bool proxied; /* the proxy carries some of its ports */
     char ipv4[DRAY_NET_CIDR], ipv6[DRAY_NET_CIDR]; /* CIDR or "" */
 };
 
@@ -166,9 +167,15 @@ bool dray_link_cidr(const char *link, uint32_t family, char out[DRAY_NET_CIDR]);
 
 /* network_ports.c */
 
-/** Publish HostConfig.PortBindings (or the map that an earlier publish returned, with replay). */
-int dray_net_publish(struct dray_net *n, const struct dray_net_ep *ep, struct json_object *ports,
-                     bool replay, struct json_object **out, struct dray_err *err);
+/** HostConfig.PortBindings to publish, or with replay the map that an earlier publish returned. */
+struct dray_publish {
+    struct json_object *ports; /* or NULL */
+    bool replay;
+    struct json_object *out; /* NetworkSettings.Ports of what was published, or NULL; the caller's */
+};
+/** By the network's driver, or where the endpoint lacks the family of addresses, by the proxy. */
+int dray_net_publish(struct dray_networks *ns, struct dray_net *n, struct dray_net_ep *ep,
+                     struct dray_publish *what, struct dray_err *err);
 
 /* network_check.c */
 

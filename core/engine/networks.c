@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/events.h"
+#include "engine/proxy.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -320,6 +321,23 @@ static void collect_pools(struct dray_networks *ns, struct dray_driver *d)
     dray_net_list_free(v, n);
 }
 
+/* Endpoints whose ports the proxy carries. */
+static void collect_proxied(struct dray_networks *ns)
+{
+    DRAY_AUTO(dray_strlist) eps = {0};
+    struct dray_net **v = NULL;
+    size_t n = dray_net_snapshot(ns, &v);
+    for (size_t i = 0; i < n; i++) {
+        pthread_mutex_lock(&v[i]->lock);
+        for (const struct dray_net_ep *e = v[i]->eps; e; e = e->next)
+            if (e->proxied)
+                (void)dray_strlist_add(&eps, e->id);
+        pthread_mutex_unlock(&v[i]->lock);
+    }
+    dray_proxy_keep(ns->engine->proxy, dray_strlist_view(&eps));
+    dray_net_list_free(v, n);
+}
+
 void dray_networks_collect(struct dray_networks *ns)
 {
     struct dray_drivers *drivers = ns->engine->drivers;
@@ -328,6 +346,7 @@ void dray_networks_collect(struct dray_networks *ns)
         collect_networks(ns, d);
     for (size_t i = 0; (d = dray_drivers_at(drivers, DRAY_KIND_IPAM, i)); i++)
         collect_pools(ns, d);
+    collect_proxied(ns);
 }
 
 int dray_networks_find(struct dray_networks *ns, const char *name_or_id,

@@ -267,7 +267,7 @@ static const struct dray_option options[] = {
 };
 
 static const struct dray_network_ops ops = {
-    .head = DRAY_TABLE(struct dray_network_ops, 0),
+    .head = DRAY_TABLE(struct dray_network_ops, DRAY_NETWORK_F_PROXIED),
     .net_create = net_create,
     .net_remove = net_remove,
     .ep_create = ep_create,

@@ -181,13 +181,13 @@ time.sleep(600)" 3>&- &
     [[ "$output" == *"address already in use"* ]]
     # A range goes on to the next one; UDP of the same number is another matter.
     docker run -d --name three -p 8601-8603:80 -p 8601:80/udp busybox sleep 60 >/dev/null
-    [ "$(docker port three 80/tcp)" = 0.0.0.0:8602 ]
-    [ "$(docker port three 80/udp)" = 0.0.0.0:8601 ]
+    [ "$(docker port three 80/tcp)" = $'0.0.0.0:8602\n[::]:8602' ]
+    [ "$(docker port three 80/udp)" = $'0.0.0.0:8601\n[::]:8601' ]
     kill "$held"
     wait "$held" 2>/dev/null || true
     held=
     docker start two >/dev/null # nothing was left of the attempts
-    [ "$(docker port two 80)" = 0.0.0.0:8601 ]
+    [ "$(docker port two 80)" = $'0.0.0.0:8601\n[::]:8601' ]
     holder udp 127.0.0.1 8605
     run docker run --rm -p 127.0.0.1:8605:53/udp busybox true
     [[ "$output" == *"failed to bind host port"*"53/udp: address already in use"* ]]
@@ -200,12 +200,12 @@ time.sleep(600)" 3>&- &
     holder tcp 0.0.0.0 42001
     docker run -d --name aa -p 80 busybox sleep 60 >/dev/null
     docker run -d --name bb -p 80 busybox sleep 60 >/dev/null
-    [ "$( (docker port aa 80; docker port bb 80) | sort | tr '\n' ' ')" = "0.0.0.0:42000 0.0.0.0:42002 " ]
+    [ "$( (docker port aa 80; docker port bb 80) | sort | tr '\n' ' ')" = "0.0.0.0:42000 0.0.0.0:42002 [::]:42000 [::]:42002 " ]
     run docker run --rm -p 80 busybox true
     [[ "$output" == *"all ports are allocated"* ]]
     # What the same container asks for by number is not given away to its own others.
     docker rm -f aa bb
     docker run -d --name dd -p 70 -p 42000:81 busybox sleep 60 >/dev/null
-    [ "$(docker port dd | sort | tr '\n' ' ')" = "70/tcp -> 0.0.0.0:42002 81/tcp -> 0.0.0.0:42000 " ]
+    [ "$(docker port dd | grep -F 0.0.0.0 | sort | tr '\n' ' ')" = "70/tcp -> 0.0.0.0:42002 81/tcp -> 0.0.0.0:42000 " ]
     sysctl -qw net.ipv4.ip_local_port_range="32768 60999"
 }

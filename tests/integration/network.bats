@@ -81,7 +81,7 @@ table() { nft list tables | awk '$3 ~ /^dray_/ {print $3}' | tail -n 1; }
     local port
     port=$(free_port)
     web one -p "$port:80"
-    [ "$(docker port one 80)" = "0.0.0.0:$port" ]
+    [ "$(docker port one 80)" = "0.0.0.0:$port"$'\n'"[::]:$port" ]
     [ "$(get "127.0.0.1:$port")" = one ]
     [ "$(get "$(bridge_ip):$port")" = one ]
     [ "$(get_from one "$(bridge_ip):$port")" = one ] # hairpin
@@ -107,7 +107,7 @@ table() { nft list tables | awk '$3 ~ /^dray_/ {print $3}' | tail -n 1; }
     [ "$(docker inspect -f '{{.State.Status}}' two)" = created ]
     docker rm -f one >/dev/null
     docker start two >/dev/null
-    [ "$(docker port two 80)" = "0.0.0.0:$port" ]
+    [ "$(docker port two 80)" = "0.0.0.0:$port"$'\n'"[::]:$port" ]
     python3 -c "import socket,sys
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 try: s.bind(('0.0.0.0', $port))
@@ -118,7 +118,7 @@ sys.exit(1)"
 @test "ephemeral ports, ranges, -P, UDP and one address" {
     local port
     web one -P --expose 80 -p 127.0.0.1::81
-    port=$(docker port one 80 | sed 's/.*://')
+    port=$(docker port one 80 | head -n 1 | sed 's/.*://')
     [ "$(get "127.0.0.1:$port")" = one ]
     [[ "$(docker port one 81)" == 127.0.0.1:* ]]
     port=$(free_port)

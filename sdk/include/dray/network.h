@@ -22,6 +22,9 @@ extern "C" {
 #define DRAY_NETWORK_F_NO_IPAM UINT64_C(2)
 /** Exactly one network of this driver exists, made by the host; users cannot create more. */
 #define DRAY_NETWORK_F_SINGLE UINT64_C(4)
+/** publish() leads to endpoints within a family of addresses only. What an endpoint has no address
+ *  for is the host's to carry, by a proxy that connects to the endpoint's other address. */
+#define DRAY_NETWORK_F_PROXIED UINT64_C(8)
 
 #define DRAY_NET_INTERNAL 1u /**< no way out of the machine */
 #define DRAY_NET_IPV6 2u
