@@ -381,6 +381,26 @@ static void note_success(struct start *s, struct json_object *reply)
     pthread_mutex_unlock(&c->lock);
 }
 
+/* Who shares the network of another container goes by that one's names. */
+static int borrow_names(struct start *s, struct dray_err *err)
+{
+    struct dray_container *c = s->c;
+    const char *mode = dray_json_str(s->host, "NetworkMode", "");
+    if (!dray_str_prefix(mode, "container:"))
+        return 0;
+    dray_autocontainer *other = NULL;
+    int rc = dray_container_find(c->set, mode + strlen("container:"), &other, err);
+    if (rc != 0)
+        return rc;
+    dray_autojson *theirs = dray_container_json(other, &other->config);
+    dray_json_add_str(s->config, "Hostname", dray_json_str(theirs, "Hostname", ""));
+    dray_json_add_str(s->config, "Domainname", dray_json_str(theirs, "Domainname", ""));
+    pthread_mutex_lock(&c->lock);
+    dray_container_set_text(&c->config, s->config);
+    pthread_mutex_unlock(&c->lock);
+    return dray_container_save(c, err);
+}
+
 static int go(struct start *s, struct dray_err *err)
 {
     struct dray_container *c = s->c;
@@ -395,6 +415,8 @@ static int go(struct start *s, struct dray_err *err)
         rc = dray_container_net_start(c, s->config, s->host, err);
         s->net = rc == 0;
     }
+    if (rc == 0)
+        rc = borrow_names(s, err);
     if (rc != 0)
         return rc;
     dray_autojson *endpoints = dray_container_json(c, &c->endpoints);

@@ -545,10 +545,13 @@ int dray_exec_run(struct dray_container *c, struct json_object *config, int time
     dray_autofd int done_w = pipe_fds[1];
     struct dray_exec *x = NULL;
     int rc = new_exec(c, config, &x, err);
-    if (rc == 0)
-        rc = claim(c->set->execs, x, err);
-    if (x)
+    if (rc == 0) {
         x->raw = true;
+        emit(x, "exec_create", NULL, NULL);
+        rc = claim(c->set->execs, x, err);
+    }
+    if (rc == 0)
+        emit(x, "exec_start", NULL, NULL);
     const int fds[] = {theirs, done_w};
     struct dray_exec_start req = {0};
     if (rc == 0)

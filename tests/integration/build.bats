@@ -53,7 +53,7 @@ case_() {
     id=$(docker inspect -f '{{.Id}}' lines)
     [[ "$output" == *"Step 1/3 : FROM busybox"$'\n'" ---> "* ]]
     [[ "$output" == *"Step 2/3 : RUN echo out; echo err >&2"$'\n'" ---> Running in "* ]]
-    [[ "$output" == *$'\nout\n'* && "$output" == *$'\nerr\n'* && "$output" == *$'\nRemoving intermediate container '* ]]
+    [[ "$output" == *$'\nout\n'* && "$output" == *$'\nerr\n'* && "$output" == *$'\n ---> Removed intermediate container '* ]]
     [[ "$output" == *"Successfully built ${id:7:12}"$'\n'"Successfully tagged lines:latest" ]]
     run here 'FROM busybox\nRUN echo out; echo err >&2\nCMD ["x"]\n' -t lines
     show

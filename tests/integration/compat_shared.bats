@@ -61,6 +61,9 @@ tried() { [ "$(docker inspect -f '{{.RestartCount}}' "$1")" -ge 5 ]; }
     docker run -d --name guest --network container:owner busybox sleep 1000 >/dev/null
     [ "$(inspect guest .HostConfig.NetworkMode)" = "\"container:$(docker inspect -f '{{.Id}}' owner)\"" ]
     [ "$(inspect guest .NetworkSettings.SandboxID)$(inspect guest .NetworkSettings.SandboxKey)" = '""""' ]
+    # Its names are the owner's, too.
+    [ "$(docker exec guest hostname)" = "$(docker exec owner hostname)" ]
+    [ "$(inspect guest .Config.Hostname)" = "$(inspect owner .Config.Hostname)" ]
     docker rename owner landlord
     docker restart -t 0 guest >/dev/null
     [ "$(docker exec guest ip -o -4 addr show eth0)" = "$(docker exec landlord ip -o -4 addr show eth0)" ]
@@ -100,4 +103,19 @@ tried() { [ "$(docker inspect -f '{{.RestartCount}}' "$1")" -ge 5 ]; }
     docker run -d --name sig busybox sleep 1000 >/dev/null
     [ "$(docker exec sig grep SigIgn /proc/self/status)" = $'SigIgn:\t0000000000000000' ]
     [ "$(docker run --rm busybox grep SigIgn /proc/self/status)" = $'SigIgn:\t0000000000000000' ]
+}
+
+@test "health checks are told of as other execs are" {
+    local from
+    from=$(date +%s.%N)
+    docker run -d --name well --health-cmd 'true x' --health-interval 1s busybox sleep 1000 >/dev/null
+    timeout 60 docker events --since "$from" --filter container=well --filter event=exec_die --format x | head -n 1 >/dev/null
+    docker rm -f well >/dev/null
+    docker events --since "$from" --until "$(date +%s.%N)" --filter container=well --format '{{.Action}}' |
+        grep '^exec' | head -n 3 >"$T/told"
+    diff - "$T/told" <<'EOF'
+exec_create: /bin/sh -c true x
+exec_start: /bin/sh -c true x
+exec_die
+EOF
 }
