@@ -139,6 +139,7 @@ struct dray_containers {
     struct dray_workq *work;
     struct dray_netns_pool *netns;
     atomic_bool closing;
+    atomic_bool opening; /* what is left over is yet to be told from what is used */
     atomic_bool has_links; /* some container has links of the default bridge */
 };
 

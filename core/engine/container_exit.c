@@ -122,6 +122,11 @@ static void run_restart(void *arg)
 {
     struct restart_job *job = arg;
     struct dray_container *c = job->c;
+    if (atomic_load(&c->set->opening)) { /* what it made now would be taken for a leftover */
+        dray_workq_at(c->set->work, dray_clock_mono() + BACKOFF_FIRST, run_restart, drop_restart,
+                      job);
+        return;
+    }
     pthread_mutex_lock(&c->op);
     pthread_mutex_lock(&c->lock);
     bool due = c->st.status == DRAY_CS_RESTARTING && c->start_serial == job->serial &&

@@ -307,6 +307,7 @@ int dray_containers_open(struct dray_engine *e, struct dray_containers **out, st
     cs->by_name = json_object_new_object();
     cs->by_id = json_object_new_object();
     pthread_rwlock_init(&cs->lock, NULL);
+    atomic_init(&cs->opening, true);
     e->containers = cs; /* parts ask for it while containers are taken over */
     int rc = open_parts(cs, err);
     if (rc == 0)
@@ -324,6 +325,7 @@ int dray_containers_open(struct dray_engine *e, struct dray_containers **out, st
     n = dray_container_snapshot(cs, &v); /* some removed themselves */
     collect(cs, v, n);
     sweep_run_dirs(cs);
+    atomic_store(&cs->opening, false);
     for (size_t i = 0; i < n; i++)
         start_by_policy(v[i]);
     dray_container_list_free(v, n);

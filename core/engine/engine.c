@@ -239,7 +239,7 @@ int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
     if (rc)
         return rc;
     struct json_object *attrs = json_object_new_object();
-    dray_json_add_bool(attrs, "debug", config->debug);
+    dray_json_add_str(attrs, "debug", config->debug ? "true" : "false"); /* clients want strings */
     dray_events_emit(e->events, "daemon", "reload", e->id, attrs);
     return 0;
 }

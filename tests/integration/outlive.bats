@@ -96,6 +96,30 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
     docker rm -f keep
 }
 
+@test "containers that died with the machine start again by policy, all of them" {
+    local i dir
+    for i in $(seq 24); do
+        docker run -d --name "re$i" --restart always busybox sh -c 'echo up >/index.html; exec httpd -f -p 80 -h /' >/dev/null
+    done
+    daemon_kill
+    for dir in "$T"/exec/containers/*; do kill -9 "$(cat "$dir/shim.pid")"; done
+    daemon_start
+    all_up() { [ "$(docker ps -q -f status=running | wc -l)" = 24 ]; }
+    wait_until 20 all_up
+    for i in $(seq 24); do
+        wait_until 5 curl -sf --max-time 5 -o /dev/null "http://$(docker inspect -f '{{.NetworkSettings.Networks.bridge.IPAddress}}' "re$i")/"
+    done
+    docker rm -f $(seq -f 're%g' 24) >/dev/null
+}
+
+@test "a reload is an event that clients can read" {
+    local since
+    since=$(date +%s)
+    kill -HUP "$(daemon_pid)"
+    reloaded() { [[ "$(docker events --since "$since" --until "$(date +%s)" --filter type=daemon)" == *"reload"*"debug=false"* ]]; }
+    wait_until 10 reloaded
+}
+
 @test "a shim that dies takes its container with it, and is reported" {
     docker run -d --name orphan busybox sleep 1000
     shim=$(cat "$T/exec/containers/$(docker inspect -f '{{.Id}}' orphan)/shim.pid")
