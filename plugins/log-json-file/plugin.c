@@ -94,7 +94,7 @@ static int32_t plugin_open(const struct dray_host *host, const char *instance,
     return dray_log_driver_new(&driver, host, out, err);
 }
 
-static const struct dray_option options[] = DRAY_LOG_DRIVER_OPTIONS("10m", "3", "false");
+static const struct dray_option options[] = DRAY_LOG_DRIVER_OPTIONS("100m", "3", "false");
 static const struct dray_log_ops ops = DRAY_LOG_DRIVER_OPS;
 
 /* Reads of one container run beside each other and beside its writer in another process. */

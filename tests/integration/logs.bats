@@ -135,6 +135,14 @@ refused() { # TEXT OPTIONS...
     [ "$(docker logs --details aa)" = "MODE=m,app.tier=web,tag=busybox%2Faa%2F${id:0:12}%2Fecho+hi,team=x hi" ]
 }
 
+@test "by default all of 60 MB is kept, and no log grows without end" {
+    docker run -d --name big busybox sh -c 'yes "$(printf %0999d 7)" | head -n 60000'
+    [ "$(docker wait big)" = 0 ]
+    [ "$(docker logs big | wc -c)" -eq 60000000 ]
+    docker rm big
+    "$DRAY_STAGE/bin/dray-plugin" show "$DRAY_STAGE/lib/dray/plugins/log-json-file.so" | grep -q 'default: 100m'
+}
+
 @test "files rotate, are compressed, and are read through" {
     docker run --name rr --log-opt max-size=20k --log-opt max-file=3 --log-opt compress=true busybox sh -c 'for i in $(seq 2000); do echo line $i; done'
     local path
