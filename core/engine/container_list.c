@@ -242,7 +242,7 @@ static void add_sizes(struct dray_buf *b, struct dray_container *c)
 struct matcher {
     const struct dray_filters *f;
     int64_t before, since; /* creation times, 0: none */
-    struct dray_strlist volumes;
+    const struct dray_strlist *images; /* ids that "ancestor" asks for */
 };
 
 static int created_of(struct dray_containers *cs, const char *name, int64_t *out,
@@ -313,26 +313,15 @@ static bool match_volume(const struct dray_filters *f, const char *mounts)
     return false;
 }
 
-static bool match_ancestor(const struct dray_filters *f, const struct dray_container *c)
+/* Was the container's image one of those that were asked for, or made from one? */
+static bool match_ancestor(const struct matcher *m, const struct dray_container *c)
 {
-    if (!dray_filters_has(f, "ancestor"))
+    if (!dray_filters_has(m->f, "ancestor"))
         return true;
-    for (size_t i = 0;; i++) {
-        const char *want = dray_filters_get(f, "ancestor", i);
-        if (!want)
-            return false;
-        const char *hex = strchr(c->image_id, ':');
-        size_t len = strlen(want);
-        bool tagless =
-            strncmp(c->image, want, len) == 0 && c->image[len] == ':' && !strchr(want, ':');
-        if (strcmp(c->image, want) == 0 || tagless || strcmp(c->image_id, want) == 0 ||
-            (hex && len >= 4 && strncmp(hex + 1, want, len) == 0))
+    for (size_t i = 0; i < m->images->n; i++)
+        if (strcmp(m->images->v[i], c->image_id) == 0)
             return true;
-        size_t have = strlen(c->image);
-        if (len == have + 7 && strncmp(want, c->image, have) == 0 &&
-            strcmp(want + have, ":latest") == 0)
-            return true;
-    }
+    return false;
 }
 
 /* "80", "80/udp", "8000-8010/tcp": a range of ports of one protocol. */
@@ -419,7 +408,7 @@ static bool matches(const struct matcher *m, const struct dray_container *c)
            (m->since == 0 || c->created_ns > m->since) && dray_filters_prefix(f, "id", c->id) &&
            match_name(f, c->name) &&
            dray_filters_exact(f, "status", dray_container_status_name(c->st.status)) &&
-           match_exited(f, c) && dray_filters_labels(f, c->labels) && match_ancestor(f, c) &&
+           match_exited(f, c) && dray_filters_labels(f, c->labels) && match_ancestor(m, c) &&
            match_health(f, c) && match_network(f, c->endpoints) && match_volume(f, c->mounts) &&
            match_ports(f, c) &&
            !(dray_filters_has(f, "is-task") && dray_filters_exact(f, "is-task", "true"));
@@ -481,8 +470,12 @@ int dray_containers_list(struct dray_containers *cs, const struct dray_list_req 
                          char **text_out, struct dray_err *err)
 {
     const struct dray_filters *f = req->filters;
-    struct matcher m = {.f = f};
+    DRAY_AUTO(dray_strlist) images = {0};
+    struct matcher m = {.f = f, .images = &images};
+    const char *ancestor = NULL;
     int rc = check_filters(f, err);
+    for (size_t i = 0; rc == 0 && f && (ancestor = dray_filters_get(f, "ancestor", i)); i++)
+        rc = dray_images_descendants(cs->engine->images, ancestor, &images, err);
     if (rc == 0 && f)
         rc = created_of(cs, dray_filters_get(f, "before", 0), &m.before, err);
     if (rc == 0 && f)

@@ -7,6 +7,8 @@
 
 #include <fnmatch.h>
 
+#define MADE_FROM_MAX (size_t)1024 /* steps from an image to its ancestor */
+
 /* What the filters name, resolved before the walk. */
 struct selection {
     const struct dray_images_list_req *req;
@@ -232,4 +234,35 @@ uint64_t dray_images_layers_size(struct dray_images *im)
     }
     pthread_mutex_unlock(&im->lock);
     return size;
+}
+
+/* --- descendants ------------------------------------------------------------------------------*/
+
+/* lock held */
+static bool made_from(struct dray_images *im, const struct img *g, const struct img *ancestor)
+{
+    for (size_t depth = 0; g && depth < MADE_FROM_MAX; depth++) {
+        if (g == ancestor)
+            return true;
+        g = *g->parent ? img_find(im, g->parent) : NULL;
+    }
+    return false;
+}
+
+int dray_images_descendants(struct dray_images *im, const char *ref, struct dray_strlist *ids,
+                            struct dray_err *err)
+{
+    struct lh_entry *e;
+    bool ok = true;
+    pthread_mutex_lock(&im->lock);
+    const struct img *ancestor = img_lookup(im, ref, NULL, NULL);
+    if (ancestor)
+        lh_foreach(im->by_id, e)
+        {
+            const struct img *g = lh_entry_v(e);
+            if (ok && made_from(im, g, ancestor))
+                ok = dray_strlist_add(ids, g->id);
+        }
+    pthread_mutex_unlock(&im->lock);
+    return ok ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/digest.h"
+#include "base/strlist.h"
 
 #include <dray/registry.h>
 #include <dray/util.h>
@@ -44,6 +45,9 @@ struct dray_image {
 int dray_images_get(struct dray_images *im, const char *ref, struct dray_image *out,
                     struct dray_err *err);
 void dray_image_release(struct dray_image *image);
+/** Add to ids the image that ref names and all that were made from it; none when it names none. */
+int dray_images_descendants(struct dray_images *im, const char *ref, struct dray_strlist *ids,
+                            struct dray_err *err);
 static inline void dray_image_cleanup(struct dray_image *image)
 {
     dray_image_release(image);

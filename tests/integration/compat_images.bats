@@ -60,3 +60,23 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
     docker image inspect -f '{{json .Config.Env}} {{json .Config.OnBuild}}' triggered | grep -F '"bar=baz"' | grep -E 'null$|\[\]$'
     docker rmi triggered
 }
+
+@test "an image is the ancestor of what containers of images made from it have" {
+    printf 'FROM busybox\nLABEL a=1\n' | build -q -t child - && printf 'FROM child\nLABEL b=1\n' | build -q -t grand:x -
+    local b c g
+    b=$(docker create busybox) c=$(docker create child) g=$(docker create grand:x)
+    of() { docker ps -aq --no-trunc -f "ancestor=$1" | sort | xargs; }
+    all=$(printf '%s\n' "$b" "$c" "$g" | sort | xargs)
+    [ "$(of busybox)" = "$all" ]
+    [ "$(of busybox:latest)" = "$all" ]
+    [ "$(of "$(docker inspect -f '{{.Id}}' busybox)")" = "$all" ]
+    [ "$(of child)" = "$(printf '%s\n' "$c" "$g" | sort | xargs)" ]
+    [ "$(of grand:x)" = "$g" ]
+    [ -z "$(of grand)" ] # there is no grand:latest
+    [ -z "$(of nosuch)" ]
+    [ "$(docker ps -aq --no-trunc -f ancestor=nosuch -f ancestor=grand:x)" = "$g" ]
+    docker tag child grand:x # the name means another image now
+    [ "$(of grand:x)" = "$(printf '%s\n' "$c" "$g" | sort | xargs)" ]
+    docker rm "$b" "$c" "$g"
+    docker rmi child grand:x
+}
