@@ -24,6 +24,7 @@
 #include "engine/volumes.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/file.h>
 
 #define DRAY_LOG_AREA "engine"
@@ -227,6 +228,43 @@ int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
     return rc;
 }
 
+static void add_int(struct json_object *attrs, const char *key, int64_t value)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRId64, value);
+    dray_json_add_str(attrs, key, text);
+}
+
+static void add_list(struct json_object *attrs, const char *key, const struct dray_strlist *list)
+{
+    dray_autojson *v = dray_json_strs(list);
+    dray_json_add_str(attrs, key, dray_json_text(v));
+}
+
+/* The event has the attributes of Docker's, each a string: what holds now. */
+static void tell_reload(struct dray_engine *e, const struct dray_config *fresh)
+{
+    const struct dray_config *c = e->config;
+    struct json_object *attrs = json_object_new_object();
+    char host[256] = "";
+    if (gethostname(host, sizeof host - 1) == 0)
+        dray_json_add_str(attrs, "name", host);
+    dray_json_add_str(attrs, "debug", fresh->debug ? "true" : "false");
+    add_list(attrs, "insecure-registries", &fresh->insecure_registries);
+    add_list(attrs, "registry-mirrors", &fresh->registry_mirrors);
+    add_list(attrs, "labels", &c->labels);
+    add_int(attrs, "max-concurrent-downloads", c->max_concurrent_downloads);
+    add_int(attrs, "max-concurrent-uploads", c->max_concurrent_uploads);
+    add_int(attrs, "max-download-attempts", c->max_download_attempts);
+    add_int(attrs, "shutdown-timeout", c->shutdown_timeout_s);
+    add_int(attrs, "default-shm-size", c->default_shm_size);
+    dray_json_add_str(attrs, "default-runtime", c->default_runtime);
+    dray_json_add_str(attrs, "default-ipc-mode",
+                      c->default_ipc_mode ? c->default_ipc_mode : "private");
+    dray_json_add_str(attrs, "live-restore", "true");
+    dray_events_emit(e->events, "daemon", "reload", e->id, attrs);
+}
+
 int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
                        struct dray_err *err)
 {
@@ -238,9 +276,7 @@ int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
         rc = dray_authz_set(e->authz, &config->authorization_plugins, err);
     if (rc)
         return rc;
-    struct json_object *attrs = json_object_new_object();
-    dray_json_add_str(attrs, "debug", config->debug ? "true" : "false"); /* clients want strings */
-    dray_events_emit(e->events, "daemon", "reload", e->id, attrs);
+    tell_reload(e, config);
     return 0;
 }
 

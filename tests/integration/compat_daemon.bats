@@ -1,0 +1,34 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# compat_daemon.bats - what clients see of the daemon itself where only Docker's own tests look.
+
+load lib
+
+setup_file() {
+    daemon_init
+    echo '{"labels":["foo=bar"],"max-concurrent-downloads":2,"insecure-registries":["a.example:1"]}' >"$T/daemon.json"
+    daemon_start
+}
+teardown_file() { daemon_done; }
+
+reloaded() { docker events --since "$1" --until "$(date +%s.%N)" "${@:2}" | grep -q 'daemon reload'; }
+
+@test "a reload is an event that clients can read" {
+    local begin id
+    begin=$(date +%s.%N)
+    id=$(docker info -f '{{.ID}}')
+    sed -i 's/"a.example:1"/"b.example:1"/' "$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    wait_until 10 reloaded "$begin"
+    # All that watch go on: each attribute is text, as Docker's clients have it.
+    run docker events --since "$begin" --until "$(date +%s.%N)" -f type=daemon --format '{{json .}}'
+    [ "$(jq -c '[.Type, .Action, .Actor.ID]' <<<"$output")" = "[\"daemon\",\"reload\",\"$id\"]" ]
+    [ "$(jq -r '.Actor.Attributes | map_values(type) | [.[]] | unique | .[]' <<<"$output")" = string ]
+    for want in 'name '"$(hostname)" 'labels ["foo=bar"]' 'debug false' 'max-concurrent-downloads 2' \
+        'max-concurrent-uploads 5' 'insecure-registries ["b.example:1"]' 'registry-mirrors []' 'live-restore true'; do
+        [ "$(jq -r --arg k "${want%% *}" '.Actor.Attributes[$k]' <<<"$output")" = "${want#* }" ] || { echo "$want: $output" >&2; return 1; }
+    done
+    reloaded "$begin" -f "daemon=$id"
+    run reloaded "$begin" -f daemon=other
+    [ "$status" -ne 0 ]
+}
