@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* absent.c - endpoints of what this engine has not (swarm, managed plugins, checkpoints, BuildKit):
- * answered as a Docker daemon does that does not take part in them. */
+/* absent.c - endpoints of what this engine has not (swarm, managed plugins, checkpoints): answered
+ * as a Docker daemon does that does not take part in them. */
 #include "api/http.h"
 #include "base/json.h"
 #include "engine/engine.h"
@@ -67,17 +67,6 @@ static int no_checkpoints(struct dray_http *h, struct dray_engine *e, struct dra
                      "experimental mode in order to enable it.");
 }
 
-/* ---- BuildKit's two ways in ---- */
-
-static int no_buildkit(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
-{
-    (void)e;
-    if (!dray_http_header_in(h, "Upgrade"))
-        return dray_fail(err, DRAY_E_INVAL, "no upgrade proto in request");
-    return dray_fail(err, DRAY_E_NOTSUP,
-                     "BuildKit is not supported by this engine: build with DOCKER_BUILDKIT=0");
-}
-
 #define ANY (DRAY_GET | DRAY_POST | DRAY_DELETE)
 
 const struct dray_route dray_routes_absent[] = {
@@ -114,7 +103,5 @@ const struct dray_route dray_routes_absent[] = {
     {DRAY_GET | DRAY_POST, "/containers/{name}/checkpoints", no_checkpoints, 0, 0, 0},
     {DRAY_DELETE, "/containers/{name}/checkpoints/{checkpoint}", no_checkpoints, 0, 0, 0},
 
-    {DRAY_POST, "/session", no_buildkit, 0, 0, 0},
-    {DRAY_POST, "/grpc", no_buildkit, 0, 0, 0},
     {0},
 };

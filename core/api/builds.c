@@ -9,8 +9,11 @@
 #include "engine/engine.h"
 #include "engine/filters.h"
 
+#include <limits.h>
+#include <openssl/evp.h>
 #include <strings.h>
 
+#define OUTPUT_MAX 64u        /* of the name of an exporter */
 #define SECRET_MAX (1u << 20) /* of what is read of one */
 
 /* --- X-Registry-Config -------------------------------------------------------------------------*/
@@ -234,7 +237,7 @@ static void write_error(struct request *r, const struct dray_err *err)
 {
     struct json_object *detail = json_object_new_object();
     dray_autojson *line = json_object_new_object();
-    /* "The command '...' returned a non-zero code: 7" carries the code. */
+    /* "The command '...' returned a non-zero code: 7" carries the code; BuildKit's has none. */
     static const char mark[] = "returned a non-zero code: ";
     const char *code = strstr(err->text, mark);
     if (code)
@@ -282,45 +285,148 @@ static bool allows(struct dray_http *h, const char *what)
     return false;
 }
 
-static int build(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+static int read_request(struct request *r, struct dray_build_spec *spec, struct dray_err *err)
 {
-    struct request r __attribute__((cleanup(request_cleanup))) = {.h = h};
-    int rc = dray_http_registry_header(h, "X-Registry-Config", &r.registries.doc, err);
+    struct dray_http *h = r->h;
+    int rc = dray_http_registry_header(h, "X-Registry-Config", &r->registries.doc, err);
     if (!rc)
-        rc = read_lists(&r, err);
+        rc = read_lists(r, err);
     if (!rc)
-        rc = read_limits(&r, err);
+        rc = read_limits(r, err);
     if (rc)
         return rc;
-    r.quiet = dray_http_query_bool(h, "q", false);
     const char *remote = query_or(h, "remote", "");
-    const struct dray_build_req req = {
-        .spec = {.size = sizeof req.spec,
-                 .flags = read_flags(h),
-                 .context = {*remote && strcmp(remote, "client-session") != 0
-                                 ? -1
-                                 : dray_http_body_fd(h)},
-                 .remote = remote,
-                 .dockerfile = query_or(h, "dockerfile", "Dockerfile"),
-                 .target = query_or(h, "target", ""),
-                 .platform = query_or(h, "platform", ""),
-                 .tags = dray_strlist_view(&r.tags),
-                 .args = dray_kvlist_view(&r.args),
-                 .labels = dray_kvlist_view(&r.labels),
-                 .cache_from = dray_strlist_view(&r.cache_from),
-                 .host_config = dray_json_text(r.host),
-                 .network = query_or(h, "networkmode", "")},
-        .line = on_line,
-        .auth = auth_for,
-        .ctx = &r,
-        .session = query_or(h, "session", ""),
-        .allow_insecure = allows(h, "security.insecure"),
-        .allow_host_network = allows(h, "network.host"),
-        .cancel_fd = dray_http_cancel_fd(h)};
+    *spec = (struct dray_build_spec){
+        .size = sizeof *spec,
+        .flags = read_flags(h),
+        .context = {*remote && strcmp(remote, "client-session") != 0 ? -1 : dray_http_body_fd(h)},
+        .remote = remote,
+        .dockerfile = query_or(h, "dockerfile", "Dockerfile"),
+        .target = query_or(h, "target", ""),
+        .platform = query_or(h, "platform", ""),
+        .tags = dray_strlist_view(&r->tags),
+        .args = dray_kvlist_view(&r->args),
+        .labels = dray_kvlist_view(&r->labels),
+        .cache_from = dray_strlist_view(&r->cache_from),
+        .host_config = dray_json_text(r->host),
+        .network = query_or(h, "networkmode", "")};
+    return 0;
+}
+
+static int build_classic(struct request *r, const struct dray_build_spec *spec,
+                         struct dray_engine *e, struct dray_err *err)
+{
+    struct dray_http *h = r->h;
+    r->quiet = dray_http_query_bool(h, "q", false);
+    const struct dray_build_req req = {.spec = *spec,
+                                       .line = on_line,
+                                       .auth = auth_for,
+                                       .ctx = r,
+                                       .session = query_or(h, "session", ""),
+                                       .allow_insecure = allows(h, "security.insecure"),
+                                       .allow_host_network = allows(h, "network.host"),
+                                       .cancel_fd = dray_http_cancel_fd(h)};
     struct dray_err why = {0};
     char image[72] = "";
-    rc = dray_builds_run(e->builds, &req, image, &why);
-    return end(&r, rc, image, &why, err);
+    int rc = dray_builds_run(e->builds, &req, image, &why);
+    return end(r, rc, image, &why, err);
+}
+
+/* --- with BuildKit's protocol ------------------------------------------------------------------*/
+
+/* {"id":"moby.buildkit.trace","aux":"<base64>"} */
+static int on_status(void *ctx, const void *message, size_t len)
+{
+    DRAY_AUTO(dray_buf) line = {0};
+    dray_buf_adds(&line, "{\"id\":\"moby.buildkit.trace\",\"aux\":\"");
+    char *room = len < INT_MAX / 2 ? dray_buf_room(&line, 4 * (len / 3 + 1) + 4) : NULL;
+    if (!room)
+        return DRAY_E_NOMEM;
+    line.len += (size_t)EVP_EncodeBlock((unsigned char *)room, message, (int)len);
+    dray_buf_adds(&line, "\"}");
+    return line.failed ? DRAY_E_NOMEM : write_line(ctx, line.data, line.len);
+}
+
+/* "outputs" of the query: [{"Type":"local","Attrs":{}}]. */
+static int read_output(struct request *r, char type[OUTPUT_MAX], struct dray_err *err)
+{
+    static const char *const kept[] = {"", "moby", "docker", "image"};
+    struct json_object *list = NULL;
+    int rc = query_json(r->h, "outputs", json_type_array, &list, err);
+    dray_autojson *held = list;
+    *type = '\0';
+    if (rc || dray_json_len(list) == 0)
+        return rc;
+    if (dray_json_len(list) > 1)
+        return dray_fail(err, DRAY_E_INVAL, "multiple outputs not supported");
+    const char *name = dray_json_str(json_object_array_get_idx(list, 0), "Type", "");
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (strcmp(name, kept[i]) == 0)
+            return 0;
+    (void)snprintf(type, OUTPUT_MAX, "%s", name);
+    return 0;
+}
+
+static int end_kit(struct request *r, int rc, const char *image, const struct dray_err *why,
+                   struct dray_err *err)
+{
+    if (rc)
+        return end(r, rc, image, why, err);
+    if (!*image)
+        return 0;
+    dray_autojson *line = json_object_new_object();
+    struct json_object *aux = json_object_new_object();
+    dray_json_add_str(aux, "ID", image);
+    dray_json_add_str(line, "id", "moby.image.id");
+    dray_json_add(line, "aux", aux);
+    const char *text = dray_json_text(line);
+    return write_line(r, text, strlen(text));
+}
+
+static int build_kit(struct request *r, const struct dray_build_spec *spec, struct dray_err *err)
+{
+    struct dray_http *h = r->h;
+    char output[OUTPUT_MAX];
+    int rc = read_output(r, output, err);
+    if (rc)
+        return rc;
+    struct dray_kit_build req = {.spec = *spec,
+                                 .session = query_or(h, "session", ""),
+                                 .id = query_or(h, "buildid", ""),
+                                 .local = strcmp(spec->remote, "client-session") == 0,
+                                 .upload = strcmp(spec->remote, "upload-request") == 0,
+                                 .output = {.type = *output ? output : NULL},
+                                 .status = on_status,
+                                 .ctx = r,
+                                 .cancel_fd = dray_http_cancel_fd(h)};
+    if (req.local || req.upload) {
+        req.spec.context.fd = -1;
+        req.spec.remote = "";
+    }
+    struct dray_err why = {0};
+    char image[72] = "";
+    rc = dray_kit_build(h->server->kit, &req, image, &why);
+    return end_kit(r, rc, image, &why, err);
+}
+
+/* --- both --------------------------------------------------------------------------------------*/
+
+static int build(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    static const char upload[] = "upload-request:"; /* no build, the context of one */
+    struct request r __attribute__((cleanup(request_cleanup))) = {.h = h};
+    const char *id = query_or(h, "buildid", "");
+    if (strncmp(id, upload, strlen(upload)) == 0) {
+        int rc = dray_kit_upload(h->server->kit, id + strlen(upload), dray_http_body_fd(h),
+                                 dray_http_cancel_fd(h), err);
+        return rc ? rc : dray_http_reply_empty(h, 200);
+    }
+    struct dray_build_spec spec;
+    int rc = read_request(&r, &spec, err);
+    if (rc)
+        return rc;
+    return strcmp(query_or(h, "version", ""), "2") == 0 ? build_kit(&r, &spec, err)
+                                                        : build_classic(&r, &spec, e, err);
 }
 
 /* --- what a client lends to its build ----------------------------------------------------------*/

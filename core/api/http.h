@@ -16,6 +16,7 @@
 struct dray_engine;
 struct dray_http;
 struct dray_kvlist;
+struct dray_strlist;
 struct json_object;
 
 typedef int (*dray_http_fn)(struct dray_http *h, struct dray_engine *e, struct dray_err *err);
@@ -53,6 +54,7 @@ extern const struct dray_route dray_routes_images[];
 extern const struct dray_route dray_routes_networks[];
 extern const struct dray_route dray_routes_volumes[];
 extern const struct dray_route dray_routes_builds[];
+extern const struct dray_route dray_routes_kit[];
 extern const struct dray_route dray_routes_absent[];
 extern const struct dray_route dray_routes_extensions[];
 
@@ -70,7 +72,9 @@ int dray_http_query_int(struct dray_http *h, const char *key, int64_t def, int64
 /** All parameters, in order. */
 struct dray_kvs dray_http_query_all(struct dray_http *h);
 const char *dray_http_header_in(struct dray_http *h, const char *name);
-/** All headers of the request. */
+/** Append all values of a header that may be given several times; false without memory. */
+bool dray_http_header_in_all(struct dray_http *h, const char *name, struct dray_strlist *out);
+/** All headers of the request; of one that is given several times the last. */
 void dray_http_headers_in(struct dray_http *h, struct dray_kvlist *out);
 /** "GET" */
 const char *dray_http_method_in(struct dray_http *h);
@@ -114,7 +118,7 @@ int dray_http_cancel_fd(struct dray_http *h);
 
 /**
  * Answer 101 UPGRADED (the client sent Upgrade) or 200, and hand over the raw socket; content_type
- * as Docker sends it, NULL for a WebSocket. *sock_out is owned by the request and closed with it.
+ * as Docker sends it, NULL for a WebSocket and for HTTP/2. *sock_out is owned by the request and closed with it.
  */
 int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_out,
                      struct dray_err *err);

@@ -9,6 +9,7 @@
 #include "api/uri.h"
 #include "base/buf.h"
 #include "base/strlist.h"
+#include "kit/kit.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -81,6 +82,7 @@ struct dray_http {
 
 struct dray_server {
     struct dray_engine *engine;
+    struct dray_kit *kit; /* sessions of clients that build */
     bool experimental;
     struct MHD_Daemon *mhd;
     struct dray_listener *listeners;

@@ -445,7 +445,9 @@ int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_ou
         head_line(&b, "Content-Type", content_type);
     if (upgrade)
         dray_buf_addf(&b, "Connection: Upgrade\r\nUpgrade: %s\r\n",
-                      content_type ? "tcp" : "websocket");
+                      content_type                      ? "tcp"
+                      : strcasecmp(upgrade, "h2c") == 0 ? "h2c"
+                                                        : "websocket");
     add_head(h, &b);
     dray_buf_adds(&b, "\r\n");
     rc = h->early_len ? interpose_relay(h, err) : 0;

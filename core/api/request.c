@@ -392,6 +392,29 @@ void dray_http_headers_in(struct dray_http *h, struct dray_kvlist *out)
     (void)MHD_get_connection_values(h->conn, MHD_HEADER_KIND, add_header, out);
 }
 
+struct wanted_header {
+    const char *name;
+    struct dray_strlist *out;
+    bool failed;
+};
+
+static enum MHD_Result add_wanted(void *arg, enum MHD_ValueKind kind, const char *key,
+                                  const char *value)
+{
+    struct wanted_header *w = arg;
+    (void)kind;
+    if (strcasecmp(key, w->name) == 0)
+        w->failed = w->failed || !dray_strlist_add(w->out, value ? value : "");
+    return MHD_YES;
+}
+
+bool dray_http_header_in_all(struct dray_http *h, const char *name, struct dray_strlist *out)
+{
+    struct wanted_header w = {.name = name, .out = out};
+    (void)MHD_get_connection_values(h->conn, MHD_HEADER_KIND, add_wanted, &w);
+    return !w.failed;
+}
+
 const char *dray_http_header_in(struct dray_http *h, const char *name)
 {
     return MHD_lookup_connection_value(h->conn, MHD_HEADER_KIND, name);

@@ -6,9 +6,9 @@
 #include <strings.h>
 
 static const struct dray_route *const tables[] = {
-    dray_routes_system, dray_routes_containers, dray_routes_execs,
-    dray_routes_images, dray_routes_networks,   dray_routes_volumes,
-    dray_routes_builds, dray_routes_absent,     dray_routes_extensions,
+    dray_routes_system,   dray_routes_containers, dray_routes_execs,  dray_routes_images,
+    dray_routes_networks, dray_routes_volumes,    dray_routes_builds, dray_routes_kit,
+    dray_routes_absent,   dray_routes_extensions,
 };
 
 /* "v1.51" gives 151, "v2.0" 200; -1 when the segment is no version. */

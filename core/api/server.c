@@ -160,7 +160,9 @@ int dray_server_open(struct dray_engine *e, const struct dray_listen *hosts, siz
     pthread_cond_init(&s->idle, &attr);
     pthread_condattr_destroy(&attr);
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int rc = s->stop_fd < 0 ? dray_fail_errno(err, "eventfd") : start_mhd(s, err);
+    int rc = s->stop_fd < 0 ? dray_fail_errno(err, "eventfd") : dray_kit_open(e, &s->kit, err);
+    if (!rc)
+        rc = start_mhd(s, err);
     for (size_t i = 0; !rc && i < n; i++)
         rc = open_host(s, &hosts[i], err);
     if (rc)
@@ -244,6 +246,7 @@ bool dray_server_close(struct dray_server *s, int timeout_ms)
     if (!wait_front(s, 1000))
         return false;
     free_listeners(s);
+    dray_kit_close(s->kit);
     if (s->stop_fd >= 0)
         (void)close(s->stop_fd);
     pthread_cond_destroy(&s->idle);

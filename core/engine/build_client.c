@@ -194,18 +194,23 @@ int dray_builds_agent_wait(struct dray_builds *bs, const char *session, const ch
 
 /* --- the build's side --------------------------------------------------------------------------*/
 
-bool build_client_secret(struct build *b, const char *id, struct dray_buf *out)
+int build_client_secret(struct build *b, const char *id, struct dray_buf *out,
+                        struct dray_err *err)
 {
+    if (b->req->lender)
+        return b->req->lender->secret(b->req->ctx, id, out, err);
     pthread_mutex_lock(&b->set->lock);
     const struct item *i = find_item(b->client, id, false);
     if (i)
         dray_buf_add(out, i->value.data ? i->value.data : "", i->value.len);
     pthread_mutex_unlock(&b->set->lock);
-    return i != NULL;
+    return out->failed ? dray_fail(err, DRAY_E_NOMEM, "out of memory") : i != NULL;
 }
 
 bool build_client_has_agent(struct build *b, const char *id)
 {
+    if (b->req->lender)
+        return b->req->lender->has_agent(b->req->ctx, id);
     pthread_mutex_lock(&b->set->lock);
     bool found = find_item(b->client, id, true) != NULL;
     pthread_mutex_unlock(&b->set->lock);
@@ -214,6 +219,8 @@ bool build_client_has_agent(struct build *b, const char *id)
 
 bool build_client_agent(struct build *b, const char *id, int fd /* takes */, int stop_fd)
 {
+    if (b->req->lender)
+        return b->req->lender->agent(b->req->ctx, id, fd);
     struct dray_builds *bs = b->set;
     int64_t end = dray_clock_mono() + AGENT_WAIT_NS;
     bool given = false;

@@ -125,7 +125,9 @@ static int attach_cache(struct build_mounts *m, struct ready *r, struct dray_err
 static int attach_secret(struct build_mounts *m, struct ready *r, struct dray_err *err)
 {
     DRAY_AUTO(dray_buf) value = {0};
-    bool found = build_client_secret(m->b, r->m->id, &value);
+    int found = build_client_secret(m->b, r->m->id, &value, err);
+    if (found < 0)
+        return found;
     if (!found && !(r->m->flags & DRAY_BUILD_MOUNT_REQUIRED))
         return 0;
     if (!found)

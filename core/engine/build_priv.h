@@ -161,7 +161,9 @@ void build_agent_close(struct build_agent *a);
 void build_client_begin(struct build *b);
 void build_client_end(struct build *b);
 void build_clients_free(struct dray_builds *bs);
-bool build_client_secret(struct build *b, const char *id, struct dray_buf *out);
+/** A secret of the client's: 1, 0 when it has none of this id, or an error. */
+int build_client_secret(struct build *b, const char *id, struct dray_buf *out,
+                        struct dray_err *err);
 bool build_client_has_agent(struct build *b, const char *id);
 /** Hand a connection to the client's agent over; gives up when stop_fd is readable. */
 bool build_client_agent(struct build *b, const char *id, int fd /* takes */, int stop_fd);

@@ -13,6 +13,7 @@
 #include <dray/util.h>
 #include <stdbool.h>
 
+struct dray_buf;
 struct dray_builds;
 struct dray_engine;
 struct dray_filters;
@@ -30,12 +31,22 @@ typedef int (*dray_build_line_fn)(void *ctx, const char *json, size_t len);
 /** Credentials for a registry, or NULL. */
 typedef const struct dray_auth *(*dray_build_auth_fn)(void *ctx, const char *host);
 
+/** What a client lends while its build runs. Any thread of the build. */
+struct dray_build_lender {
+    /** Append a secret: 1, 0 when the client has none of this id, or an error. */
+    int (*secret)(void *ctx, const char *id, struct dray_buf *out, struct dray_err *err);
+    bool (*has_agent)(void *ctx, const char *id);
+    /** Connect fd with the client's ssh agent; false: it could not. */
+    bool (*agent)(void *ctx, const char *id, int fd /* takes */);
+};
+
 struct dray_build_req {
     struct dray_build_spec spec;
     dray_build_line_fn line;
     dray_build_auth_fn auth;
-    void *ctx;           /* of both */
-    const char *session; /* under which the client lends secrets and agents; or NULL */
+    void *ctx;           /* of all */
+    const char *session; /* under which the client has lent secrets and agents; or NULL */
+    const struct dray_build_lender *lender; /* asked instead; or NULL */
     bool allow_insecure, allow_host_network; /* what its Dockerfile may ask for */
     int cancel_fd;
 };

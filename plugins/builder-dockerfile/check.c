@@ -40,6 +40,8 @@ int bd_context_hide(struct bd_build *b, struct dray_err *err)
     DRAY_AUTO(bd_buf) text = {0};
     DRAY_AUTO(dray_ignore) ig = {0};
     dray_autofree char *name = NULL;
+    if (b->spec->dockerfile_text)
+        return 0; /* the context is as it shall be */
     int rc = read_ignore(b, &name, &text, err);
     if (rc || !name)
         return rc;

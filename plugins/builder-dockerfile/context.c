@@ -78,7 +78,7 @@ static int read_stream(struct bd_build *b, int fd, struct dray_err *err)
     int rc = read_head(fd, head, &n, err);
     if (rc)
         return rc;
-    if (n > 0 && !is_archive(head, n))
+    if (n > 0 && !b->spec->dockerfile_text && !is_archive(head, n))
         return take_dockerfile(b, head, n, fd, err);
     struct bd_tar_input in = {.head = head, .n_head = n, .fd = fd, .cancel_fd = b->cancel_fd};
     rc = bd_spool(b, &in.raw, err);
@@ -110,6 +110,10 @@ int bd_context_open(struct bd_build *b, struct bd_buf *dockerfile, struct dray_e
         rc = bd_tree_tar(spool, &b->context, err);
     if (!rc)
         rc = *b->spec->remote ? bd_context_fetch(b, err) : read_stream(b, b->spec->context.fd, err);
+    if (!rc && b->spec->dockerfile_text) {
+        bd_adds(dockerfile, b->spec->dockerfile_text);
+        return dockerfile->failed ? dray_fail(err, DRAY_E_NOMEM, "out of memory") : 0;
+    }
     dray_autofree char *path = NULL;
     if (!rc)
         rc = find_dockerfile(b, &path, err);

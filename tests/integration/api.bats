@@ -71,6 +71,8 @@ run_body() { # NAME JSON: create and start
     answers POST '/plugins/x/enable?timeout=0' 404 'plugin \"x\" not found'
     answers GET /containers/x/checkpoints 501 'This experimental feature is disabled by default'
     answers POST /session 400 'no upgrade proto in request'
+    answers POST /session 400 'protocol tcp not supported' -H 'Connection: Upgrade' -H 'Upgrade: tcp'
+    answers POST /session 400 'a session needs an id' -H 'Connection: Upgrade' -H 'Upgrade: h2c'
     answers POST /grpc 501 'DOCKER_BUILDKIT=0' -H 'Connection: Upgrade' -H 'Upgrade: h2c'
     run docker node ls
     [[ $status -eq 1 && $output == *"This node is not a swarm manager"* ]]

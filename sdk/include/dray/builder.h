@@ -42,6 +42,9 @@ struct dray_build_spec {
     const char *host_config; /**< JSON text: the limits of steps, in the shape of a container's
                                   HostConfig; part of what a step's result depends on */
     const char *network;     /**< --network, or "" */
+    const char *dockerfile_text; /**< the Dockerfile itself, when it is not to be looked for in the
+                                      context, which is then surely a tar: `dockerfile`
+                                      only names it. Or NULL */
 };
 
 /** An image that is present. */

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* job.h - one build, for the files that make ready what it needs and take away its result. */
+#ifndef DRAY_KIT_JOB_H
+#define DRAY_KIT_JOB_H
+
+#include "kit/session.h"
+#include "kit/trace.h"
+
+#include <stdatomic.h>
+
+struct kit_credentials;
+
+struct kit_job {
+    struct kit_job *next; /* kit's lock */
+    struct dray_kit *kit;
+    const struct dray_kit_build *req;
+    int stop;   /* eventfd: readable once the build shall end */
+    int cancel; /* epoll: readable once it shall end for any reason: stop, the request's client or
+                   its session has gone */
+    struct kit_session *session; /* or NULL */
+    struct kit_links *links;
+    struct kit_trace trace;
+    struct dray_build_spec spec;
+    struct dray_buf dockerfile; /* its text */
+
+    pthread_mutex_t lock; /* guards: credentials. order: leaf */
+    struct kit_credentials *credentials;
+
+    /* The context on its way: */
+    pthread_t feeder;
+    bool feeding;
+    int feed; /* the writing end; this and the next are the feeder's */
+    int64_t fed;
+    struct dray_strlist excludes;
+    int feed_rc;
+    struct dray_err feed_err;
+    atomic_bool built; /* the builder has ended */
+    bool feed_late;    /* the transfer has failed after that, or because of it */
+};
+
+/* --- source.c --- */
+
+/** Fetch the Dockerfile and the ignore file, then let the context come: spec.context is the
+ *  reading end, owned by the caller. */
+int kit_source_open(struct kit_job *j, struct dray_err *err);
+/** Wait for the context's end. The failure of the transfer, when it is why the build has failed. */
+int kit_source_close(struct kit_job *j, int rc, struct dray_err *err);
+
+/* --- upload.c --- */
+
+/** Wait for dray_kit_upload() of this build: *fd_out is borrowed until kit_upload_done(). */
+int kit_upload_take(struct kit_job *j, int *fd_out, struct dray_err *err);
+void kit_upload_done(struct kit_job *j);
+
+/* --- output.c --- */
+
+/** Send what the image holds to the client. */
+int kit_output_send(struct kit_job *j, const char *image, struct dray_err *err);
+
+#endif

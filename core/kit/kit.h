@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kit.h - builds of clients that speak BuildKit's protocol.
+ *
+ * Such a client opens a session: a connection over which we are the client, and ask for its files,
+ * secrets, agents and credentials while we build. It starts builds with POST /build?version=2, or
+ * over a connection on which it calls us (POST /grpc).
+ */
+#ifndef DRAY_KIT_KIT_H
+#define DRAY_KIT_KIT_H
+
+#include <dray/builder.h>
+#include <dray/util.h>
+#include <stdbool.h>
+
+struct dray_engine;
+struct dray_kit;
+struct dray_buf;
+
+int dray_kit_open(struct dray_engine *e, struct dray_kit **out, struct dray_err *err);
+/** When no session, build or connection is left. */
+void dray_kit_close(struct dray_kit *k);
+
+/** How a client introduces its session. */
+struct dray_kit_hello {
+    const char *id;
+    struct dray_strs methods; /**< "/package.Service/Method" that it serves */
+};
+/** May this session begin? INVAL, or CONFLICT when its id is in use. */
+int dray_kit_session_check(struct dray_kit *k, const struct dray_kit_hello *hello,
+                           struct dray_err *err);
+/** Serve a session until it ends or stop_fd is readable. sock is borrowed. */
+int dray_kit_session_run(struct dray_kit *k, const struct dray_kit_hello *hello, int sock,
+                         int stop_fd, struct dray_err *err);
+
+/** A result that is to be sent to the client. */
+struct dray_kit_output {
+    const char *type; /**< "local", "tar"; others are refused */
+};
+
+/** A piece of progress: a StatusResponse of BuildKit's. Any thread of the build, one at a time;
+ *  nonzero: nobody looks any more. */
+typedef int (*dray_kit_status_fn)(void *ctx, const void *message, size_t len);
+
+struct dray_kit_build {
+    struct dray_build_spec spec; /**< its context is -1 unless it comes over HTTP */
+    const char *session;         /**< id; "" is none */
+    const char *id;              /**< of the build, for dray_kit_cancel() and uploads; or "" */
+    bool local;                  /**< context and Dockerfile are the client's folders */
+    bool upload;                 /**< the context comes with dray_kit_upload() */
+    bool allow_insecure, allow_host_network;
+    struct dray_kit_output output; /**< type NULL: the image stays here */
+    dray_kit_status_fn status;
+    void *ctx;
+    int cancel_fd;
+};
+/** Build. image_out: id of the image, "" when the result has gone to the client. */
+int dray_kit_build(struct dray_kit *k, const struct dray_kit_build *req, char image_out[72],
+                   struct dray_err *err);
+/** End the builds of this id; without any nothing happens. */
+void dray_kit_cancel(struct dray_kit *k, const char *id);
+/** A context for the build of this id: waits until the build has taken fd (borrowed) and has ended.
+ *  TIMEOUT when no such build comes. */
+int dray_kit_upload(struct dray_kit *k, const char *id, int fd, int cancel_fd,
+                    struct dray_err *err);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source.c - the Dockerfile and the context that lie in folders of the client's. */
+#include "kit/fs.h"
+#include "kit/job.h"
+
+#include <dray/dockerignore.h>
+#include <fcntl.h>
+
+#define FILES_MAX 64u
+#define TEXT_MAX ((size_t)2 << 20)
+#define HOPS_MAX 10
+#define PIPE_SIZE (1 << 20)
+
+/* ---- Small files, kept in memory ---- */
+
+struct small {
+    char *path, *link;
+    struct dray_buf text;
+};
+
+struct smalls {
+    struct small v[FILES_MAX];
+    size_t n, bytes;
+};
+
+static void smalls_cleanup(struct smalls *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->v[i].path);
+        free(s->v[i].link);
+        dray_buf_free(&s->v[i].text);
+    }
+}
+
+static int small_entry(void *ctx, const struct kit_fs_entry *e, struct dray_err *err)
+{
+    struct smalls *s = ctx;
+    if (!S_ISREG(e->mode) && !S_ISLNK(e->mode))
+        return 0;
+    if (s->n == FILES_MAX)
+        return dray_fail(err, DRAY_E_LIMIT, "the client sends more files than were asked for");
+    struct small *f = &s->v[s->n++];
+    f->path = strdup(e->path);
+    f->link = e->link && *e->link ? strdup(e->link) : NULL;
+    return f->path ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+static int small_data(void *ctx, const void *data, size_t len, struct dray_err *err)
+{
+    struct smalls *s = ctx;
+    s->bytes += len;
+    if (s->n == 0 || s->bytes > TEXT_MAX)
+        return dray_fail(err, DRAY_E_LIMIT, "the Dockerfile is larger than %zu bytes", TEXT_MAX);
+    dray_buf_add(&s->v[s->n - 1].text, data, len);
+    return 0;
+}
+
+/* What a path means, through symbolic links within the folder; NULL: nothing. */
+static const struct small *small_find(const struct smalls *s, const char *path)
+{
+    dray_autofree char *at = strdup(path);
+    for (int hop = 0; at && hop < HOPS_MAX; hop++) {
+        const struct small *f = NULL;
+        for (size_t i = 0; i < s->n && !f; i++)
+            if (strcmp(s->v[i].path, at) == 0)
+                f = &s->v[i];
+        if (!f || !f->link)
+            return f;
+        const char *slash = strrchr(at, '/');
+        char *to = *f->link == '/' || !slash ? strdup(f->link + (*f->link == '/'))
+                                             : dray_strf("%.*s/%s", (int)(slash - at), at, f->link);
+        free(at);
+        at = to;
+        if (at)
+            dray_path_clean(at);
+    }
+    return NULL;
+}
+
+static int fetch(struct kit_job *j, const char *dir, struct dray_strs paths, struct smalls *out,
+                 struct dray_err *err)
+{
+    const struct kit_fs_req req = {.dir = dir, .follow = paths};
+    const struct kit_fs_sink sink = {.entry = small_entry, .data = small_data, .ctx = out};
+    return kit_fs_receive(kit_session_conn(j->session), &req, &sink, j->cancel, err);
+}
+
+/* ---- The Dockerfile ---- */
+
+static int load_dockerfile(struct kit_job *j, struct smalls *files, const char *ignore_name,
+                           struct dray_err *err)
+{
+    const char *name = j->spec.dockerfile;
+    bool usual = strcmp(name, "Dockerfile") == 0;
+    const char *paths[] = {name, ignore_name, "dockerfile"};
+    dray_autofree char *title = dray_strf("[internal] load build definition from %s", name);
+    kit_trace_begin(&j->trace, "dockerfile", title ? title : "");
+    int rc = fetch(j, "dockerfile", (struct dray_strs){paths, usual ? 3 : 2}, files, err);
+    const struct small *f = rc ? NULL : small_find(files, name);
+    if (!rc && !f && usual)
+        f = small_find(files, "dockerfile");
+    if (!rc && !f)
+        rc = dray_fail(err, DRAY_E_INVAL,
+                       "failed to read dockerfile: open %s: no such file or directory", name);
+    if (!rc && f->text.len == 0)
+        rc = dray_fail(err, DRAY_E_INVAL, "the Dockerfile (%s) cannot be empty", name);
+    if (!rc && memchr(f->text.data, '\0', f->text.len))
+        rc = dray_fail(err, DRAY_E_INVAL, "the Dockerfile (%s) is no text", name);
+    if (!rc) {
+        dray_buf_add(&j->dockerfile, f->text.data, f->text.len);
+        if (j->dockerfile.failed)
+            rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+        j->spec.dockerfile_text = j->dockerfile.data;
+        kit_trace_progress(&j->trace, "dockerfile",
+                           "transferring dockerfile:", (int64_t)f->text.len, 0, true);
+    }
+    return rc;
+}
+
+/* ---- What is left out of the context ---- */
+
+static int read_ignore(struct kit_job *j, const struct small *f, struct dray_err *err)
+{
+    DRAY_AUTO(dray_ignore) ig = {0};
+    int rc = f ? dray_ignore_parse(&ig, f->text.data ? f->text.data : "", f->text.len, err) : 0;
+    for (size_t i = 0; !rc && i < ig.n; i++)
+        if (!dray_strlist_addf(&j->excludes, "%s%s", ig.v[i].negated ? "!" : "", ig.v[i].text))
+            rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return rc ? dray_err_note(err, "failed to read dockerignore patterns") : 0;
+}
+
+/* The Dockerfile's own ignore file goes before the folder's. */
+static int load_ignore(struct kit_job *j, const struct smalls *beside, const char *own_name,
+                       struct dray_err *err)
+{
+    static const char *const path[] = {".dockerignore"};
+    struct smalls files __attribute__((cleanup(smalls_cleanup))) = {0};
+    const struct small *f = small_find(beside, own_name);
+    int rc = 0;
+    kit_trace_begin(&j->trace, "ignore", "[internal] load .dockerignore");
+    if (!f) {
+        rc = fetch(j, "context", (struct dray_strs){(const char *const *)path, 1}, &files, err);
+        f = rc ? NULL : small_find(&files, path[0]);
+    }
+    kit_trace_progress(&j->trace, "ignore", "transferring context:", f ? (int64_t)f->text.len : 0,
+                       0, true);
+    if (!rc)
+        rc = read_ignore(j, f, err);
+    kit_trace_end(&j->trace, "ignore", rc && err ? err->text : NULL);
+    return rc;
+}
+
+/* ---- The context ---- */
+
+static void on_bytes(void *ctx, int64_t bytes)
+{
+    struct kit_job *j = ctx;
+    j->fed = bytes;
+    kit_trace_progress(&j->trace, "context", "transferring context:", bytes, 0, false);
+}
+
+static void *feed_main(void *arg)
+{
+    struct kit_job *j = arg;
+    const struct kit_fs_req req = {.dir = "context", .exclude = dray_strlist_view(&j->excludes)};
+    j->feed_rc = kit_fs_receive_tar(kit_session_conn(j->session), &req, j->feed, on_bytes, j,
+                                    j->cancel, &j->feed_err);
+    if (j->feed_rc) {
+        j->feed_late = atomic_load(&j->built) || j->feed_rc == DRAY_E_IO;
+        /* The builder must not take what it has for all: this is no header of a tar. */
+        char junk[1024];
+        memset(junk, 0xff, sizeof junk);
+        (void)!write(j->feed, junk, sizeof junk);
+    } else {
+        kit_trace_progress(&j->trace, "context", "transferring context:", j->fed, 0, true);
+    }
+    kit_trace_end(&j->trace, "context", j->feed_rc ? j->feed_err.text : NULL);
+    (void)close(j->feed);
+    return NULL;
+}
+
+static int start_feed(struct kit_job *j, struct dray_err *err)
+{
+    int p[2];
+    if (pipe2(p, O_CLOEXEC) != 0)
+        return dray_fail_errno(err, "make a pipe");
+    (void)fcntl(p[1], F_SETPIPE_SZ, PIPE_SIZE);
+    kit_trace_begin(&j->trace, "context", "[internal] load build context");
+    j->feed = p[1];
+    if (pthread_create(&j->feeder, NULL, feed_main, j) != 0) {
+        (void)close(p[0]);
+        (void)close(p[1]);
+        return dray_fail(err, DRAY_E_NOMEM, "start a thread");
+    }
+    j->feeding = true;
+    j->spec.context.fd = p[0];
+    return 0;
+}
+
+int kit_source_open(struct kit_job *j, struct dray_err *err)
+{
+    struct smalls files __attribute__((cleanup(smalls_cleanup))) = {0};
+    dray_autofree char *ignore_name = dray_strf("%s.dockerignore", j->spec.dockerfile);
+    if (!ignore_name)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc = load_dockerfile(j, &files, ignore_name, err);
+    kit_trace_end(&j->trace, "dockerfile", rc && err ? err->text : NULL);
+    if (!rc)
+        rc = load_ignore(j, &files, ignore_name, err);
+    return rc ? rc : start_feed(j, err);
+}
+
+int kit_source_close(struct kit_job *j, int rc, struct dray_err *err)
+{
+    if (!j->feeding)
+        return rc;
+    (void)close(j->spec.context.fd);
+    (void)pthread_join(j->feeder, NULL);
+    j->feeding = false;
+    if (!rc || !j->feed_rc || j->feed_late)
+        return rc;
+    if (err)
+        *err = j->feed_err;
+    return j->feed_rc;
+}
