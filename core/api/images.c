@@ -58,8 +58,6 @@ static int end_stream(struct dray_http *h, int rc, const struct dray_err *err)
         return rc;
     const char *text = err && err->text[0] ? err->text : "unknown error";
     struct json_object *line = json_object_new_object(), *detail = json_object_new_object();
-    if (err && err->code == DRAY_E_UNAUTH)
-        dray_json_add_int(detail, "code", 401);
     dray_json_add_str(detail, "message", text);
     dray_json_add(line, "errorDetail", detail);
     dray_json_add_str(line, "error", text);

@@ -29,11 +29,9 @@ static int login_at(struct dray_self *s, const struct dray_call *call, struct hu
             return rc;
     }
     if (a.status == 401 || a.status == 403)
-        return dray_fail(err, DRAY_E_UNAUTH,
-                         "Get \"%s\": unauthorized: incorrect username or "
-                         "password",
-                         url);
-    return dray_fail(err, DRAY_E_UNAVAIL, "Get \"%s\": received unexpected HTTP status: %ld", url,
+        return dray_fail(err, DRAY_E_UNAUTH, "login attempt to %s failed with status: %ld %s", url,
+                         a.status, a.status == 401 ? "Unauthorized" : "Forbidden");
+    return dray_fail(err, DRAY_E_UNAVAIL, "login attempt to %s failed with status: %ld", url,
                      a.status);
 }
 

@@ -157,7 +157,7 @@ static int read_token(const struct hub_answer *a, struct token_answer *out, stru
         json_object_put(doc);
     return out->token
                ? 0
-               : dray_fail(err, DRAY_E_UNAUTH, "the authorization server did not give a token");
+               : dray_fail(err, DRAY_E_UNAUTH, "authorization server did not include a token in the response");
 }
 
 /** Where tokens are to be had, as a challenge tells. */
@@ -261,16 +261,8 @@ static int get_token(struct dray_self *s, const struct hub_request *like, const 
                          "unauthorized: the authorization server takes no identity tokens");
     if (rc != 0)
         return rc;
-    if (a.status == 400 || a.status == 401 || a.status == 403)
-        return dray_fail(err, DRAY_E_UNAUTH, "unauthorized: incorrect username or password");
-    if (a.status != 200) {
-        rc = dray_fail(err, DRAY_E_UNAVAIL,
-                       "the authorization server answered: received unexpected HTTP status: %ld",
-                       a.status);
-        if (err && hub_transient(a.status))
-            err->flags |= DRAY_ERR_TRANSIENT;
-        return rc;
-    }
+    if (a.status != 200)
+        return hub_token_refused(&a, auth && *text(auth->username), err);
     return read_token(&a, out, err);
 }
 

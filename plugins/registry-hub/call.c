@@ -15,7 +15,7 @@ static bool worth_again(const struct hub_request *rq, int rc, const struct dray_
 {
     if (a->sunk > 0)
         return false; /* a body that went on its way cannot be taken back: the caller resumes */
-    if (rc == DRAY_E_UNAVAIL)
+    if (rc == DRAY_E_UNAVAIL || rc == DRAY_E_AGAIN)
         return (why->flags & DRAY_ERR_TRANSIENT) && !rq->target->probe;
     return rc == 0 && hub_transient(a->status) && !rq->target->mirror;
 }

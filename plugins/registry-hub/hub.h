@@ -136,6 +136,8 @@ void hub_tokens_free(struct dray_self *s);
 /** What a status means for a caller, worded as Docker does. `what` is the reference or digest. */
 int hub_refused(const struct hub_answer *a, const char *repo, const char *what,
                 struct dray_err *err);
+/** The same of a token service; named: credentials were given. */
+int hub_token_refused(const struct hub_answer *a, bool named, struct dray_err *err);
 /** May the same request succeed later? */
 bool hub_transient(long status);
 

@@ -72,3 +72,29 @@ int hub_refused(const struct hub_answer *a, const char *repo, const char *what,
         err->flags |= DRAY_ERR_TRANSIENT;
     return rc;
 }
+
+int hub_token_refused(const struct hub_answer *a, bool named, struct dray_err *err)
+{
+    char code[64], text[200];
+    first_error(a, code, sizeof code, text, sizeof text);
+    int rc = a->status == 429 ? DRAY_E_AGAIN : a->status >= 500 ? DRAY_E_UNAVAIL : DRAY_E_UNAUTH;
+    if (rc == DRAY_E_UNAVAIL)
+        (void)dray_fail(
+            err, rc, "the authorization server answered: received unexpected HTTP status: %ld",
+            a->status);
+    else if (rc == DRAY_E_AGAIN)
+        (void)dray_fail(err, rc, "toomanyrequests: %s", *text ? text : "Rate exceeded");
+    else if (*code || *text || a->status == 401)
+        (void)dray_fail(err, rc, "%s: %s", *code ? code : "unauthorized",
+                        *text   ? text
+                        : named ? "incorrect username or password"
+                                : "authentication required");
+    else
+        (void)dray_fail(err, rc,
+                        "error parsing HTTP %ld response body: no error details found in HTTP "
+                        "response body: \"%.100s\"",
+                        a->status, a->body.data ? a->body.data : "");
+    if (err && hub_transient(a->status))
+        err->flags |= DRAY_ERR_TRANSIENT;
+    return rc;
+}

@@ -7,11 +7,13 @@ load registry
 setup_file() {
     daemon_init
     registry_start
+    faults_start --users alice:secret
     daemon_start
     busybox_import
     docker tag busybox "$REGISTRY/bb:1"
 }
 teardown_file() {
+    faults_stop
     registry_stop
     daemon_done
 }
@@ -42,4 +44,22 @@ teardown_file() {
         -d '{"username":"u","password":"p","serveraddress":"127.0.0.1:1"}')" = 500 ]
     [ "$(status_of GET "/images/search?term=x")" = 500 ]
     [[ "$(api POST "/images/create?fromImage=127.0.0.1:1/x&tag=1" | jq -r .message)" == *"connection refused"* ]]
+}
+
+@test "what a token service says is said, and not only that there was an error" {
+    local n rule
+    docker tag busybox "$FAULTS/bb:1"
+    says() { # STATUS BODY TEXT
+        rules "$(jq -n --argjson status "$1" --arg body "$2" '[{match: "/token", status: $status, body: $body}]')"
+        run timeout 60 docker push "$FAULTS/bb:1"
+        [ "$status" -ne 0 ]
+        [[ "${lines[-1]}" == *"$3" ]] || { echo "$output" >&2; return 1; }
+    }
+    says 401 '{"errors":[{"Code":"UNAUTHORIZED","message":"a message","detail":null}]}' 'unauthorized: a message'
+    says 401 '{"error":"unauthorized"}' 'unauthorized: authentication required'
+    says 401 '{"details":"try elsewhere"}' 'unauthorized: try elsewhere'
+    says 403 'no way' 'error parsing HTTP 403 response body: no error details found in HTTP response body: "no way"'
+    says 429 '{"errors":[{"code":"TOOMANYREQUESTS","message":"out of tokens"}]}' 'toomanyrequests: out of tokens'
+    says 200 '{"something":"wrong"}' 'authorization server did not include a token in the response'
+    rules '[]'
 }

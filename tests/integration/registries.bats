@@ -142,7 +142,7 @@ used() { jq -rc "select(.authorization != null) | .authorization" "$1" | sort -u
     [[ "$output" == *"no basic auth credentials"* ]]
     run docker login -u alice -p wrong "$BASIC"
     [ "$status" -ne 0 ]
-    [[ "$output" == *"unauthorized"* ]]
+    [[ "$output" == *"login attempt to https://$BASIC/v2/ failed with status: 401 Unauthorized"* ]]
     run docker login -u alice -p secret "$BASIC"
     [ "$status" -eq 0 ]
     [[ "$output" == *"Login Succeeded"* ]]
@@ -168,6 +168,7 @@ used() { jq -rc "select(.authorization != null) | .authorization" "$1" | sort -u
     [[ "$output" == *"denied"* || "$output" == *"unauthorized"* ]]
     run docker login -u alice -p wrong "$TOKENS"
     [ "$status" -ne 0 ]
+    [[ "$output" == *"unauthorized: incorrect username or password"* ]]
     docker login -u alice -p secret "$TOKENS"
     # An identity token came, so the password is kept nowhere.
     [ "$(jq -r ".auths[\"$TOKENS\"].identitytoken" "$DOCKER_CONFIG/config.json")" = identity-alice ]
