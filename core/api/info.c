@@ -177,6 +177,7 @@ static void add_counts(struct json_object *o, struct dray_engine *e)
     dray_json_add_int(o, "NFd", dray_machine_count("fd"));
     dray_json_add_int(o, "NGoroutines", dray_machine_count("task"));
     dray_json_add_int(o, "NEventsListener", (int64_t)dray_events_readers(e->events));
+    dray_json_add(o, "Labels", dray_engine_labels(e));
 }
 
 static void add_config(struct json_object *o, const struct dray_config *c)
@@ -187,7 +188,6 @@ static void add_config(struct json_object *o, const struct dray_config *c)
     dray_json_add_str(o, "HttpProxy", c->http_proxy ? c->http_proxy : "");
     dray_json_add_str(o, "HttpsProxy", c->https_proxy ? c->https_proxy : "");
     dray_json_add_str(o, "NoProxy", c->no_proxy ? c->no_proxy : "");
-    dray_json_add(o, "Labels", dray_json_strs(&c->labels));
     dray_json_add_bool(o, "ExperimentalBuild", c->experimental);
     dray_json_add_str(o, "DefaultRuntime", c->default_runtime);
     dray_json_add_str(o, "InitBinary", c->init_path ? c->init_path : "");

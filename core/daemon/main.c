@@ -144,7 +144,8 @@ static int start(struct drayd *d, struct dray_err *err)
     return 0;
 }
 
-/* What can change while running: the log level, the plugins' reloadable options, authorization. */
+/* What can change while running: the log level, the plugins' reloadable options, authorization,
+ * labels. */
 static void reload(struct drayd *d)
 {
     struct dray_err err = {0};

@@ -102,6 +102,8 @@ static int missing(const char *path, const char *container, struct dray_err *err
     if (errno == ENOENT)
         return dray_fail(err, DRAY_E_NOTFOUND, "Could not find the file %s in container %s", path,
                          container);
+    if (errno == ENAMETOOLONG)
+        return dray_fail(err, DRAY_E_INVAL, "lstat %.200s: file name too long", path);
     return dray_fail_errno(err, "stat %s", path);
 }
 

@@ -210,6 +210,23 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
     return rc ? rc : dray_extensions_open(e, &e->extensions, err);
 }
 
+static void set_labels(struct dray_engine *e, const struct dray_strlist *labels)
+{
+    struct json_object *fresh = dray_json_strs(labels);
+    pthread_mutex_lock(&e->lock);
+    dray_autojson *old __attribute__((unused)) = e->labels;
+    e->labels = fresh;
+    pthread_mutex_unlock(&e->lock);
+}
+
+struct json_object *dray_engine_labels(struct dray_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    struct json_object *copy = dray_json_copy(e->labels);
+    pthread_mutex_unlock(&e->lock);
+    return copy;
+}
+
 int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
                      struct dray_err *err)
 {
@@ -219,6 +236,8 @@ int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
     e->config = config;
     e->data_fd = e->exec_fd = e->lock_fd = -EBADF;
     e->started_ns = dray_clock_now();
+    pthread_mutex_init(&e->lock, NULL);
+    set_labels(e, &config->labels);
     e->metrics = dray_metrics_new();
     int rc = open_parts(e, err);
     if (rc)
@@ -252,7 +271,7 @@ static void tell_reload(struct dray_engine *e, const struct dray_config *fresh)
     dray_json_add_str(attrs, "debug", fresh->debug ? "true" : "false");
     add_list(attrs, "insecure-registries", &fresh->insecure_registries);
     add_list(attrs, "registry-mirrors", &fresh->registry_mirrors);
-    add_list(attrs, "labels", &c->labels);
+    add_list(attrs, "labels", &fresh->labels);
     add_int(attrs, "max-concurrent-downloads", c->max_concurrent_downloads);
     add_int(attrs, "max-concurrent-uploads", c->max_concurrent_uploads);
     add_int(attrs, "max-download-attempts", c->max_download_attempts);
@@ -276,6 +295,7 @@ int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
         rc = dray_authz_set(e->authz, &config->authorization_plugins, err);
     if (rc)
         return rc;
+    set_labels(e, &config->labels);
     tell_reload(e, config);
     return 0;
 }
@@ -304,5 +324,7 @@ void dray_engine_close(struct dray_engine *e)
     dray_cleanup_fd(&e->exec_fd);
     dray_cleanup_fd(&e->data_fd);
     dray_cleanup_fd(&e->lock_fd);
+    json_object_put(e->labels);
+    pthread_mutex_destroy(&e->lock);
     free(e);
 }

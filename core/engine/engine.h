@@ -8,6 +8,7 @@
 #include "plugin/driver.h"
 
 #include <dray/util.h>
+#include <pthread.h>
 #include <stdint.h>
 
 struct dray_authz;
@@ -22,6 +23,7 @@ struct dray_builds;
 struct dray_dns;
 struct dray_proxy;
 struct dray_userns;
+struct json_object;
 
 /** Parts find each other here. Set once by dray_engine_open(), constant until dray_engine_close().
  */
@@ -46,6 +48,8 @@ struct dray_engine {
     int lock_fd;          /* the data root is ours while this is open */
     char id[DRAY_ID_LEN]; /* of this installation, kept in data_root */
     int64_t started_ns;
+    pthread_mutex_t lock;       /* guards: labels. order: leaf */
+    struct json_object *labels; /* array */
 };
 
 /**
@@ -55,10 +59,12 @@ struct dray_engine {
  */
 int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
                      struct dray_err *err);
-/** Take over what of a newly read configuration can change while running: options of plugins, and
- *  the authorization plugins. */
+/** Take over what of a newly read configuration can change while running: options of plugins, the
+ *  authorization plugins, labels. */
 int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
                        struct dray_err *err);
+/** The daemon's labels as they are now: a new array. */
+struct json_object *dray_engine_labels(struct dray_engine *e);
 /** End without stopping containers: they outlive the daemon. */
 void dray_engine_close(struct dray_engine *e);
 

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 #define DRAY_LOG_AREA "exec"
-#define EXEC_TIMEOUT_MS 60000
+#define EXEC_TIMEOUT_MS 10000 /* making a process takes milliseconds, and some more on a busy host */
 #define ASK_TIMEOUT_MS 10000
 #define KEPT_PER_TABLE 4096
 
@@ -414,6 +414,10 @@ static int launch(struct dray_exec *x, const struct dray_exec_start *req, const 
         else
             rc = dray_shim_call(shim, m, fds, n_fds, EXEC_TIMEOUT_MS, &reply, err);
     }
+    if (rc == DRAY_E_TIMEOUT)
+        rc = dray_fail(err, DRAY_E_TIMEOUT,
+                       "exec failed: the shim of container %.12s has not answered for %d s",
+                       x->c->id, EXEC_TIMEOUT_MS / 1000);
     if (rc != 0) {
         set_ended(t, x, rc == DRAY_E_NOCMD ? 127 : 126);
         return rc;

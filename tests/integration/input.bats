@@ -104,6 +104,25 @@ expect() {
     expect 400 '' POST /networks/create "${J[@]}" -d '{"Name":"n","IPAM":{"Config":[{"Subnet":"nonsense"}]}}'
 }
 
+@test "names are no paths, and may be too long for one" {
+    local long
+    long=$(printf 'x%.0s' {1..300})
+    docker create --name toolong busybox >/dev/null
+    expect 400 'file name too long' GET "/containers/toolong/archive?path=/$long"
+    expect 400 'file name too long' PUT "/containers/toolong/archive?path=/$long" --data-binary ''
+    [ "$(status_of HEAD "/containers/toolong/archive?path=/$long" -I)" = 400 ]
+    docker rm toolong
+    # Docker takes any name for a network: it must lead nowhere.
+    touch "$T/data/networks/outside" "$T/data/outside"
+    local id
+    id=$(api POST /networks/create "${J[@]}" -d '{"Name":"../outside"}' | jq -r .Id)
+    docker network inspect "$id" -f '{{.Name}}' | grep -Fx ../outside
+    docker run --rm --network ../outside busybox true
+    docker network rm "$id"
+    [ -e "$T/data/outside" ]
+    rm "$T/data/networks/outside" "$T/data/outside"
+}
+
 @test "the daemon is still well" {
     run docker run --rm busybox echo fine
     [ "$output" = fine ]

@@ -39,6 +39,8 @@ rows() {
     [ $bad -eq 0 ]
 }
 
+labels_are() { [ "$(docker info -f '{{.Labels}}')" = "$1" ]; }
+
 @test "names, users, environment, folders" {
     rows <<'END'
 --hostname h1 --domainname d.e --network none | hostname; cat /proc/sys/kernel/domainname | h1 d.e
@@ -205,7 +207,18 @@ END
     docker rm nx
 }
 
-@test "systemd's names of groups, and what the daemon cannot do yet" {
+@test "labels of the daemon change by reload" {
+    local before
+    before=$(cat "$T/daemon.json")
+    jq '.labels = ["a=1", "b=2"]' <<<"$before" >"$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    wait_until 5 labels_are '[a=1 b=2]'
+    echo "$before" >"$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    wait_until 5 labels_are '[]'
+}
+
+@test "systemd's names of groups" {
     run "$DRAY_STAGE/bin/drayd" --data-root "$T/u" --exec-root "$T/ux" -H "unix://$T/u.sock" --exec-opt native.cgroupdriver=zz --config-file "$T/daemon.json"
     [[ $status -ne 0 && $output == *"invalid option for native.cgroupdriver: zz"* ]]
     daemon_stop

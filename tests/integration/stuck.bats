@@ -57,6 +57,21 @@ others_are_quick() { python3 "$BATS_TEST_DIRNAME/quick_others.py" "$T/dray.sock"
     dead_unmount
 }
 
+@test "an exec of a container whose shim is frozen fails in time, and nobody else waits" {
+    docker run -d --name frozen busybox sleep 1000
+    local shim
+    shim=$(cat "$T/exec/containers/$(docker inspect -f '{{.Id}}' frozen)/shim.pid")
+    kill -STOP "$shim"
+    docker exec frozen true >"$T/out" 2>&1 3>&- &
+    local asking=$!
+    others_are_quick
+    if wait $asking; then false; fi
+    kill -CONT "$shim"
+    grep -q "the shim of container .* has not answered for 10 s" "$T/out"
+    wait_until 5 docker exec frozen true
+    docker rm -f frozen
+}
+
 @test "a container that ignores signals delays nobody, and is killed after its time" {
     docker run -d --name deaf busybox sh -c 'trap "" TERM; while :; do sleep 1; done'
     docker stop -t 3 deaf >/dev/null 3>&- &
