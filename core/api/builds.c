@@ -393,13 +393,16 @@ static int build_kit(struct request *r, const struct dray_build_spec *spec, stru
     struct dray_kit_build req = {.spec = *spec,
                                  .session = query_or(h, "session", ""),
                                  .id = query_or(h, "buildid", ""),
-                                 .local = strcmp(spec->remote, "client-session") == 0,
                                  .upload = strcmp(spec->remote, "upload-request") == 0,
                                  .output = {.type = *output ? output : NULL},
                                  .status = on_status,
                                  .ctx = r,
                                  .cancel_fd = dray_http_cancel_fd(h)};
-    if (req.local || req.upload) {
+    if (strcmp(spec->remote, "client-session") == 0) {
+        req.context_dir = "context";
+        req.dockerfile_dir = "dockerfile";
+    }
+    if (req.context_dir || req.upload) {
         req.spec.context.fd = -1;
         req.spec.remote = "";
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kit.c - POST /session and /build/cancel: what clients that speak BuildKit's protocol need beside
- * /build. */
+/* kit.c - POST /session, /grpc and /build/cancel: what clients that speak BuildKit's protocol need
+ * beside /build. */
 #include "api/http_priv.h"
 #include "base/json.h"
 #include "engine/engine.h"
@@ -52,18 +52,19 @@ static int cancel(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     return dray_http_reply_empty(h, 200);
 }
 
-static int no_grpc(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+static int grpc(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
+    int sock = -1;
     (void)e;
     int rc = upgrade_check(h, err);
-    return rc ? rc
-              : dray_fail(err, DRAY_E_NOTSUP,
-                          "buildx is not supported by this engine: build with DOCKER_BUILDKIT=0");
+    if (!rc)
+        rc = dray_http_hijack(h, NULL, &sock, err);
+    return rc ? rc : dray_kit_serve(h->server->kit, sock, dray_http_cancel_fd(h), err);
 }
 
 const struct dray_route dray_routes_kit[] = {
     {DRAY_POST, "/session", session, DRAY_ROUTE_HIJACK, 0, 0},
-    {DRAY_POST, "/grpc", no_grpc, 0, 0, 0},
+    {DRAY_POST, "/grpc", grpc, DRAY_ROUTE_HIJACK, 0, 0},
     {DRAY_POST, "/build/cancel", cancel, 0, 0, 0},
     {0},
 };

@@ -72,11 +72,19 @@ struct grpc_call *grpc_call_new(struct grpc_conn *c)
         return NULL;
     call->conn = grpc_conn_ref(c);
     call->id = -1;
+    call->gone = -EBADF;
     call->next = c->calls;
     if (c->calls)
         c->calls->prev = call;
     c->calls = call;
     return call;
+}
+
+void grpc_call_close(struct grpc_call *call)
+{
+    call->closed = call->in_end = true;
+    if (call->gone >= 0)
+        (void)eventfd_write(call->gone, 1);
 }
 
 void grpc_call_drop(struct grpc_call *call)
@@ -97,6 +105,7 @@ void grpc_call_drop(struct grpc_call *call)
     dray_kvlist_free(&call->headers);
     dray_buf_free(&call->in);
     dray_buf_free(&call->out);
+    dray_cleanup_fd(&call->gone);
     free(call);
     /* Never the last one: who holds the lock has one as well. */
     atomic_fetch_sub(&c->refs, 1);
@@ -296,7 +305,7 @@ static void decode_text(const char *text, char *out, size_t room)
     size_t n = 0;
     for (; *text && n + 1 < room; text++) {
         bool coded = *text == '%' && hex(text[1]) >= 0 && hex(text[2]) >= 0;
-        out[n++] = coded ? (char)(hex(text[1]) << 4 | hex(text[2])) : *text;
+        out[n++] = (char)(coded ? hex(text[1]) << 4 | hex(text[2]) : *text);
         text += coded ? 2 : 0;
     }
     out[n] = '\0';
@@ -398,7 +407,8 @@ bool grpc_call_serve(struct grpc_call *call)
     sigset_t all, old;
     const char *path = dray_kvlist_get(&call->headers, ":path", NULL);
     call->method = path ? strdup(path) : NULL;
-    if (!call->method)
+    call->gone = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!call->method || call->gone < 0)
         return false;
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -417,6 +427,11 @@ bool grpc_call_serve(struct grpc_call *call)
 const char *grpc_method(const struct grpc_call *call)
 {
     return call->method;
+}
+
+int grpc_gone_fd(const struct grpc_call *call)
+{
+    return call->gone;
 }
 
 const char *grpc_metadata(const struct grpc_call *call, const char *key)
@@ -456,9 +471,9 @@ void grpc_finish(struct grpc_call *call, enum grpc_status status, const char *te
 
 void grpc_finish_err(struct grpc_call *call, const struct dray_err *err)
 {
+    /* Clients show the names of others in front of the text. */
     enum grpc_status status = err->code == DRAY_E_NOTFOUND   ? GRPC_NOT_FOUND
                               : err->code == DRAY_E_CANCELED ? GRPC_CANCELED
-                              : err->code == DRAY_E_INVAL    ? GRPC_INVALID
                               : err->code == DRAY_E_NOTSUP   ? GRPC_UNIMPLEMENTED
                                                              : GRPC_UNKNOWN;
     grpc_finish(call, status, err->text);

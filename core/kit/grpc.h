@@ -20,11 +20,8 @@ enum grpc_status {
     GRPC_OK = 0,
     GRPC_CANCELED = 1,
     GRPC_UNKNOWN = 2,
-    GRPC_INVALID = 3,
     GRPC_NOT_FOUND = 5,
-    GRPC_EXISTS = 6,
     GRPC_UNIMPLEMENTED = 12,
-    GRPC_UNAVAILABLE = 14,
 };
 
 struct grpc_conn;
@@ -73,6 +70,8 @@ int grpc_unary(struct grpc_conn *c, const char *method, const struct dray_buf *r
 
 /** "/package.Service/Method" */
 const char *grpc_method(const struct grpc_call *call);
+/** Readable once the peer does not want the call any more, or has gone; the call's. */
+int grpc_gone_fd(const struct grpc_call *call);
 /** First value of a header of the call, or NULL. */
 const char *grpc_metadata(const struct grpc_call *call, const char *key);
 /** End the call; text is for people, or NULL. */

@@ -97,7 +97,7 @@ static int on_close(nghttp2_session *h2, int32_t id, uint32_t code, void *arg)
     /* What it still held counts against the connection. */
     (void)nghttp2_session_consume_connection(h2, call->held);
     call->held = 0;
-    call->closed = call->in_end = true;
+    grpc_call_close(call);
     call->reset = code;
     pthread_cond_broadcast(&c->changed);
     grpc_call_drop(call);
@@ -260,9 +260,12 @@ static void move_bytes(struct grpc_conn *c, int stop_fd, char *buf)
 {
     while (fill_wire(c)) {
         eventfd_t drop = 0;
+        bool filled = c->wire.len > 0;
         if (!write_wire(c))
             return;
         bool more = c->wire_pos < c->wire.len;
+        if (filled && !more)
+            continue; /* there may be more to say than a piece */
         if (!more && over(c))
             return;
         struct pollfd p[3] = {{.fd = c->sock, .events = (short)(POLLIN | (more ? POLLOUT : 0))},
@@ -287,7 +290,7 @@ void grpc_conn_run(struct grpc_conn *c, int stop_fd)
     pthread_mutex_lock(&c->lock);
     c->dead = true;
     for (struct grpc_call *call = c->calls; call; call = call->next)
-        call->closed = call->in_end = true;
+        grpc_call_close(call);
     (void)eventfd_write(c->dead_fd, 1);
     pthread_cond_broadcast(&c->changed);
     while (c->serving > 0)

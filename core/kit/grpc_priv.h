@@ -39,6 +39,7 @@ struct grpc_call {
     bool out_end, deferred, answered;
     bool closed;    /* the stream is gone */
     bool released;  /* nobody uses the call any more */
+    int gone;       /* eventfd of a call that is served; -EBADF */
     uint32_t reset; /* error code of HTTP/2 that it was closed with */
     int status;     /* of ours */
     char *text;
@@ -47,6 +48,8 @@ struct grpc_call {
 /** Set up the callbacks; serve says whether the calls are the peer's. */
 int grpc_h2_open(struct grpc_conn *c, struct dray_err *err);
 struct grpc_call *grpc_call_new(struct grpc_conn *c);
+/** Its stream has ended, or the connection. Lock held. */
+void grpc_call_close(struct grpc_call *call);
 /** Forget a call that is released and closed. Lock held. */
 void grpc_call_drop(struct grpc_call *call);
 /** Start a thread for a call of the peer's; false without one. Lock held. */

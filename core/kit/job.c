@@ -96,7 +96,9 @@ static bool watch(int set, int fd)
 static int find_session(struct kit_job *j, struct dray_err *err)
 {
     if (!*j->req->session)
-        return j->req->local ? dray_fail(err, DRAY_E_INVAL, "this build needs a session") : 0;
+        return j->req->context_dir || j->req->dockerfile_dir || j->req->context_url
+                   ? dray_fail(err, DRAY_E_INVAL, "this build needs a session")
+                   : 0;
     int rc = kit_session_get(j->kit, j->req->session, j->req->cancel_fd, &j->session, err);
     if (!rc && !watch(j->cancel, grpc_conn_dead_fd(kit_session_conn(j->session))))
         rc = dray_fail_errno(err, "watch the session");
@@ -154,7 +156,7 @@ static void job_close(struct kit_job *j, const char *error)
 static int run(struct kit_job *j, char image_out[72], struct dray_err *err)
 {
     const struct dray_kit_build *q = j->req;
-    int rc = q->local ? kit_source_open(j, err) : 0;
+    int rc = kit_source_open(j, err);
     if (!rc && q->upload)
         rc = kit_upload_take(j, &j->spec.context.fd, err);
     if (!rc) {

@@ -46,7 +46,9 @@ struct dray_kit_build {
     struct dray_build_spec spec; /**< its context is -1 unless it comes over HTTP */
     const char *session;         /**< id; "" is none */
     const char *id;              /**< of the build, for dray_kit_cancel() and uploads; or "" */
-    bool local;                  /**< context and Dockerfile are the client's folders */
+    const char *context_dir;     /**< the client's folder with the context: its name, or NULL */
+    const char *dockerfile_dir;  /**< the same of the Dockerfile; NULL: it is in the context */
+    const char *context_url;     /**< the context is what the client serves under it, or NULL */
     bool upload;                 /**< the context comes with dray_kit_upload() */
     bool allow_insecure, allow_host_network;
     struct dray_kit_output output; /**< type NULL: the image stays here */
@@ -57,6 +59,8 @@ struct dray_kit_build {
 /** Build. image_out: id of the image, "" when the result has gone to the client. */
 int dray_kit_build(struct dray_kit *k, const struct dray_kit_build *req, char image_out[72],
                    struct dray_err *err);
+/** Serve a client that calls us over sock (borrowed), until it ends or stop_fd is readable. */
+int dray_kit_serve(struct dray_kit *k, int sock, int stop_fd, struct dray_err *err);
 /** End the builds of this id; without any nothing happens. */
 void dray_kit_cancel(struct dray_kit *k, const char *id);
 /** A context for the build of this id: waits until the build has taken fd (borrowed) and has ended.

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* source.c - the Dockerfile and the context that lie in folders of the client's. */
+#include "base/fs.h"
 #include "kit/fs.h"
 #include "kit/job.h"
+#include "kit/pb.h"
 
 #include <dray/dockerignore.h>
 #include <fcntl.h>
@@ -95,7 +97,7 @@ static int load_dockerfile(struct kit_job *j, struct smalls *files, const char *
     const char *paths[] = {name, ignore_name, "dockerfile"};
     dray_autofree char *title = dray_strf("[internal] load build definition from %s", name);
     kit_trace_begin(&j->trace, "dockerfile", title ? title : "");
-    int rc = fetch(j, "dockerfile", (struct dray_strs){paths, usual ? 3 : 2}, files, err);
+    int rc = fetch(j, j->req->dockerfile_dir, (struct dray_strs){paths, usual ? 3 : 2}, files, err);
     const struct small *f = rc ? NULL : small_find(files, name);
     if (!rc && !f && usual)
         f = small_find(files, "dockerfile");
@@ -138,8 +140,9 @@ static int load_ignore(struct kit_job *j, const struct smalls *beside, const cha
     const struct small *f = small_find(beside, own_name);
     int rc = 0;
     kit_trace_begin(&j->trace, "ignore", "[internal] load .dockerignore");
-    if (!f) {
-        rc = fetch(j, "context", (struct dray_strs){(const char *const *)path, 1}, &files, err);
+    if (!f && j->req->context_dir) {
+        rc = fetch(j, j->req->context_dir, (struct dray_strs){(const char *const *)path, 1}, &files,
+                   err);
         f = rc ? NULL : small_find(&files, path[0]);
     }
     kit_trace_progress(&j->trace, "ignore", "transferring context:", f ? (int64_t)f->text.len : 0,
@@ -159,12 +162,44 @@ static void on_bytes(void *ctx, int64_t bytes)
     kit_trace_progress(&j->trace, "context", "transferring context:", bytes, 0, false);
 }
 
+static int feed_folder(struct kit_job *j)
+{
+    const struct kit_fs_req req = {.dir = j->req->context_dir,
+                                   .exclude = dray_strlist_view(&j->excludes)};
+    return kit_fs_receive_tar(kit_session_conn(j->session), &req, j->feed, on_bytes, j, j->cancel,
+                              &j->feed_err);
+}
+
+/* What the client was given on its standard input: "http://HOST/PATH" within the session. */
+static int feed_url(struct kit_job *j)
+{
+    DRAY_AUTO(dray_kvlist) md = {0};
+    struct grpc_call *call = NULL;
+    const char *host = strstr(j->req->context_url, "//"),
+               *path = host ? strchr(host + 2, '/') : NULL;
+    dray_autofree char *name = path ? strndup(host + 2, (size_t)(path - host - 2)) : NULL;
+    if (!name || !dray_kvlist_add(&md, "urlpath", path) || !dray_kvlist_add(&md, "urlhost", name))
+        return dray_fail(&j->feed_err, DRAY_E_INVAL, "invalid context %s", j->req->context_url);
+    int rc = grpc_call_start(kit_session_conn(j->session), "/moby.upload.v1.Upload/Pull", &md,
+                             &call, &j->feed_err);
+    DRAY_AUTO(dray_buf) msg = {0};
+    while (!rc && (rc = grpc_recv(call, &msg, j->cancel, &j->feed_err)) == 1) {
+        struct pb m = pb_open(msg.data, msg.len);
+        struct pb_field f;
+        for (rc = 0; !rc && pb_next(&m, &f);)
+            if (f.number == 1 && f.data) {
+                rc = dray_fs_write_all(j->feed, f.data, f.len, &j->feed_err);
+                on_bytes(j, j->fed + (int64_t)f.len);
+            }
+    }
+    grpc_call_free(call);
+    return rc;
+}
+
 static void *feed_main(void *arg)
 {
     struct kit_job *j = arg;
-    const struct kit_fs_req req = {.dir = "context", .exclude = dray_strlist_view(&j->excludes)};
-    j->feed_rc = kit_fs_receive_tar(kit_session_conn(j->session), &req, j->feed, on_bytes, j,
-                                    j->cancel, &j->feed_err);
+    j->feed_rc = j->req->context_dir ? feed_folder(j) : feed_url(j);
     if (j->feed_rc) {
         j->feed_late = atomic_load(&j->built) || j->feed_rc == DRAY_E_IO;
         /* The builder must not take what it has for all: this is no header of a tar. */
@@ -200,14 +235,17 @@ static int start_feed(struct kit_job *j, struct dray_err *err)
 int kit_source_open(struct kit_job *j, struct dray_err *err)
 {
     struct smalls files __attribute__((cleanup(smalls_cleanup))) = {0};
-    dray_autofree char *ignore_name = dray_strf("%s.dockerignore", j->spec.dockerfile);
-    if (!ignore_name)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    int rc = load_dockerfile(j, &files, ignore_name, err);
-    kit_trace_end(&j->trace, "dockerfile", rc && err ? err->text : NULL);
-    if (!rc)
-        rc = load_ignore(j, &files, ignore_name, err);
-    return rc ? rc : start_feed(j, err);
+    int rc = 0;
+    if (j->req->dockerfile_dir) {
+        dray_autofree char *ignore_name = dray_strf("%s.dockerignore", j->spec.dockerfile);
+        if (!ignore_name)
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+        rc = load_dockerfile(j, &files, ignore_name, err);
+        kit_trace_end(&j->trace, "dockerfile", rc && err ? err->text : NULL);
+        if (!rc)
+            rc = load_ignore(j, &files, ignore_name, err);
+    }
+    return rc || (!j->req->context_dir && !j->req->context_url) ? rc : start_feed(j, err);
 }
 
 int kit_source_close(struct kit_job *j, int rc, struct dray_err *err)

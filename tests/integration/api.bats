@@ -73,7 +73,8 @@ run_body() { # NAME JSON: create and start
     answers POST /session 400 'no upgrade proto in request'
     answers POST /session 400 'protocol tcp not supported' -H 'Connection: Upgrade' -H 'Upgrade: tcp'
     answers POST /session 400 'a session needs an id' -H 'Connection: Upgrade' -H 'Upgrade: h2c'
-    answers POST /grpc 501 'DOCKER_BUILDKIT=0' -H 'Connection: Upgrade' -H 'Upgrade: h2c'
+    answers POST /grpc 400 'no upgrade proto in request'
+    answers POST /grpc 400 'protocol tcp not supported' -H 'Connection: Upgrade' -H 'Upgrade: tcp'
     run docker node ls
     [[ $status -eq 1 && $output == *"This node is not a swarm manager"* ]]
     run docker plugin ls --format '{{.Name}}'

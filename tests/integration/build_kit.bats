@@ -103,11 +103,14 @@ P
 
 @test "-o: the files of the result in a folder and a tar" {
     mkdir -p d && echo x >d/f && ln -s f d/l && chmod 600 d/f
+    head -c 7000000 /dev/urandom >d/big
     printf 'FROM scratch\nCOPY d /d\n' >Dockerfile
     build -o "$T/out" .
     [ "$(cat "$T/out/d/l")" = x ] && [ "$(stat -c %a "$T/out/d/f")" = 600 ]
+    cmp d/big "$T/out/d/big"
     build -o "type=tar,dest=$T/out.tar" .
-    [ "$(tar tf "$T/out.tar" | sort | tr '\n' ' ')" = "d/ d/f d/l " ]
+    [ "$(tar tf "$T/out.tar" | sort | tr '\n' ' ')" = "d/ d/big d/f d/l " ]
+    tar xOf "$T/out.tar" d/big | cmp d/big
     run build -o type=nope .
     [ "$status" -eq 1 ] && [[ $output == *'exporter "nope" could not be found'* ]]
 }

@@ -242,3 +242,65 @@ for extra, status in ((b"X-Docker-Expose-Session-Uuid: twice\r\n", b" 409 "), (b
     assert status in head, (extra, head)
     two.close()
 one.close()
+
+
+# The other way round: we call, over /grpc.
+def grpc_connect():
+    sock = connect()
+    sock.sendall(b"POST /grpc HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += sock.recv(1)
+    assert b" 101 " in head, head
+    return sock
+
+
+def call(method, payload, metadata=()):
+    """The status and text that end a call."""
+    sock = grpc_connect()
+    c = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    c.initiate_connection()
+    c.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", method), (":authority", "d"), ("content-type", "application/grpc"), *metadata])
+    for i in range(0, len(payload), 10000):
+        c.send_data(1, payload[i:i + 10000])
+    c.end_stream(1)
+    sock.sendall(c.data_to_send())
+    headers = {}
+    while True:
+        got = sock.recv(65536)
+        if not got:
+            return None, "closed"
+        for e in c.receive_data(got):
+            if isinstance(e, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
+                headers.update(e.headers)
+            elif isinstance(e, h2.events.StreamReset):
+                return None, "reset"
+        sock.sendall(c.data_to_send())
+        if b"grpc-status" in headers:
+            sock.close()
+            return headers[b"grpc-status"].decode(), headers.get(b"grpc-message", b"").decode()
+
+
+CONTROL, BRIDGE = "/moby.buildkit.v1.Control/", "/moby.buildkit.v1.frontend.LLBBridge/"
+build_id = [("buildkit-controlapi-buildid", "nobody")]
+for method, payload, metadata, want in (
+    ("/x.Y/Z", frame(b""), [], "12 unknown method"),
+    (CONTROL + "Info", frame(b""), [], "12 unknown method"),
+    (CONTROL + "ListWorkers", frame(b""), [], "0 "),
+    (CONTROL + "ListWorkers", b"", [], "2 "),
+    (CONTROL + "ListWorkers", struct.pack(">BI", 0, 1 << 31), [], "2 a message of"),
+    (CONTROL + "ListWorkers", frame(b"", 1), [], "2 the peer compresses"),
+    (CONTROL + "Solve", frame(b"\xff" * 9), [], "2 malformed"),
+    (CONTROL + "Solve", frame(b""), [], "2 malformed"),
+    (CONTROL + "Solve", frame(text(1, "r") + text(6, "dockerfile.v0")), [], "12 a frontend"),
+    (CONTROL + "Prune", frame(text(1, "nonsense")), [], "2 malformed"),
+    (BRIDGE + "Solve", frame(b""), [], "2 the call names no build"),
+    (BRIDGE + "Ping", frame(b""), build_id, "5 no such job nobody"),
+):
+    status, why = call(method, payload, metadata)
+    print(method, status, why)
+    assert f"{status} {why}".startswith(want), (method, want)
+raw = grpc_connect()
+raw.sendall(b"GET / HTTP/1.1\r\n\r\n" * 10)
+while raw.recv(4096):
+    pass

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* frontend.h - what a client asks of the Dockerfile frontend, as a build of ours. */
+#ifndef DRAY_KIT_FRONTEND_H
+#define DRAY_KIT_FRONTEND_H
+
+#include "base/strlist.h"
+#include "kit/kit.h"
+#include "kit/pb.h"
+
+struct grpc_call;
+struct json_object;
+struct kit_server;
+struct kit_solve;
+
+/** Where the result goes: of Control's SolveRequest. */
+struct kit_target {
+    char *session, *exporter;
+    struct dray_kvlist attrs;
+    struct dray_strlist entitlements;
+};
+
+int kit_target_read(struct pb *req, char **ref_out, struct kit_target *out, struct dray_err *err);
+void kit_target_fini(struct kit_target *t);
+
+/** The bridge's SolveRequest. */
+struct kit_frontend {
+    char *frontend;
+    struct dray_kvlist opts;
+    bool array_ref; /**< the client knows of results that are arrays */
+    /* Made of it, for build: */
+    struct dray_kit_build build;
+    struct dray_kvlist args, labels;
+    struct dray_strlist tags, cache_from;
+    struct json_object *host;
+};
+
+int kit_frontend_read(struct pb *req, struct kit_frontend *out, struct dray_err *err);
+/** Make build of the options; NOTSUP for what this engine has not. */
+int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target,
+                         struct dray_err *err);
+void kit_frontend_cleanup(struct kit_frontend *f);
+
+/** What the progress of a build belongs to. */
+struct kit_build_ctx {
+    struct kit_server *server;
+    struct kit_solve *solve;
+    struct grpc_call *call;
+};
+
+#endif

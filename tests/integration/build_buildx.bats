@@ -1,0 +1,157 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# build_buildx.bats - builds by buildx and compose 2, which call the daemon over POST /grpc.
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup_file() {
+    BUILDX=$("$BATS_TEST_DIRNAME/buildx.sh" 2>"$BATS_FILE_TMPDIR/why") || skip "$(cat "$BATS_FILE_TMPDIR/why")"
+    export BUILDX PATH="$BUILDX:$PATH"
+    unset DOCKER_BUILDKIT
+    daemon_init
+    mkdir -p "$DOCKER_CONFIG"
+    ln -s "$BUILDX/cli-plugins" "$DOCKER_CONFIG/cli-plugins"
+    daemon_start
+    busybox_import
+}
+
+teardown_file() {
+    [ -n "$T" ] || return 0
+    docker rmi -f "$(docker images -q)" >/dev/null 2>&1
+    daemon_done
+}
+
+setup() {
+    C=$(mktemp -d "$T/ctx.XXXXXX")
+    cd "$C" || return 1
+}
+
+teardown() {
+    cd / && rm -rf "$C"
+}
+
+build() { timeout 60 docker build --progress plain "$@"; }
+quiet() { timeout 60 docker build -q "$@" >/dev/null; }
+
+@test "docker build: stages, arguments, labels, a secret, tags, the cache" {
+    [ "$(api GET /_ping -i | tr -d '\r' | sed -n 's/^Builder-Version: //p')" = 2 ]
+    printf 'FROM busybox AS base\nARG A=1\nRUN --network=none --mount=type=secret,id=s grep -q s3cr3t /run/secrets/s; echo hello $A >&2; echo $A > /out\nFROM base AS unused\nRUN false\nFROM busybox\nCOPY --from=base /out /out\nCOPY . /ctx\n' >Dockerfile
+    mkdir -p d/e && echo x >d/e/f && ln -s e/f d/l && touch no
+    head -c 9000000 /dev/urandom >big
+    echo no >.dockerignore
+    echo s3cr3t-value >"$T/secret"
+    run build --build-arg A=7 --label l=v --secret "id=s,src=$T/secret" -t x:1 -t x:2 --iidfile "$T/iid" --metadata-file "$T/md" .
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"using docker driver"* && $output == *"[base 3/3] RUN"* && $output == *"hello 7"* ]]
+    [[ $output == *"naming to"*x:2* && $output != *s3cr3t-value* ]]
+    [ "$(docker inspect -f '{{.Id}} {{.Config.Labels}}' x:2)" = "$(cat "$T/iid") map[l:v]" ]
+    python3 -c "import json; d=json.load(open('$T/md')); assert d['containerimage.config.digest']==open('$T/iid').read(), d"
+    [ "$(docker run --rm --network none x:1 sh -c 'cd /ctx; find . | sort; cat /out d/l' | tr '\n' ' ')" = \
+        ". ./.dockerignore ./Dockerfile ./big ./d ./d/e ./d/e/f ./d/l 7 x " ]
+    cmp big <(docker run --rm --network none x:1 cat /ctx/big)
+    run build --build-arg A=7 --label l=v --secret "id=s,src=$T/secret" .
+    [ "$status" -eq 0 ] && [[ $output == *CACHED* && $output != *"hello 7"* ]]
+    run build --no-cache --target base .
+    [ "$status" -eq 0 ] && [[ $output == *"hello 1"* && $output != *CACHED* ]]
+    run build --add-host there:10.9.8.7 --ulimit nofile=321:654 --shm-size 12m --network none -f - . <<<'FROM busybox
+RUN grep 10.9.8.7 /etc/hosts && ulimit -n && df -k /dev/shm'
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ $output == *there* && $output == *321* && $output == *12288* ]]
+}
+
+@test "contexts: a Dockerfile from elsewhere and from stdin, a tar and a Dockerfile alone on stdin" {
+    mkdir "$T/else"
+    printf 'FROM busybox\nCOPY . /c\n' >"$T/else/D"
+    echo two >"$T/else/D.dockerignore"
+    touch one two
+    quiet -f "$T/else/D" -t e:1 .
+    [ "$(docker run --rm --network none e:1 ls -A /c)" = one ]
+    printf 'FROM busybox\nCOPY one /c/\n' | quiet -f - -t e:2 .
+    [ "$(docker run --rm --network none e:2 ls /c)" = one ]
+    printf 'FROM busybox\nENV only=this\n' | quiet -t e:3 -
+    docker inspect -f '{{.Config.Env}}' e:3 | grep -q only=this
+    printf 'FROM busybox\nCOPY two /c/\n' >Dockerfile
+    tar cz . | quiet -t e:4 -
+    [ "$(docker run --rm --network none e:4 ls /c)" = two ]
+}
+
+@test "-o: the files of the result in a folder and a tar" {
+    mkdir -p d && echo x >d/f && ln -s f d/l && chmod 600 d/f
+    head -c 7000000 /dev/urandom >d/big
+    printf 'FROM scratch\nCOPY d /d\n' >Dockerfile
+    build -o "$T/out" .
+    [ "$(cat "$T/out/d/l")" = x ] && [ "$(stat -c %a "$T/out/d/f")" = 600 ]
+    cmp d/big "$T/out/d/big"
+    build -o "type=tar,dest=$T/out.tar" .
+    [ "$(tar tf "$T/out.tar" | sort | tr '\n' ' ')" = "d/ d/big d/f d/l " ]
+    tar xOf "$T/out.tar" d/big | cmp d/big
+}
+
+@test "failures: BuildKit's words, the exit code; what is not supported says so" {
+    printf 'FROM busybox\nRUN --network=none echo before; exit 7\n' >Dockerfile
+    run build .
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *'ERROR: failed to solve: process "/bin/sh -c echo before; exit 7" did not complete successfully: exit code: 7'* ]]
+    [[ $output == *" > [2/2] RUN"* && $output == *before* ]]
+    printf 'FROM busybox\nNOPE\n' >Dockerfile
+    run build .
+    [ "$status" -eq 1 ] && [[ $output == *"unknown instruction: NOPE"* ]]
+    rm Dockerfile
+    run build .
+    [ "$status" -eq 1 ] && [[ $output == *"open Dockerfile: no such file or directory"* ]]
+    printf 'FROM busybox\n' >Dockerfile
+    run build --build-context other=. .
+    [ "$status" -eq 1 ] && [[ $output == *"named contexts are not supported: other"* ]]
+}
+
+@test "the ssh agent is there while a step mounts it" {
+    ssh-keygen -q -t ed25519 -N '' -C build-key -f "$T/key"
+    mkdir root
+    for f in $(command -v ssh-add) $(ldd "$(command -v ssh-add)" | grep -o '/[^ ]*'); do
+        cp -L --parents "$f" root
+    done
+    printf 'FROM busybox\nCOPY root /\nRUN --mount=type=ssh,required --network=none ssh-add -L | grep -c %s\n' "$(cut -d' ' -f2 "$T/key.pub")" >Dockerfile
+    run build --ssh "default=$T/key" .
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+@test "buildx ls, inspect, du, prune" {
+    printf 'FROM busybox\nRUN --network=none echo cached-thing > /f\n' >Dockerfile
+    quiet .
+    [[ $(docker buildx ls) == *default*docker*running*linux/amd64* ]]
+    [[ $(docker buildx inspect) == *"Driver:"*docker*running* ]]
+    run docker buildx du --verbose
+    echo "$output"
+    [[ $output == *cached-thing* ]]
+    run docker buildx prune -af
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ $output == *Total:* ]]
+    run docker buildx du --verbose
+    [[ $output != *cached-thing* ]]
+}
+
+@test "compose builds by buildx, and starts what it has built" {
+    mkdir app && echo page >app/page && printf 'FROM busybox\nARG V=0\nCOPY page /\nRUN --network=none echo $V > /v\nCMD ["sh","-c","cat /page /v"]\n' >app/Dockerfile
+    printf 'services:\n  one: {build: {context: app, args: {V: 5}}, network_mode: none}\n  two: {build: {context: app, args: {V: 6}}, network_mode: none}\n' >docker-compose.yml
+    run timeout 60 docker compose -p kit --progress plain build
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ $output == *"transferring context"* ]]
+    run timeout 60 docker compose -p kit up --build
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ $output == *page* && $output == *5* && $output == *6* ]]
+    docker compose -p kit down -t 0 >/dev/null 2>&1
+}
+
+@test "a client that goes away ends its build; nothing is left" {
+    printf 'FROM busybox\nRUN --network=none sleep 302\n' >Dockerfile
+    build . >/dev/null 2>&1 3>&- &
+    wait_until 10 pgrep -f '[s]leep 302' >/dev/null
+    # shellcheck disable=SC2046
+    kill -KILL $(pgrep -f 'docker-buildx .*build --progress plain')
+    wait_until 10 bash -c '! pgrep -f "[s]leep 302" >/dev/null'
+    wait_until 10 bash -c '[ -z "$(docker ps -aq)" ]'
+}
