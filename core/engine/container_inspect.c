@@ -7,6 +7,7 @@
 #include "engine/container_link_names.h"
 #include "engine/exec.h"
 #include "engine/images.h"
+#include "engine/networks.h"
 
 static void add_time(struct json_object *o, const char *key, int64_t ns)
 {
@@ -93,8 +94,35 @@ static struct json_object *mounts_json(struct dray_container *c)
     return list;
 }
 
+static void add_alias(struct json_object *list, const char *name)
+{
+    for (size_t i = 0; i < dray_json_len(list); i++)
+        if (strcmp(json_object_get_string(json_object_array_get_idx(list, i)), name) == 0)
+            return;
+    if (*name)
+        json_object_array_add(list, json_object_new_string(name));
+}
+
+/* Before API 1.45 the names that every endpoint has were among its aliases; docker-compose 1 knows
+ * by the short id that a network was joined by itself, and rejoins others without their address. */
+static void add_own_aliases(struct dray_container *c, const char *network, const char *hostname,
+                            struct json_object *view)
+{
+    struct dray_network_ref ref = {.user_defined = true};
+    char short_id[13];
+    (void)dray_networks_find(c->set->engine->networks, network, &ref, NULL);
+    if (!ref.user_defined)
+        return;
+    if (!dray_json_arr(view, "Aliases"))
+        dray_json_add(view, "Aliases", json_object_new_array());
+    (void)snprintf(short_id, sizeof short_id, "%.12s", c->id);
+    add_alias(dray_json_arr(view, "Aliases"), short_id);
+    add_alias(dray_json_arr(view, "Aliases"), hostname);
+}
+
 /** The older fields at the top of NetworkSettings repeat the default bridge's endpoint. */
-static struct json_object *network_json(struct dray_container *c)
+static struct json_object *network_json(struct dray_container *c, const char *hostname,
+                                        int api_version)
 {
     static const char *const texts[] = {"EndpointID", "Gateway",     "GlobalIPv6Address",
                                         "IPAddress",  "IPv6Gateway", "MacAddress"};
@@ -122,7 +150,10 @@ static struct json_object *network_json(struct dray_container *c)
     struct json_object *nets = json_object_new_object();
     json_object_object_foreach(endpoints, name, ep)
     {
-        json_object_object_add(nets, name, dray_endpoint_view(ep));
+        struct json_object *view = dray_endpoint_view(ep);
+        if (api_version < 145)
+            add_own_aliases(c, name, hostname, view);
+        json_object_object_add(nets, name, view);
     }
     dray_json_add(n, "Networks", nets);
     return n;
@@ -187,7 +218,6 @@ static void add_paths(struct json_object *o, struct dray_container *c)
 int dray_containers_inspect(struct dray_containers *cs, const char *name, bool size,
                             int api_version, struct json_object **out, struct dray_err *err)
 {
-    (void)api_version;
     dray_autocontainer *c = NULL;
     int rc = dray_container_find(cs, name, &c, err);
     if (rc != 0)
@@ -220,8 +250,9 @@ int dray_containers_inspect(struct dray_containers *cs, const char *name, bool s
         dray_json_add_int(o, "SizeRootFs", root);
     }
     dray_json_add(o, "Mounts", mounts_json(c));
+    dray_json_add(o, "NetworkSettings",
+                  network_json(c, dray_json_str(config, "Hostname", ""), api_version));
     dray_json_add(o, "Config", dray_steal(config));
-    dray_json_add(o, "NetworkSettings", network_json(c));
     *out = o;
     return 0;
 }

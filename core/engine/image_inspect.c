@@ -112,9 +112,12 @@ static void add_config(struct json_object *o, struct json_object *config, int ap
     dray_json_add(o, "Config", full_config(dray_json_obj(config, "config"), api_version));
     if (api_version < 145)
         dray_json_add_str(o, "Container", dray_json_str(config, "container", ""));
-    /* Gone from 1.45 on, but docker-compose 1.29 asks by the newest version and fails without. */
+    /* Gone from 1.45 on, but docker-compose 1.29 asks by the newest version and fails without. It
+     * takes the image's volumes from here to carry them over to a new container, so an image that
+     * has no such part is shown with its config. */
+    struct json_object *made_by = dray_json_obj(config, "container_config");
     dray_json_add(o, "ContainerConfig",
-                  full_config(dray_json_obj(config, "container_config"), api_version));
+                  full_config(made_by ? made_by : dray_json_obj(config, "config"), api_version));
     dray_json_add_str(o, "Architecture", dray_json_str(config, "architecture", ""));
     const char *variant = dray_json_str(config, "variant", "");
     if (*variant)

@@ -119,3 +119,20 @@ exec_start: /bin/sh -c true x
 exec_die
 EOF
 }
+
+@test "before API 1.45 an endpoint's short id and host name are among its aliases" {
+    local id
+    docker network create mine >/dev/null
+    docker run -d --name named --network mine --network-alias zz -h hosty busybox sleep 1000 >/dev/null
+    docker network connect bridge named
+    id=$(docker inspect -f '{{.Id}}' named)
+    aliases() { api GET "/v$1/containers/named/json" | jq -c '.NetworkSettings.Networks | [.mine.Aliases, .bridge.Aliases // []]'; }
+    [ "$(aliases 1.44)" = "[[\"zz\",\"${id:0:12}\",\"hosty\"],[]]" ]
+    [ "$(aliases 1.45)" = '[["zz"],[]]' ]
+}
+
+@test "the config of the container that an image is of has the image's volumes" {
+    printf 'FROM busybox\nVOLUME /declared\n' | DOCKER_BUILDKIT=0 docker build -q -t declares - >/dev/null 2>&1
+    [ "$(api GET /v1.38/images/declares/json | jq -c .ContainerConfig.Volumes)" = '{"/declared":{}}' ]
+    docker rmi declares >/dev/null
+}
