@@ -16,7 +16,27 @@ daemon_init() {
     export DRAY_HOST=$DOCKER_HOST
     mkdir -p "$DOCKER_CONFIG"
     [ -e "$T/daemon.json" ] || echo '{}' >"$T/daemon.json"
+    sanitizers_into "$T/sanitizer"
     leftovers_before
+}
+
+# What a build with a sanitizer reports goes to files PREFIX.PID: also the reports of shims, plugin hosts and
+# clients, whose standard error is elsewhere or nowhere.
+sanitizers_into() { # PREFIX
+    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:log_path=$1" TSAN_OPTIONS="${TSAN_OPTIONS:-}:log_path=$1" \
+        UBSAN_OPTIONS="${UBSAN_OPTIONS:-}:print_stacktrace=1:log_path=$1"
+}
+
+# Fail, and say them, if there are reports.
+sanitizers_silent() { # PREFIX
+    local report any=
+    for report in "$1".[0-9]*; do
+        [ -e "$report" ] || continue
+        any=1
+        echo "--- report of a sanitizer, $report:" >&2
+        head -n 80 "$report" >&2
+    done
+    [ -z "$any" ]
 }
 
 daemon_start() {
@@ -57,7 +77,8 @@ daemon_done() {
     daemon_stop || rc=1
     leftovers_after || rc=1
     [ -z "$DRAY_TEST_NS" ] || machine_done
-    if [ $rc -ne 0 ] || grep -q 'ERROR: .*Sanitizer\|WARNING: ThreadSanitizer\|runtime error:' "$T/drayd.log"; then
+    sanitizers_silent "$T/sanitizer" || rc=1
+    if [ $rc -ne 0 ] || grep -q 'Sanitizer\|runtime error:' "$T/drayd.log"; then
         echo "--- drayd.log" >&2
         grep -n -A 30 'Sanitizer\|runtime error:' "$T/drayd.log" | head -n 80 >&2
         tail -n 20 "$T/drayd.log" >&2

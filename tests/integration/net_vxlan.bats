@@ -49,6 +49,7 @@ teardown_file() {
     done
     hosts_done
     leftovers_after || rc=1
+    sanitizers_silent "$T/sanitizer" || rc=1
     [ $rc -eq 0 ] || tail -n 30 "$T/drayd.log" >&2
     machine_done
     rm -rf "$T"

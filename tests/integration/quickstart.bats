@@ -8,9 +8,13 @@ setup() {
     T=$(mktemp -d /tmp/dray-it.XXXXXX)
     export DRAY_QUICKSTART_ROOT=$T/root DRAY_QUICKSTART_BUILD=${DRAY_STAGE%/stage}
     unset DOCKER_HOST DRAY_HOST
+    sanitizers_into "$T/sanitizer"
 }
 
-teardown() { rm -rf "$T"; }
+teardown() {
+    sanitizers_silent "$T/sanitizer" || return 1
+    rm -rf "$T"
+}
 
 @test "quickstart shows running containers, safe to run twice, and cleans up after itself" {
     script=$BATS_TEST_DIRNAME/../../examples/quickstart.sh
