@@ -15,11 +15,13 @@ struct change {
     const char *json; /* the same, for an isolated one; the config's */
 };
 
-static bool is_open(const struct dray_instance *in)
+static bool is_open(struct dray_instance *in)
 {
-    return (in->n_drivers || dray_instance_is_family(in)) && !in->parent && in->file &&
-           atomic_load(&in->options) &&
-           (in->state == DRAY_INSTANCE_READY || in->state == DRAY_INSTANCE_SUSPECT);
+    pthread_mutex_lock(&in->lock);
+    bool up = in->state == DRAY_INSTANCE_READY || in->state == DRAY_INSTANCE_SUSPECT;
+    pthread_mutex_unlock(&in->lock);
+    return up && (in->n_drivers || dray_instance_is_family(in)) && !in->parent && in->file &&
+           atomic_load(&in->options);
 }
 
 static const char *label_of(const struct dray_instance *in)

@@ -77,6 +77,9 @@ static void carry_out(struct plugin_host *h, struct host_job *job)
     default:
         control(h, job, &reply);
     }
+    /* The next request, which begin() takes under this lock, finds what this one has written. */
+    pthread_mutex_lock(&h->lock);
+    pthread_mutex_unlock(&h->lock);
     host_send(h, &reply);
 }
 

@@ -69,30 +69,31 @@ const char *bd_build_arg(struct bd_build *b, const char *name)
 
 /* --- platforms ---------------------------------------------------------------------------------*/
 
-static const char *host_arch(void)
+/* What it says may be in u: builds run side by side. */
+static const char *host_arch(struct utsname *u)
 {
     static const struct {
         const char *machine, *arch;
     } names[] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"armv7l", "arm"}, {"i686", "386"}};
-    static struct utsname u;
-    if (uname(&u) != 0)
+    if (uname(u) != 0)
         return "amd64";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(u.machine, names[i].machine) == 0)
+        if (strcmp(u->machine, names[i].machine) == 0)
             return names[i].arch;
-    return u.machine;
+    return u->machine;
 }
 
 /* Part `field` (OS, ARCH, VARIANT) of a platform, or all of it. */
 static void platform_part(const char *platform, const char *field, char out[96])
 {
     char own[96];
+    struct utsname u;
     if (!*platform) {
-        (void)snprintf(own, sizeof own, "linux/%s", host_arch());
+        (void)snprintf(own, sizeof own, "linux/%s", host_arch(&u));
         platform = own;
     }
     size_t os = strcspn(platform, "/");
-    const char *rest = platform[os] ? platform + os + 1 : host_arch();
+    const char *rest = platform[os] ? platform + os + 1 : host_arch(&u);
     size_t arch = strcspn(rest, "/");
     if (strcmp(field, "PLATFORM") == 0)
         (void)snprintf(out, 96, "%s", platform);
