@@ -78,10 +78,11 @@ int dray_fs_read_fd(int fd, size_t max, struct dray_buf *out, struct dray_err *e
 int dray_fs_read(int dirfd, const char *path, size_t max, struct dray_buf *out,
                  struct dray_err *err)
 {
-    dray_autofd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+    /* A FIFO that nobody writes to is empty; nobody waits for a writer to come. */
+    dray_autofd int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return dray_fail(err, DRAY_E_NOTFOUND, "open %s: no such file or directory", path);
-    if (fd < 0)
+    if (fd < 0 || fcntl(fd, F_SETFL, 0) < 0)
         return dray_fail_errno(err, "open %s", path);
     if (dray_fs_read_fd(fd, max, out, err))
         return err ? dray_err_note(err, "read %s", path) : DRAY_E_IO;

@@ -60,13 +60,16 @@ int dray_blobs_get(struct dray_blobs *bs, const char *digest, int *fd_out, uint6
 {
     if (!dray_digest_valid(digest))
         return dray_fail(err, DRAY_E_INVAL, "invalid digest \"%.100s\"", digest);
-    dray_autofd int fd = openat(bs->blobs_fd, dray_digest_hex(digest), O_RDONLY | O_CLOEXEC);
+    dray_autofd int fd =
+        openat(bs->blobs_fd, dray_digest_hex(digest), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? dray_fail(err, DRAY_E_NOTFOUND, "no such blob: %s", digest)
                                : dray_fail_errno(err, "open blob %s", digest);
     struct stat st;
     if (fstat(fd, &st) != 0)
         return dray_fail_errno(err, "stat blob %s", digest);
+    if (!S_ISREG(st.st_mode))
+        return dray_fail(err, DRAY_E_CORRUPT, "blob %s is not a regular file", digest);
     if (size_out)
         *size_out = (uint64_t)st.st_size;
     *fd_out = dray_steal_fd(&fd);

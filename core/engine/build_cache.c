@@ -192,8 +192,9 @@ int build_cache_load(struct dray_builds *bs, struct dray_err *err)
         struct build_record *r = read_record(bs, e->d_name, until);
         if (r && lh_table_insert(bs->records, r->key, r) == 0)
             continue;
+        dray_info("record %s of the build cache is of no use any more: removed", e->d_name);
         record_free(bs->engine->images, r);
-        (void)unlinkat(bs->cache_dir, e->d_name, 0);
+        (void)dray_fs_remove_tree(bs->cache_dir, e->d_name, NULL);
     }
     (void)closedir(d);
     return 0;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/ident.h"
+#include "base/strlist.h"
 #include "engine/containers.h"
 #include "engine/engine.h"
 #include "engine/remap.h"
@@ -139,8 +140,9 @@ struct dray_containers {
     struct dray_workq *work;
     struct dray_netns_pool *netns;
     atomic_bool closing;
-    atomic_bool opening; /* what is left over is yet to be told from what is used */
-    atomic_bool has_links; /* some container has links of the default bridge */
+    atomic_bool opening;        /* what is left over is yet to be told from what is used */
+    atomic_bool has_links;      /* some container has links of the default bridge */
+    struct dray_strlist broken; /* ids of those whose document cannot be read */
 };
 
 struct dray_container *dray_container_ref(struct dray_container *c);
@@ -170,6 +172,19 @@ void dray_container_name_release(struct dray_containers *cs, const char *name);
 int dray_container_insert(struct dray_containers *cs, struct dray_container *c,
                           struct dray_err *err);
 void dray_container_erase(struct dray_containers *cs, struct dray_container *c);
+
+/* container_broken.c: those whose document cannot be read. They are in no list. */
+
+/** Has the folder of id no document at all? Then its creation or its removal was cut off. */
+bool dray_container_half_made(struct dray_containers *cs, const char *id);
+/** Log why, remember id, and have nothing swept at this start. */
+void dray_container_broken_note(struct dray_containers *cs, const char *id, const char *why);
+/** The id of the one that begins with prefix; false if none or several do. */
+bool dray_container_broken_find(struct dray_containers *cs, const char *prefix,
+                                char id_out[DRAY_ID_LEN]);
+/** End what runs of it and remove all of it that its id tells. CONFLICT without force. */
+int dray_container_broken_remove(struct dray_containers *cs, const char *id, bool force,
+                                 struct dray_err *err);
 
 /* container_doc.c: container.json and state.json */
 
@@ -304,7 +319,7 @@ struct dray_short_path {
 };
 struct dray_short_path dray_exit_file(const struct dray_container *c);
 /** Remove EXEC_ROOT/containers/ID with what is mounted in it. */
-void dray_container_run_dir_drop(struct dray_container *c);
+void dray_container_run_dir_drop(struct dray_containers *cs, const char *id);
 /** container_links.c: variables that tell of the containers it is linked to on the default bridge,
  *  as an array of "KEY=VALUE"; and whether they all run, INVAL in Docker's words (with op held). */
 struct json_object *dray_container_links_env(struct dray_container *c, struct json_object *host);

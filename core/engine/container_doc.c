@@ -274,10 +274,14 @@ int dray_container_load(struct dray_containers *cs, const char *id, struct dray_
     if (rc != 0)
         return rc;
     rc = dray_json_load(cs->dir, state_path, &state, err);
-    if (rc != 0 && rc != DRAY_E_NOTFOUND && rc != DRAY_E_INVAL)
+    if (rc == DRAY_E_NOMEM)
         return rc;
-    if (rc == DRAY_E_INVAL) {
+    if (rc == 0 && !json_object_is_type(state, json_type_object))
+        rc = dray_fail(err, DRAY_E_CORRUPT, "%s is no object", state_path);
+    if (rc != 0 && rc != DRAY_E_NOTFOUND) {
         dray_warn("container %.12s: its state was lost: %s", id, err->text);
+        if (state)
+            json_object_put(state);
         state = lost_state();
     }
     dray_autocontainer *c = dray_container_new(cs);
@@ -286,7 +290,8 @@ int dray_container_load(struct dray_containers *cs, const char *id, struct dray_
     (void)snprintf(c->id, sizeof c->id, "%s", id);
     load_doc(c, doc);
     load_state(c, state);
-    if (!c->name || !c->driver || !c->layer || !c->image)
+    if (!c->name || !c->driver || !c->layer || !c->image || !dray_json_obj(doc, "Config") ||
+        !dray_json_obj(doc, "HostConfig") || (!c->step && strcmp(c->layer, id) != 0))
         return dray_fail(err, DRAY_E_CORRUPT, "container %.12s: its document is not whole", id);
     dray_container_summarize(c, dray_json_obj(doc, "Config"), dray_json_obj(doc, "HostConfig"),
                              dray_json_arr(doc, "MountPoints"));

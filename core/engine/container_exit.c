@@ -25,13 +25,12 @@ struct dray_short_path dray_exit_file(const struct dray_container *c)
     return p;
 }
 
-void dray_container_run_dir_drop(struct dray_container *c)
+void dray_container_run_dir_drop(struct dray_containers *cs, const char *id)
 {
-    dray_autofree char *shm =
-        dray_strf("%s/containers/%s/shm", c->set->engine->config->exec_root, c->id);
+    dray_autofree char *shm = dray_strf("%s/containers/%s/shm", cs->engine->config->exec_root, id);
     if (shm)
         (void)umount2(shm, MNT_DETACH | UMOUNT_NOFOLLOW);
-    (void)dray_fs_remove_tree(c->set->run_dir, c->id, NULL);
+    (void)dray_fs_remove_tree(cs->run_dir, id, NULL);
 }
 
 bool dray_container_alive(const struct dray_container *c)
@@ -212,7 +211,7 @@ static void tear_down(struct dray_container *c)
     dray_container_net_stop(c);
     dray_container_mounts_stop(c);
     release_layer(c);
-    dray_container_run_dir_drop(c);
+    dray_container_run_dir_drop(c->set, c->id);
 }
 
 void dray_container_ended(struct dray_container *c, uint64_t serial)

@@ -162,21 +162,21 @@ static struct json_object *network_json(struct dray_container *c, const char *ho
 /** An endpoint with every field that EndpointSettings has, filled or empty. */
 struct json_object *dray_endpoint_view(struct json_object *ep)
 {
-    static const char *const objects[] = {"IPAMConfig", "Links", "Aliases"};
+    static const char *const objects[] = {"IPAMConfig", "DriverOpts"};
+    static const char *const arrays[] = {"Links", "Aliases", "DNSNames"};
     static const char *const texts[] = {"NetworkID",        "EndpointID", "Gateway",
                                         "IPAddress",        "MacAddress", "IPv6Gateway",
                                         "GlobalIPv6Address"};
     static const char *const ints[] = {"GwPriority", "IPPrefixLen", "GlobalIPv6PrefixLen"};
     struct json_object *o = json_object_new_object();
+    for (size_t i = 0; i < 2; i++)
+        dray_json_add(o, objects[i], dray_json_copy(dray_json_obj(ep, objects[i])));
     for (size_t i = 0; i < 3; i++)
-        dray_json_add(o, objects[i], dray_json_copy(dray_json_get(ep, objects[i])));
-    dray_json_add_str(o, "MacAddress", "");
-    dray_json_add(o, "DriverOpts", dray_json_copy(dray_json_get(ep, "DriverOpts")));
+        dray_json_add(o, arrays[i], dray_json_copy(dray_json_arr(ep, arrays[i])));
     for (size_t i = 0; i < 7; i++)
         dray_json_add_str(o, texts[i], dray_json_str(ep, texts[i], ""));
     for (size_t i = 0; i < 3; i++)
         dray_json_add_int(o, ints[i], dray_json_int(ep, ints[i], 0));
-    dray_json_add(o, "DNSNames", dray_json_copy(dray_json_get(ep, "DNSNames")));
     return o;
 }
 

@@ -125,7 +125,7 @@ static void reconcile(struct dray_containers *cs, void *item)
         return;
     }
     if (!was_up) { /* a start that was cut off: nothing of it may stay */
-        dray_container_run_dir_drop(c);
+        dray_container_run_dir_drop(c->set, c->id);
         return;
     }
     if (c->st.status == DRAY_CS_RESTARTING) {
@@ -148,7 +148,7 @@ static void load_one(struct dray_containers *cs, void *item)
     struct dray_err err = {0};
     dray_autocontainer *c = NULL;
     int rc = dray_container_load(cs, id, &c, &err);
-    if (rc == DRAY_E_NOTFOUND) { /* a creation that was cut off */
+    if (rc == DRAY_E_NOTFOUND && dray_container_half_made(cs, id)) { /* its creation was cut off */
         dray_info("drop half-made container %.12s", id);
         (void)dray_fs_remove_tree(cs->dir, id, NULL);
         return;
@@ -160,7 +160,7 @@ static void load_one(struct dray_containers *cs, void *item)
     if (rc == 0)
         rc = dray_container_insert(cs, c, &err);
     if (rc != 0)
-        dray_error("%s", err.text);
+        dray_container_broken_note(cs, id, err.text);
 }
 
 /* Many at a time: loading is work for every processor, taking over is mostly waiting for shims. */
@@ -261,6 +261,10 @@ static void collect(struct dray_containers *cs, struct dray_container **v, size_
             dray_strlist_add(&namespaces, v[i]->netns);
     }
     struct dray_err err = {0};
+    if (atomic_load(&cs->engine->damaged)) {
+        dray_warn("something cannot be read, as said above: nothing is taken for left over");
+        return;
+    }
     if (dray_images_collect(cs->engine->images, dray_strlist_view(&layers), &err) != 0)
         dray_warn("collect layers: %s", err.text);
     dray_dns_keep(cs->engine->dns, dray_strlist_view(&named));
@@ -277,7 +281,9 @@ static void sweep_run_dirs(struct dray_containers *cs)
         return;
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
         dray_autocontainer *c = NULL;
-        if (e->d_name[0] != '.' && dray_container_find(cs, e->d_name, &c, NULL) != 0)
+        char id[DRAY_ID_LEN];
+        if (e->d_name[0] != '.' && dray_container_find(cs, e->d_name, &c, NULL) != 0 &&
+            !dray_container_broken_find(cs, e->d_name, id))
             (void)dray_fs_remove_tree(cs->run_dir, e->d_name, NULL);
     }
     closedir(dir);
@@ -347,6 +353,7 @@ void dray_containers_close(struct dray_containers *cs)
     free(cs->v);
     json_object_put(cs->by_name);
     json_object_put(cs->by_id);
+    dray_strlist_free(&cs->broken);
     pthread_rwlock_destroy(&cs->lock);
     if (cs->dir >= 0)
         (void)close(cs->dir);

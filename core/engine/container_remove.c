@@ -32,6 +32,7 @@ static int remove_layer(struct dray_container *c, struct dray_err *err)
 
 struct folder {
     struct dray_containers *set;
+    struct dray_driver *runtime; /* or NULL */
     char id[DRAY_ID_LEN];
 };
 
@@ -40,6 +41,10 @@ static void remove_folder(void *arg)
     dray_autofree struct folder *f = arg;
     struct dray_err err = {0};
     if (dray_fs_remove_tree(f->set->dir, f->id, &err) != 0)
+        dray_warn("container %.12s: %s", f->id, err.text);
+    /* Its shim has done this already, unless a process of it was long in dying. */
+    if (f->runtime &&
+        dray_driver_call(f->runtime, runtime, DRAY_CLASS_MOUNT, &err, remove, f->id) != 0)
         dray_warn("container %.12s: %s", f->id, err.text);
 }
 
@@ -59,6 +64,10 @@ static void drop_folder_later(struct dray_container *c)
         return;
     f->set = c->set;
     memcpy(f->id, c->id, sizeof f->id);
+    pthread_mutex_lock(&c->lock);
+    bool ran = c->st.has_been_started;
+    pthread_mutex_unlock(&c->lock);
+    f->runtime = ran ? dray_container_runtime(c, NULL) : NULL;
     dray_workq_add(c->set->work, remove_folder, free, f);
 }
 
@@ -84,7 +93,7 @@ int dray_container_remove_locked(struct dray_container *c, bool volumes, struct 
     }
     /* From here on nobody finds it; what fails below is swept at the next start. */
     drop_document(c);
-    dray_container_run_dir_drop(c);
+    dray_container_run_dir_drop(c->set, c->id);
     dray_container_erase(cs, c);
     dray_container_name_release(cs, c->name);
     dray_container_mounts_drop(c, volumes);
@@ -218,6 +227,9 @@ int dray_containers_remove(struct dray_containers *cs, const char *name, bool fo
         return remove_link(cs, name, err);
     dray_autocontainer *c = NULL;
     int rc = dray_container_find(cs, name, &c, err);
+    char id[DRAY_ID_LEN];
+    if (rc == DRAY_E_NOTFOUND && dray_container_broken_find(cs, name, id))
+        return dray_container_broken_remove(cs, id, force, err);
     return rc == 0 ? remove_one(c, force, volumes, err) : rc;
 }
 

@@ -338,7 +338,7 @@ static void undo(struct start *s)
         dray_container_net_stop(c);
     if (s->mounts)
         dray_container_mounts_stop(c);
-    dray_container_run_dir_drop(c);
+    dray_container_run_dir_drop(c->set, c->id);
 }
 
 /** A failure of the command itself shows in the state, with the exit code of a shell. */

@@ -8,12 +8,14 @@
 #include "engine/container_config.h"
 #include "engine/images.h"
 #include "engine/networks.h"
+#include "engine/shims.h"
 #include "engine/signals.h"
 
 #include <signal.h>
 
 #define DRAY_LOG_AREA "stop"
 #define KILL_WAIT_MS 10000
+#define ASK_TIMEOUT_MS 5000
 #define STOP_DEFAULT_S 10
 
 static int send_signal(struct dray_container *c, int signal, struct dray_err *err)
@@ -21,7 +23,23 @@ static int send_signal(struct dray_container *c, int signal, struct dray_err *er
     struct dray_driver *d = dray_container_runtime(c, err);
     if (!d)
         return DRAY_E_NOTFOUND;
-    return dray_driver_call(d, runtime, DRAY_CLASS_QUICK, err, kill, c->id, signal, 0);
+    struct dray_err why = {0};
+    int rc = dray_driver_call(d, runtime, DRAY_CLASS_QUICK, &why, kill, c->id, signal, 0);
+    if (rc == DRAY_E_NOTFOUND || rc == DRAY_E_CONFLICT || rc == DRAY_E_CORRUPT ||
+        rc == DRAY_E_IO) {
+        /* The driver has lost its notes of it. The shim is its parent, and knows. */
+        struct json_object *m = json_object_new_object();
+        dray_json_add_str(m, "op", "signal");
+        dray_json_add_int(m, "signal", signal);
+        if (dray_shims_ask(c->set->shims, c->id, m, ASK_TIMEOUT_MS, NULL, NULL) == 0) {
+            dray_warn("container %.12s: signal %d was sent past its runtime: %s", c->id, signal,
+                      why.text);
+            return 0;
+        }
+    }
+    if (rc != 0 && err)
+        *err = why;
+    return rc;
 }
 
 static void emit_kill(struct dray_container *c, int signal)

@@ -47,17 +47,23 @@ static int lock_root(struct dray_engine *e, struct dray_err *err)
     return 0;
 }
 
-static int load_id(struct dray_engine *e, struct dray_err *err)
+/* Nothing depends on the id but who sees it: it keeps no daemon from starting. */
+static void load_id(struct dray_engine *e)
 {
     DRAY_AUTO(dray_buf) b = {0};
     int rc = dray_fs_read(e->data_fd, ID_FILE, 256, &b, NULL);
     if (!rc && b.len >= DRAY_ID_LEN - 1) {
         memcpy(e->id, b.data, DRAY_ID_LEN - 1);
         if (dray_id_is_hex(e->id, DRAY_ID_LEN - 1, DRAY_ID_LEN - 1))
-            return 0;
+            return;
     }
+    struct dray_err err = {0};
     dray_id_new(e->id);
-    return dray_fs_replace(e->data_fd, ID_FILE, e->id, strlen(e->id), 0600, DRAY_FS_DURABLE, err);
+    if (rc != DRAY_E_NOTFOUND)
+        dray_warn(ID_FILE " cannot be read: this installation has a new id");
+    if (dray_fs_replace(e->data_fd, ID_FILE, e->id, strlen(e->id), 0600, DRAY_FS_DURABLE, &err) !=
+        0)
+        dray_warn("keep the id of this installation: %s", err.text);
 }
 
 static int open_roots(struct dray_engine *e, struct dray_err *err)
@@ -67,7 +73,9 @@ static int open_roots(struct dray_engine *e, struct dray_err *err)
         rc = lock_root(e, err);
     if (!rc)
         rc = dray_fs_open_dir(AT_FDCWD, e->config->exec_root, 0711, &e->exec_fd, err);
-    return rc ? rc : load_id(e, err);
+    if (!rc)
+        load_id(e);
+    return rc;
 }
 
 static void on_plugin_event(void *ctx, const char *plugin, const char *action)
@@ -159,7 +167,11 @@ static int open_storage(struct dray_engine *e, struct dray_err *err)
     if (dray_fs_read(e->data_fd, STORAGE_FILE, 256, &noted, NULL) == 0 &&
         noted.len == strlen(name) && memcmp(noted.data, name, noted.len) == 0)
         return 0;
-    return dray_fs_replace(e->data_fd, STORAGE_FILE, name, strlen(name), 0600, DRAY_FS_PLAIN, err);
+    struct dray_err why = {0};
+    if (dray_fs_replace(e->data_fd, STORAGE_FILE, name, strlen(name), 0600, DRAY_FS_PLAIN, &why) !=
+        0)
+        dray_warn("note the storage driver: %s", why.text);
+    return 0;
 }
 
 static int open_userns(struct dray_engine *e, struct dray_err *err)

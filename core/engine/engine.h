@@ -9,6 +9,7 @@
 
 #include <dray/util.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 struct dray_authz;
@@ -43,13 +44,16 @@ struct dray_engine {
     struct dray_builds *builds;
     struct dray_extensions *extensions;
     struct dray_metrics *metrics; /* or NULL */
-    int data_fd;          /* folder data_root */
-    int exec_fd;          /* folder exec_root */
-    int lock_fd;          /* the data root is ours while this is open */
-    char id[DRAY_ID_LEN]; /* of this installation, kept in data_root */
+    int data_fd;                  /* folder data_root */
+    int exec_fd;                  /* folder exec_root */
+    int lock_fd;                  /* the data root is ours while this is open */
+    char id[DRAY_ID_LEN];         /* of this installation, kept in data_root */
     int64_t started_ns;
     pthread_mutex_t lock;       /* guards: labels. order: leaf */
     struct json_object *labels; /* array */
+    /* A document could not be read at the start. What belongs to it is not known, so nothing is
+     * taken for left over. */
+    atomic_bool damaged;
 };
 
 /**

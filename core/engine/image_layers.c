@@ -415,8 +415,15 @@ int img_layer_anon_done(struct dray_images *im, struct img_layer *l /* takes */,
 static void load_layer(struct dray_images *im, const char *name)
 {
     dray_autojson *o = NULL;
-    if (dray_json_load(im->layers_fd, name, &o, NULL))
+    struct dray_err err = {0};
+    if (dray_json_load(im->layers_fd, name, &o, &err) ||
+        !dray_digest_valid(dray_json_str(o, "chain", "")) || !*dray_json_str(o, "id", "")) {
+        dray_error(
+            "layer document %s cannot be read%s%s: the layer is unpacked again when it is needed",
+            name, err.code ? ": " : "", err.text);
+        atomic_store(&im->engine->damaged, true);
         return;
+    }
     const char *chain = dray_json_str(o, "chain", "");
     const char *storage = dray_json_str(o, "storage", "");
     struct dray_driver *d = im->engine->drivers
@@ -424,7 +431,7 @@ static void load_layer(struct dray_images *im, const char *name)
                                 : NULL;
     if (!d && strcmp(storage, dray_driver_name(im->engine->storage)) == 0)
         d = im->engine->storage;
-    if (!d || !dray_digest_valid(chain))
+    if (!d)
         return; /* its driver is not loaded: it is left alone */
     struct img_layer *l = calloc(1, sizeof *l);
     char *key = layer_key(d, chain);

@@ -116,6 +116,7 @@ struct dray_images {
     struct lh_table *by_id, *refs, *layers, *blob_table;
     unsigned downloads, uploads;       /**< under way */
     struct json_object *layer_parents; /**< while the store is opened */
+    struct json_object *lost_refs;     /**< of images whose document cannot be read; constant */
 
     pthread_mutex_t refs_io; /**< orders the writers of references.json. order: before lock */
 };

@@ -5,8 +5,12 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/logging.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+
+#define DRAY_LOG_AREA "images"
 
 #define REFS_FILE "references.json"
 
@@ -67,6 +71,13 @@ static int save(struct dray_images *im, struct dray_err *err)
             dray_json_add_int(tagged, r->id, g->tagged_ns);
     }
     pthread_mutex_unlock(&im->lock);
+    if (im->lost_refs) {
+        json_object_object_foreach(im->lost_refs, key, id)
+        {
+            if (!json_object_object_get_ex(all, key, NULL))
+                dray_json_add(all, key, json_object_get(id));
+        }
+    }
     return dray_json_store(im->data_fd, REFS_FILE, doc, err);
 }
 
@@ -130,17 +141,55 @@ void img_refs_of(struct dray_images *im, const char *id, struct dray_strlist *ou
     dray_strlist_sort(out);
 }
 
+/* The next reference that is set writes the file anew: what it was is kept beside it. */
+static void set_aside(struct dray_images *im, const char *why)
+{
+    char aside[64];
+    (void)snprintf(aside, sizeof aside, REFS_FILE ".broken-%lld",
+                   (long long)(dray_clock_now() / DRAY_NS_PER_S));
+    bool kept = linkat(im->data_fd, REFS_FILE, im->data_fd, aside, 0) == 0 ||
+                renameat(im->data_fd, REFS_FILE, im->data_fd, aside) == 0;
+    dray_error("names of images cannot be read, and the images are without: %s%s%s", why,
+               kept ? "; the file is kept as " : "", kept ? aside : "");
+    atomic_store(&im->engine->damaged, true);
+}
+
+/* An image whose document cannot be read may come back, by its names. */
+static bool has_document(struct dray_images *im, const char *id)
+{
+    char name[80];
+    if (!dray_digest_valid(id))
+        return false;
+    (void)snprintf(name, sizeof name, "%s.json", dray_digest_hex(id));
+    return faccessat(im->images_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int keep_lost(struct dray_images *im, const char *key, const char *id)
+{
+    if (!im->lost_refs)
+        im->lost_refs = json_object_new_object();
+    struct json_object *value = json_object_new_string(id);
+    if (im->lost_refs && value && json_object_object_add(im->lost_refs, key, value) == 0)
+        return 0;
+    json_object_put(value);
+    return DRAY_E_NOMEM;
+}
+
 int img_refs_load(struct dray_images *im, struct dray_err *err)
 {
     dray_autojson *doc = NULL;
-    int rc = dray_json_load(im->data_fd, REFS_FILE, &doc, err);
+    struct dray_err why = {0};
+    int rc = dray_json_load(im->data_fd, REFS_FILE, &doc, &why);
     if (rc == DRAY_E_NOTFOUND)
         return 0;
-    if (rc)
-        return dray_err_note(err, "read the image references");
+    if (rc == DRAY_E_NOMEM)
+        return dray_fail(err, rc, "read the image references: %s", why.text);
     struct json_object *all = dray_json_obj(doc, "references");
-    if (!all)
+    if (!all) {
+        set_aside(im, rc ? why.text : REFS_FILE " has no references");
         return 0;
+    }
+    bool whole = true;
     json_object_object_foreach(all, key, value)
     {
         const char *id =
@@ -148,7 +197,12 @@ int img_refs_load(struct dray_images *im, struct dray_err *err)
         struct img *g = img_find(im, id);
         if (g && !g->deleted && !set_locked(im, key, id))
             return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+        whole = whole && dray_digest_valid(id);
+        if (!g && has_document(im, id) && keep_lost(im, key, id) != 0)
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     }
+    if (!whole)
+        set_aside(im, "there are names of what is no image");
     struct json_object *tagged = dray_json_obj(doc, "tagged");
     if (!tagged)
         return 0;
@@ -171,4 +225,5 @@ void img_refs_free(struct dray_images *im)
         free(r);
     }
     lh_table_free(im->refs);
+    json_object_put(im->lost_refs);
 }

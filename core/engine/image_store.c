@@ -67,7 +67,11 @@ static int load_all(struct dray_images *im, struct dray_err *err)
         }
         struct img *g = img_load(im, e->d_name);
         if (!g || !insert_locked(im, g)) {
-            dray_warn("image document %s cannot be read: left out", e->d_name);
+            dray_error(
+                "image document %s cannot be read: the image is left out, and what belongs to it "
+                "is kept; pull or load it again",
+                e->d_name);
+            atomic_store(&im->engine->damaged, true);
             img_free(g);
         }
     }

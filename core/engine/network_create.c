@@ -260,6 +260,8 @@ int dray_networks_remove(struct dray_networks *ns, const char *name_or_id, struc
 {
     dray_autonet *n = NULL;
     int rc = dray_net_find(ns, name_or_id, &n, err);
+    if (rc == DRAY_E_NOTFOUND && dray_net_forget_broken(ns, name_or_id))
+        return 0;
     return rc ? rc : remove_net(ns, n, err);
 }
 

@@ -3,9 +3,13 @@
 #include "engine/network_priv.h"
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/json.h"
+#include "base/logging.h"
 
 #include <fcntl.h>
+
+#define DRAY_LOG_AREA "networks"
 
 /* "<id>.json" */
 struct doc_name {
@@ -73,6 +77,17 @@ int dray_net_forget(struct dray_networks *ns, const struct dray_net *n, struct d
     if (unlinkat(ns->dir, doc_name(n->id).text, 0) && errno != ENOENT)
         return dray_fail_errno(err, "remove the document of network %s", n->name);
     return fsync(ns->dir) ? dray_fail_errno(err, "remove the document of network %s", n->name) : 0;
+}
+
+bool dray_net_forget_broken(struct dray_networks *ns, const char *id)
+{
+    if (!dray_id_is_hex(id, DRAY_ID_LEN - 1, DRAY_ID_LEN - 1) ||
+        faccessat(ns->dir, doc_name(id).text, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    struct dray_err err = {0};
+    int rc = dray_fs_remove_tree(ns->dir, doc_name(id).text, &err);
+    dray_info("the document of the broken network %s: %s", id, rc ? err.text : "removed");
+    return rc == 0;
 }
 
 static int copy_text(char *out, size_t size, struct json_object *obj, const char *key,

@@ -105,6 +105,9 @@ void dray_net_event(struct dray_networks *ns, const struct dray_net *n, const ch
 
 int dray_net_store(struct dray_networks *ns, const struct dray_net *n, struct dray_err *err);
 int dray_net_forget(struct dray_networks *ns, const struct dray_net *n, struct dray_err *err);
+/** Remove the document of a network that could not be read, by its whole id; false if there is
+ * none. */
+bool dray_net_forget_broken(struct dray_networks *ns, const char *id);
 int dray_net_load(struct dray_networks *ns, const char *id, struct dray_net **out,
                   struct dray_err *err);
 /** IPAM as the API shows it. */

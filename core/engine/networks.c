@@ -206,8 +206,11 @@ static int load_one(struct dray_networks *ns, const char *file)
     dray_autonet *n = NULL;
     int rc = dray_net_load(ns, id, &n, &why);
     rc = rc ? rc : dray_net_insert(ns, n, &why);
-    if (rc)
-        dray_error("network document %s is left out: %s", file, why.text);
+    if (rc) {
+        dray_error("network %s is broken, and left out until it is mended or removed by its id: %s",
+                   id, why.text);
+        atomic_store(&ns->engine->damaged, true);
+    }
     return rc;
 }
 

@@ -171,8 +171,12 @@ static int load_one(struct dray_volumes *vs, const char *file)
     struct dray_err err = {0};
     int rc = dray_json_load(vs->dir, file, &doc, &err);
     const char *name = dray_json_str(doc, "Name", "");
-    if (rc || !dray_name_valid(name)) {
-        dray_error("%s is left alone: %s", file, rc ? err.text : "no valid name in it");
+    size_t len = strlen(name);
+    if (rc || !dray_name_valid(name) || strncmp(file, name, len) != 0 ||
+        strcmp(file + len, ".json") != 0) {
+        dray_error("the volume of %s is left out, with its content as it is, until it is mended or "
+                   "created again: %s",
+                   file, rc ? err.text : "it has another name");
         return 0;
     }
     struct dray_volume *v =

@@ -25,6 +25,10 @@ static int open_current(struct dray_log_writer *w, int flags, struct dray_err *e
         dray_cleanup_fd(&fd);
         return dray_fail_errno(err, "open log %s", w->name);
     }
+    if (!S_ISREG(st.st_mode)) { /* one that could block the container for ever */
+        dray_cleanup_fd(&fd);
+        return dray_fail(err, DRAY_E_IO, "open log %s: not a regular file", w->name);
+    }
     dray_cleanup_fd(&w->fd);
     w->fd = fd;
     w->size = st.st_size;

@@ -16,9 +16,9 @@ static bool open_as(const struct dray_log_set *s, int64_t index, bool packed,
     dray_autofree char *name = dray_log_file_name(s->name, index, packed);
     if (!name)
         return false;
-    int fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(s->dirfd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         dray_cleanup_fd(&fd);
         return false;
     }

@@ -65,7 +65,7 @@ ssize_t rn_read_in(int root, const char *path, char *buf, size_t cap)
 
 ssize_t rn_read_at(int dirfd, const char *path, char *buf, size_t cap)
 {
-    dray_autofd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+    dray_autofd int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     return fd < 0 ? -1 : read_fd(fd, buf, cap);
 }
 

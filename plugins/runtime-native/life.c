@@ -5,6 +5,7 @@
 #include "namespaces.h"
 #include "state.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 #define AUTO_STATE __attribute__((cleanup(rn_state_cleanup))) struct rn_state
@@ -72,6 +73,16 @@ static void poststop(const struct dray_self *self, const struct rn_state *st, co
         dray_host_logf(self->host, DRAY_LOG_WARN, "%s", err.text);
 }
 
+/** Its state cannot be read: its group is where groups are unless a place was asked for. */
+static int remove_unknown(struct dray_self *self, const char *id, struct dray_err *err)
+{
+    char path[PATH_MAX];
+    int rc = rn_cg_path(id, NULL, path, err);
+    struct rn_cgroup g = {.layout = &self->cgroups, .path = path, .host = self->host};
+    rc = rc == 0 ? rn_cg_remove(&g, err) : rc;
+    return rc == 0 ? rn_state_remove(self, id, err) : rc;
+}
+
 int32_t rn_remove(struct dray_self *self, const struct dray_call *call, const char *id,
                   struct dray_err *err)
 {
@@ -84,8 +95,10 @@ int32_t rn_remove(struct dray_self *self, const struct dray_call *call, const ch
     if (chan >= 0)
         (void)close(chan); /* a process that waits for its start ends */
     rc = rn_state_read(self, id, &st, NULL);
-    if (rc != 0) /* none, or cut off while it was made: its folder is all there is */
-        return rn_state_remove(self, id, err);
+    if (rc != 0 && faccessat(self->run, id, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+        return 0;
+    if (rc != 0) /* cut off while it was made, or damaged */
+        return remove_unknown(self, id, err);
     dray_autofd int pidfd = -EBADF;
     if (rn_state_pidfd(&st, id, &pidfd, NULL) == 0)
         (void)rn_pidfd_signal(pidfd, SIGKILL);
