@@ -105,6 +105,8 @@ def excess(before, now, n):
     for kind, counts in now.items():
         for name, count in counts.items():
             allowed = before[kind].get(name, 0)
+            if kind == "threads":
+                allowed += 2  # of pools, which go when they had nothing to do for a while
             if "/spare/" in name:
                 allowed = max(allowed, SPARE_LAYERS)
             if kind == "pss":
