@@ -134,12 +134,15 @@ images_of() {
     [ ! -d "$T/data/layers/overlay-${LAYER#sha256:}.json" ] || rm -r "$T/data/layers/overlay-${LAYER#sha256:}.json"
     docker image inspect blob:1 >/dev/null || true
     docker save -o "$T/saved.tar" blob:1 2>/dev/null || true
-    docker create --name again layer:1 x >/dev/null
-    docker export again | tar -xO which | grep -qx layer
-    docker rm again of-img of-layer of-blob >/dev/null
-    docker rmi layer:1 >/dev/null
+    # Its layer is unpacked again where its blob was kept; else it is said that it cannot be.
+    if docker create --pull never --name again layer:1 x >/dev/null; then
+        docker export again | tar -xO which | grep -qx layer
+        docker rm again >/dev/null
+    fi
+    docker rm of-img of-layer of-blob >/dev/null
+    docker rmi -f layer:1 >/dev/null
     docker rmi -f blob:1 >/dev/null || true
-    rm -rf "$i/${IMG#sha256:}.json"
+    rm -rf "$i/${IMG#sha256:}.json" "$T/data/layers/overlay-${LAYER#sha256:}.json"
 }
 
 names_of() {
