@@ -46,6 +46,49 @@ static int tell(struct build *b, struct img_intake_result *r, struct dray_build_
     return rc;
 }
 
+static int take_tar(struct build *b, struct img_layer *parent, int fd, struct dray_build_layer *out,
+                    struct dray_err *err)
+{
+    struct dray_images *im = b->e->images;
+    struct img_intake_result r = {0};
+    int rc = img_intake_fd(im, parent, fd, build_cancel_fd(b), &r, err);
+    if (rc)
+        return rc;
+    if (strcmp(r.diff, IMG_EMPTY_DIFF) != 0)
+        return tell(b, &r, out, err);
+    img_layer_unref(im, r.layer);
+    img_blob_unref(im, r.blob, false);
+    return tell_empty(b, parent, out, err);
+}
+
+int32_t build_layer_make(const struct dray_call *call, const char *parent,
+                         struct dray_fd_borrow tar, struct dray_build_layer *out,
+                         struct dray_err *err)
+{
+    struct build *b = build_of(call, err);
+    struct img_layer *below = NULL;
+    if (!b)
+        return DRAY_E_INVAL;
+    int rc = build_layer_find(b, parent, &below, err);
+    return rc ? rc : take_tar(b, below, tar.fd, out, err);
+}
+
+/* --- from the driver's own diff ----------------------------------------------------------------*/
+
+struct squashing {
+    struct build *b;
+    struct img_layer *base;
+    struct dray_build_layer *out;
+};
+
+static int squash_tar(void *ctx, int fd, struct dray_err *err)
+{
+    struct squashing *s = ctx;
+    return take_tar(s->b, s->base, fd, s->out, err);
+}
+
+/* --- a container's layer becomes an image's ----------------------------------------------------*/
+
 /* --- bytes of content in a tar that goes by ----------------------------------------------------*/
 
 #define TAR_BLOCK 512u
@@ -178,93 +221,6 @@ static int hash_tar(void *ctx, int fd, struct dray_err *err)
         img_blob_done(im, h->r.blob, true, h->r.blob_size);
     return rc;
 }
-
-/* --- of a tar ----------------------------------------------------------------------------------*/
-
-/* Unpacked by the driver straight from the descriptor. */
-static int apply_tar(struct build *b, struct img_layer *l, int fd, uint64_t *size,
-                     struct dray_err *err)
-{
-    const struct dray_kv opts[] = {{"flush", "later"}}; /* img_make() does */
-    DRAY_AUTO(dray_call_scope) s = {0};
-    dray_call_object(&s, l->id);
-    int rc = dray_call_enter(&s, l->driver, DRAY_CLASS_DATA, build_cancel_fd(b), err);
-    return rc ? rc
-              : ((const struct dray_storage_ops *)s.ops)
-                    ->apply(s.self, &s.call, l->id, (struct dray_fd_borrow){fd},
-                            (struct dray_kvs){opts, 1}, size, err);
-}
-
-/* The driver's diff of what it unpacked is the layer's archive, which is written when it is wanted:
- * now only its digest is. */
-static int take_loose(struct build *b, struct img_layer *parent, int fd,
-                      struct dray_build_layer *out, struct dray_err *err)
-{
-    struct dray_images *im = b->e->images;
-    struct hashing h = {.b = b, .loose = true};
-    struct img_layer *l = NULL;
-    uint64_t size = 0;
-    int rc = img_layer_anon(im, parent, &l, err);
-    if (rc)
-        return rc;
-    rc = apply_tar(b, l, fd, &size, err);
-    if (!rc)
-        rc = img_diff_run(l->driver, l->id, parent ? parent->id : "", build_cancel_fd(b), hash_tar,
-                          &h, err);
-    if (rc || h.empty)
-        img_layer_anon_drop(im, l);
-    else
-        rc = img_layer_anon_done(im, l, h.r.diff, size, &h.r.layer, err);
-    if (!rc && !h.empty)
-        return tell(b, &h.r, out, err);
-    img_blob_unref(im, h.r.blob, false);
-    return rc ? rc : tell_empty(b, parent, out, err);
-}
-
-static int take_tar(struct build *b, struct img_layer *parent, int fd, struct dray_build_layer *out,
-                    struct dray_err *err)
-{
-    struct dray_images *im = b->e->images;
-    struct img_intake_result r = {0};
-    if (dray_driver_features(b->e->storage) & DRAY_STORAGE_F_STABLE_DIFF)
-        return take_loose(b, parent, fd, out, err);
-    int rc = img_intake_fd(im, parent, fd, build_cancel_fd(b), &r, err);
-    if (rc)
-        return rc;
-    if (strcmp(r.diff, IMG_EMPTY_DIFF) != 0)
-        return tell(b, &r, out, err);
-    img_layer_unref(im, r.layer);
-    img_blob_unref(im, r.blob, false);
-    return tell_empty(b, parent, out, err);
-}
-
-int32_t build_layer_make(const struct dray_call *call, const char *parent,
-                         struct dray_fd_borrow tar, struct dray_build_layer *out,
-                         struct dray_err *err)
-{
-    struct build *b = build_of(call, err);
-    struct img_layer *below = NULL;
-    if (!b)
-        return DRAY_E_INVAL;
-    int rc = build_layer_find(b, parent, &below, err);
-    return rc ? rc : take_tar(b, below, tar.fd, out, err);
-}
-
-/* --- from the driver's own diff ----------------------------------------------------------------*/
-
-struct squashing {
-    struct build *b;
-    struct img_layer *base;
-    struct dray_build_layer *out;
-};
-
-static int squash_tar(void *ctx, int fd, struct dray_err *err)
-{
-    struct squashing *s = ctx;
-    return take_tar(s->b, s->base, fd, s->out, err);
-}
-
-/* --- a container's layer becomes an image's ----------------------------------------------------*/
 
 static void drop_layer(struct build *b, const char *id)
 {
