@@ -22,6 +22,7 @@ struct img_unpack {
     pthread_t thread;
     bool running;
     uint64_t max_bytes, taken;
+    uint64_t room; /* on the disk, when it began */
     struct dray_inflate *inflate;
     struct dray_sha256 *hash;
 
@@ -45,15 +46,19 @@ static void *apply_thread(void *arg)
                     ->apply(s.self, &s.call, u->layer_id, (struct dray_fd_borrow){u->in},
                             (struct dray_kvs){kv, 2}, &u->size, &u->err);
     dray_call_leave(&s);
+    if (u->rc == DRAY_E_LIMIT && u->max_bytes <= u->room)
+        u->rc = dray_fail(&u->err, DRAY_E_NOSPACE,
+                          "the layer needs more than the %llu bytes that the disk has left: no "
+                          "space left on device",
+                          (unsigned long long)u->room);
     (void)close(u->in); /* a writer that is still at it gets EPIPE */
     u->in = -EBADF;
     return NULL;
 }
 
 /* What a stream may inflate to: no more than the disk holds, and no more than its size explains. */
-static uint64_t bomb_limit(struct dray_images *im, uint64_t compressed)
+static uint64_t bomb_limit(uint64_t room, uint64_t compressed)
 {
-    uint64_t room = dray_blobs_free_bytes(im->blobs);
     if (compressed == UINT64_MAX || compressed > UINT64_MAX / (2 * BOMB_RATIO))
         return room;
     uint64_t likely = BOMB_BASE + compressed * BOMB_RATIO;
@@ -124,7 +129,8 @@ int img_unpack_begin(struct dray_images *im, struct img_layer *layer, uint64_t c
     u->im = im;
     u->in = u->out = -EBADF;
     u->abort_fd = abort_fd;
-    u->max_bytes = bomb_limit(im, compressed_size);
+    u->room = dray_blobs_free_bytes(im->blobs);
+    u->max_bytes = bomb_limit(u->room, compressed_size);
     u->hash = dray_sha256_new();
     int rc = u->hash ? dray_inflate_new(take_plain, u, u->max_bytes, &u->inflate, err)
                      : dray_fail(err, DRAY_E_NOMEM, "out of memory");

@@ -9,6 +9,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <json-c/linkhash.h>
+#include <limits.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -275,6 +276,9 @@ static int settle_path(struct tar_tree *t, const char *name, char **out, struct 
     int rc = bd_tree_resolve(&t->tree, up, true, &real, NULL, err);
     if (rc)
         return dray_err_note(err, "the build context: %.200s", name);
+    if (strlen(clean) + strlen(real) >= PATH_MAX)
+        return dray_fail(err, DRAY_E_INVAL, "the build context: %.200s...: file name too long",
+                         clean);
     *out = *clean ? bd_path_join(real, bd_path_base(clean)) : strdup("");
     return *out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }

@@ -243,6 +243,13 @@ static void bounded(void)
     for (p = big; p < big + (3 << 20) - 8;)
         p = stpcpy(p, "$path");
     CU_ASSERT_EQUAL(dray_df_word(&a, big, '\\', 0, &env, &got, &err), DRAY_E_LIMIT);
+    /* Many that are large. */
+    big[900000] = '\0';
+    int rc = 0, n = 0;
+    for (; rc == 0 && n < 1000; n++)
+        rc = dray_df_word(&a, big, '`', DRAY_DF_KEEP_UNSET, &(struct dray_df_env){0}, &got, &err);
+    CU_ASSERT_EQUAL(rc, DRAY_E_LIMIT);
+    CU_ASSERT(n < 100);
     free(big);
 }
 

@@ -21,6 +21,7 @@
 #define DRAY_DF_MAX_HEREDOCS 64u
 #define DRAY_DF_MAX_DEPTH 32u
 #define DRAY_DF_MAX_WORD (1u << 20)
+#define DRAY_DF_MAX_TEXT (16u << 20) /* all that one arena's words become */
 
 /** Memory that is freed as a whole. Zero-initialised is empty. Not for several threads at once. */
 struct dray_df_arena {

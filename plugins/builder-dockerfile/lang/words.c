@@ -363,6 +363,10 @@ static int process(struct lexer *x, const char *word, struct dray_df_arena *a,
     int rc = read_until(x, '\0', x->raw_escapes, out, w);
     if (rc == 0 && w && (w->failed || w->word.failed))
         rc = dray_fail(x->err, DRAY_E_NOMEM, "no memory for words");
+    /* Values that double themselves would fill any memory. */
+    if (rc == 0 && a && a->used + out->len > DRAY_DF_MAX_TEXT)
+        rc = dray_fail(x->err, DRAY_E_LIMIT,
+                       "the Dockerfile's variables expand to more than %u bytes", DRAY_DF_MAX_TEXT);
     if (rc == DRAY_E_INVAL && a)
         rc = dray_err_note(x->err, "failed to process %s", dray_df_quote(a, word));
     return rc;
