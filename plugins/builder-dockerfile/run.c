@@ -258,7 +258,8 @@ static int execute(struct bd_stage *s, const struct dray_df_run *in, struct json
         add_words(&words, argv);
         return failed(s, bd_text(&words), ran.exit_code, err);
     }
-    bd_say(s, " ---> Removed intermediate container %.12s\n", ran.container);
+    if (!(s->build->spec->flags & DRAY_BUILD_KEEP))
+        bd_say(s, " ---> Removed intermediate container %.12s\n", ran.container);
     hit->layer = ran.layer;
     hit->created_ns = bd_step_time(s->build);
     return 0;

@@ -112,6 +112,19 @@ case_() {
     [[ "$output" == *"Using cache"* ]]
 }
 
+@test "--rm=false keeps the containers of steps, as they ended" {
+    run here 'FROM busybox\nRUN echo kept >/k\n' --no-cache --rm=false
+    show
+    [ "$status" -eq 0 ] && [[ "$output" != *"intermediate container"* ]]
+    ids=$(docker ps -aq)
+    [ "$(wc -w <<<"$ids")" -eq 1 ]
+    docker cp "$ids:/k" - | tar -xO | grep -x kept
+    docker rm "$ids"
+    run here 'FROM busybox\nRUN echo gone >/k\n' --no-cache
+    [[ "$output" == *" ---> Removed intermediate container "* ]]
+    [ -z "$(docker ps -aq)" ]
+}
+
 @test "mistakes are told as Docker tells them" {
     run here 'FROM busybox\nRUNN x\n'
     show
