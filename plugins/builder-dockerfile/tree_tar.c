@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #define BLOCK (256u * 1024)
+/* What names, links and attributes of a context may take of the memory: 1,500,000 files or so. */
+#define HELD_MAX (384u << 20)
+#define HELD_NODE (sizeof(struct node) + 64) /* with its place in the table */
 
 struct xattr {
     struct xattr *next;
@@ -42,6 +45,7 @@ struct tar_tree {
     off_t raw_end;
     struct lh_table *nodes;
     struct node *root;
+    size_t held; /* bytes of memory, all that ever were */
 };
 
 /* --- nodes -------------------------------------------------------------------------------------*/
@@ -81,6 +85,7 @@ static struct node *add_node(struct tar_tree *t, char *path /* takes */, struct 
         return NULL;
     }
     n->path = path;
+    t->held += HELD_NODE + strlen(path);
     if (parent) {
         n->next = parent->children;
         parent->children = n;
@@ -333,7 +338,8 @@ static int take_data(struct source *s, struct archive *a, struct archive_entry *
     return 0;
 }
 
-static int take_xattrs(struct node *n, struct archive_entry *e, struct dray_err *err)
+static int take_xattrs(struct tar_tree *t, struct node *n, struct archive_entry *e,
+                       struct dray_err *err)
 {
     const char *name = NULL;
     const void *value = NULL;
@@ -351,6 +357,7 @@ static int take_xattrs(struct node *n, struct archive_entry *e, struct dray_err 
         x->n = len;
         x->next = n->xattrs;
         n->xattrs = x;
+        t->held += sizeof *x + strlen(name) + len;
     }
     return 0;
 }
@@ -412,7 +419,8 @@ static int take_entry(struct source *s, struct archive *a, struct archive_entry 
     const char *link = archive_entry_symlink(e);
     if (S_ISLNK(mode) && !(n->link = strdup(link ? link : "")))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    rc = take_xattrs(n, e, err);
+    t->held += n->link ? strlen(n->link) : 0;
+    rc = take_xattrs(t, n, e, err);
     if (!rc && S_ISREG(mode) && n->entry.size > 0)
         rc = take_data(s, a, e, n, err);
     return rc;
@@ -444,6 +452,11 @@ static int read_all(struct source *s, struct archive *a, struct dray_err *err)
         if (r < ARCHIVE_WARN)
             return read_failed(a, DRAY_E_INVAL, "cannot be read", err);
         int rc = take_entry(s, a, e, err);
+        if (!rc && s->t->held > HELD_MAX)
+            rc = dray_fail(err, DRAY_E_LIMIT,
+                           "the build context is too large: the names and attributes of its files "
+                           "take more than %u bytes",
+                           HELD_MAX);
         if (rc)
             return rc;
     }

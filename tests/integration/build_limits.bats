@@ -153,3 +153,18 @@ PY
     daemon_answers
     [ -z "$(docker ps -aq)" ]
 }
+
+@test "a context whose names and attributes would fill the memory" {
+    python3 - <<'PY' | gzip -1 >"$T/held.tgz"
+import sys, tarfile
+for i in range(500):
+    info = tarfile.TarInfo(f"f{i}")
+    info.pax_headers = {"SCHILY.xattr.user.x": "0" * 900000}
+    sys.stdout.buffer.write(info.tobuf(tarfile.PAX_FORMAT))
+PY
+    run docker build - <"$T/held.tgz"
+    printf '%s\n' "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *"names and attributes of its files take more than"* ]]
+    daemon_answers
+}
