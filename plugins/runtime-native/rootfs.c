@@ -88,6 +88,8 @@ static int new_overlay(const struct dray_mount *m, const struct rn_mount_opts *o
     if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0) {
         char why[200] = "";
         int saved = errno;
+        if (saved == EINVAL) /* before 6.5 all words are taken, and looked at only now */
+            return 0;
         ssize_t n = read(fs, why, sizeof why - 1);
         errno = saved;
         why[n > 0 ? n : 0] = '\0';

@@ -2,3 +2,4 @@ dray_unit_test(test_container_config SOURCES test_container_config.c LIBS dray_e
 dray_unit_test(test_security SOURCES test_security.c LIBS dray_engine)
 dray_unit_test(test_workq SOURCES test_workq.c LIBS dray_engine)
 dray_unit_test(test_remap SOURCES test_remap.c LIBS dray_engine)
+dray_unit_test(test_mount_detached SOURCES test_mount_detached.c LIBS dray_engine)

@@ -140,6 +140,12 @@ static void test_many_layers(void)
     CU_ASSERT_EQUAL(access(path, F_OK), 0);
     (void)snprintf(path, sizeof path, "%s/root", dir);
     CU_ASSERT_EQUAL(umount2(path, MNT_DETACH), 0);
+    /* The same out of sight: it is in the descriptor alone. */
+    fd = -EBADF;
+    CU_ASSERT_EQUAL(rn_rootfs_apart(&m, path, &fd, &err), 0);
+    CU_ASSERT_EQUAL(faccessat(fd, "f119", F_OK, 0), 0);
+    (void)close(fd);
+    CU_ASSERT_EQUAL(umount2(path, MNT_DETACH), -1);
     (void)nftw(dir, drop, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
