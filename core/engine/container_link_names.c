@@ -47,8 +47,15 @@ static bool read_link(struct dray_containers *cs, struct json_object *links, siz
     if (given && dray_container_find(cs, given, &out->other, NULL) != 0)
         out->other = NULL;
     out->target = out->other ? name_of(out->other) : (given ? strdup(given) : NULL);
-    out->alias = text[n] ? strdup(text + n + 1) : (out->target ? strdup(out->target) : NULL);
+    out->alias = text[n] ? strdup(dray_link_alias(text)) : (out->target ? strdup(out->target) : NULL);
     return out->target && out->alias;
+}
+
+const char *dray_link_alias(const char *text)
+{
+    const char *alias = text + strcspn(text, ":");
+    const char *slash = strrchr(alias, '/');
+    return slash ? slash + 1 : alias + (*alias == ':');
 }
 
 void dray_links_show(struct dray_container *c, struct json_object *host)

@@ -23,4 +23,8 @@ int dray_links_find(struct dray_containers *cs, const char *path, struct dray_co
 /** A container has another name now: links to it follow. Call without any container's lock. */
 void dray_links_renamed(struct dray_containers *cs, const char *old, const char *now);
 
+/** The alias in "target:alias": of "/target:/parent/alias", as inspect shows it, the last part too. "" if
+ *  there is none. Points into text. */
+const char *dray_link_alias(const char *text);
+
 #endif

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "engine/container.h"
+#include "engine/container_link_names.h"
 
 #include <ctype.h>
 
@@ -25,11 +26,9 @@ static void read_link(struct dray_container *c, const char *spec, struct link *o
 {
     size_t n = strcspn(spec, ":");
     dray_autofree char *name = strndup(spec + (*spec == '/'), n - (*spec == '/'));
-    const char *alias = spec[n] ? spec + n + 1 : name;
     if (!name || dray_container_find(c->set, name, &out->other, NULL) != 0)
         return;
-    const char *slash = strrchr(alias, '/');
-    (void)snprintf(out->alias, sizeof out->alias, "%s", slash ? slash + 1 : alias);
+    (void)snprintf(out->alias, sizeof out->alias, "%s", spec[n] ? dray_link_alias(spec) : name);
 }
 
 /* ---- Ports: tcp first, then by number ---- */

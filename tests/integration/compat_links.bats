@@ -44,6 +44,19 @@ names() { docker ps -a --no-trunc --format '{{.Names}}' | tr ',' '\n' | sort | p
     [[ $output == *'Cannot link to a non running container: /new AS /user/old'* ]]
 }
 
+@test "an alias is what stands behind the last slash, as inspect shows links" {
+    docker run -d --name target busybox top
+    docker create --name one --link target:/db busybox
+    [ "$(docker inspect -f '{{json .HostConfig.Links}}' one)" = '["/target:/one/db"]' ]
+    [ "$(docker inspect -f '{{.Name}}' one/db)" = /target ]
+    # One that is made from another's configuration.
+    api POST '/containers/create?name=two' -H 'Content-Type: application/json' \
+        -d '{"Image":"busybox","Cmd":["grep","db","/etc/hosts"],"HostConfig":{"Links":["/target:/one/db"]}}' | jq -e .Id
+    [ "$(docker inspect -f '{{json .HostConfig.Links}}' two)" = '["/target:/two/db"]' ]
+    [[ "$(docker start -a two)" == *"db "* ]]
+    docker rm -f target one two
+}
+
 @test "links and the host's network exclude each other, and so does a chosen MAC address" {
     docker run -d --name of-host --net host busybox top
     for args in '--link of-host' '--net host --link x:y'; do
