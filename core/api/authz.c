@@ -46,7 +46,8 @@ static bool shows_body(const struct dray_http *h)
     return n < 5 || strncmp(h->target + n - 5, "/auth", 5) != 0;
 }
 
-/* One plugin's word. Whatever it says but yes is a no, in Docker's form. */
+/* One plugin's word. Whatever it says but yes is a no, in Docker's forms: 403 for what it denies, 500
+ * where it has no word. */
 static int ask(struct dray_http *h, const char *name, const struct dray_authz_exchange *x,
                struct dray_err *err)
 {
@@ -69,9 +70,7 @@ static int ask(struct dray_http *h, const char *name, const struct dray_authz_ex
     if (rc == DRAY_E_DENIED)
         return dray_fail(err, rc, "authorization denied by plugin %s: %.340s", name, why.text);
     dray_warn("%s %s: plugin %s failed with error: %s", x->method, x->uri, name, why.text);
-    return dray_fail(err, DRAY_E_DENIED,
-                     "authorization denied by plugin %s: plugin %s failed with error: %.260s", name,
-                     name, why.text);
+    return dray_fail(err, DRAY_E_INTERNAL, "plugin %s failed with error: %.340s", name, why.text);
 }
 
 static int ask_all(struct dray_http *h, const struct dray_authz_exchange *x, struct dray_err *err)
