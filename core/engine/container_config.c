@@ -321,10 +321,11 @@ static bool unified_cgroups(void)
 }
 
 /* As Docker: on cgroup v1 a privileged container sees the host's groups; on v2 it need not. */
-static const char *cgroupns(const struct dray_config *cfg, bool privileged)
+/* Clients before API 1.41 know of no such namespace. */
+static const char *cgroupns(const struct dray_config *cfg, bool privileged, int api_version)
 {
     bool unified = unified_cgroups();
-    if (privileged && !unified)
+    if ((privileged || (api_version && api_version < 141)) && !unified)
         return "host";
     if (cfg->default_cgroupns_mode && *cfg->default_cgroupns_mode)
         return cfg->default_cgroupns_mode;
@@ -395,7 +396,7 @@ static void default_namespaces(struct json_object *host, const struct dray_confi
     default_str(host, "IpcMode",
                 api_version && api_version < 140 ? "shareable" : cfg->default_ipc_mode);
     default_str(host, "IpcMode", "private");
-    default_str(host, "CgroupnsMode", cgroupns(cfg, privileged));
+    default_str(host, "CgroupnsMode", cgroupns(cfg, privileged, api_version));
 }
 
 int dray_host_config(struct json_object *user, const struct dray_config *cfg, int api_version,

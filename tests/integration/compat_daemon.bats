@@ -6,8 +6,8 @@ load lib
 
 setup_file() {
     daemon_init
-    echo '{"labels":["foo=bar"],"max-concurrent-downloads":2,"insecure-registries":["a.example:1"]}' >"$T/daemon.json"
-    daemon_start
+    echo '{"labels":["foo=bar"],"max-concurrent-downloads":2,"insecure-registries":["a.example:1"],"default-cgroupns-mode":"private"}' >"$T/daemon.json"
+    daemon_start && busybox_import
 }
 teardown_file() { daemon_done; }
 
@@ -31,4 +31,14 @@ reloaded() { docker events --since "$1" --until "$(date +%s.%N)" "${@:2}" | grep
     reloaded "$begin" -f "daemon=$id"
     run reloaded "$begin" -f daemon=other
     [ "$status" -ne 0 ]
+}
+
+@test "clients before API 1.41 get no namespace of control groups, but on version 2" {
+    local mode=host
+    [ ! -e /sys/fs/cgroup/cgroup.controllers ] || mode=private
+    create() { api POST "$1/containers/create" -H 'Content-Type: application/json' -d "$2" | jq -r .Id; }
+    [ "$(docker inspect -f '{{.HostConfig.CgroupnsMode}}' "$(create /v1.40 '{"Image":"busybox"}')")" = $mode ]
+    [ "$(docker inspect -f '{{.HostConfig.CgroupnsMode}}' "$(create /v1.41 '{"Image":"busybox"}')")" = private ]
+    [ "$(docker inspect -f '{{.HostConfig.CgroupnsMode}}' \
+        "$(create /v1.40 '{"Image":"busybox","HostConfig":{"CgroupnsMode":"private"}}')")" = private ]
 }
