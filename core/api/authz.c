@@ -46,8 +46,8 @@ static bool shows_body(const struct dray_http *h)
     return n < 5 || strncmp(h->target + n - 5, "/auth", 5) != 0;
 }
 
-/* One plugin's word. Whatever it says but yes is a no, in Docker's forms: 403 for what it denies, 500
- * where it has no word. */
+/* One plugin's word. Whatever it says but yes is a no, in Docker's forms: 403 for what it denies,
+ * 500 where it has no word. */
 static int ask(struct dray_http *h, const char *name, const struct dray_authz_exchange *x,
                struct dray_err *err)
 {

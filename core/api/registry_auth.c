@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry_auth.c - the credentials that clients send along, and how a registry's failure is answered. */
+/* registry_auth.c - the credentials that clients send along, and how a registry's failure is
+ * answered. */
 #include "api/registry_auth.h"
 
 #include "base/buf.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry_auth.h - the credentials that clients send along, and how a registry's failure is answered. */
+/* registry_auth.h - the credentials that clients send along, and how a registry's failure is
+ * answered. */
 #ifndef DRAY_API_REGISTRY_AUTH_H
 #define DRAY_API_REGISTRY_AUTH_H
 
@@ -7,8 +8,8 @@
 
 /**
  * The JSON object in a header such as X-Registry-Auth: base64 or base64url, padded or not. A header
- * that holds none counts as absent, as Docker has it: clients send "null", "{}" or what is no base64.
- * *out is the caller's to put, NULL when there is none. Fails only when out of memory.
+ * that holds none counts as absent, as Docker has it: clients send "null", "{}" or what is no
+ * base64. *out is the caller's to put, NULL when there is none. Fails only when out of memory.
  */
 int dray_http_registry_header(struct dray_http *h, const char *name, struct json_object **out,
                               struct dray_err *err);

@@ -47,7 +47,8 @@ static bool read_link(struct dray_containers *cs, struct json_object *links, siz
     if (given && dray_container_find(cs, given, &out->other, NULL) != 0)
         out->other = NULL;
     out->target = out->other ? name_of(out->other) : (given ? strdup(given) : NULL);
-    out->alias = text[n] ? strdup(dray_link_alias(text)) : (out->target ? strdup(out->target) : NULL);
+    out->alias =
+        text[n] ? strdup(dray_link_alias(text)) : (out->target ? strdup(out->target) : NULL);
     return out->target && out->alias;
 }
 

@@ -241,7 +241,7 @@ static void add_sizes(struct dray_buf *b, struct dray_container *c)
 
 struct matcher {
     const struct dray_filters *f;
-    int64_t before, since; /* creation times, 0: none */
+    int64_t before, since;             /* creation times, 0: none */
     const struct dray_strlist *images; /* ids that "ancestor" asks for */
 };
 

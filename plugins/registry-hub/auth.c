@@ -155,9 +155,9 @@ static int read_token(const struct hub_answer *a, struct token_answer *out, stru
     out->refresh = refresh && *refresh ? strdup(refresh) : NULL;
     if (doc)
         json_object_put(doc);
-    return out->token
-               ? 0
-               : dray_fail(err, DRAY_E_UNAUTH, "authorization server did not include a token in the response");
+    return out->token ? 0
+                      : dray_fail(err, DRAY_E_UNAUTH,
+                                  "authorization server did not include a token in the response");
 }
 
 /** Where tokens are to be had, as a challenge tells. */

@@ -79,9 +79,9 @@ int hub_token_refused(const struct hub_answer *a, bool named, struct dray_err *e
     first_error(a, code, sizeof code, text, sizeof text);
     int rc = a->status == 429 ? DRAY_E_AGAIN : a->status >= 500 ? DRAY_E_UNAVAIL : DRAY_E_UNAUTH;
     if (rc == DRAY_E_UNAVAIL)
-        (void)dray_fail(
-            err, rc, "the authorization server answered: received unexpected HTTP status: %ld",
-            a->status);
+        (void)dray_fail(err, rc,
+                        "the authorization server answered: received unexpected HTTP status: %ld",
+                        a->status);
     else if (rc == DRAY_E_AGAIN)
         (void)dray_fail(err, rc, "toomanyrequests: %s", *text ? text : "Rate exceeded");
     else if (*code || *text || a->status == 401)
