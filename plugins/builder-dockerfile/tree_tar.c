@@ -237,22 +237,6 @@ static la_ssize_t read_some(struct archive *a, void *arg, const void **out)
     return n;
 }
 
-static bool escapes(const char *path)
-{
-    int depth = 0;
-    for (const char *p = path; *p;) {
-        size_t n = strcspn(p, "/");
-        if (n == 2 && p[0] == '.' && p[1] == '.')
-            depth--;
-        else if (n > 0 && !(n == 1 && p[0] == '.'))
-            depth++;
-        if (depth < 0)
-            return true;
-        p += n + (p[n] == '/');
-    }
-    return false;
-}
-
 /* libarchive has failed: of what we told it ourselves only our words count. */
 static int read_failed(struct archive *a, int code, const char *what, struct dray_err *err)
 {
@@ -265,14 +249,10 @@ static int read_failed(struct archive *a, int code, const char *what, struct dra
     return dray_fail(err, code, "the build context %s: %s", what, why ? why : "unknown error");
 }
 
-/* Where an entry goes: links of the tar in the way are followed within it. */
+/* Where an entry goes: never above the root, "../foo" is "foo" as Docker has it; links of the tar
+ * in the way are followed within it. */
 static int settle_path(struct tar_tree *t, const char *name, char **out, struct dray_err *err)
 {
-    if (escapes(name))
-        return dray_fail(err, DRAY_E_INVAL,
-                         "the build context is not safe: \"%.200s\" is outside "
-                         "of it",
-                         name);
     dray_autofree char *clean = bd_path_clean(name);
     dray_autofree char *up = clean ? parent_of(clean) : NULL;
     dray_autofree char *real = NULL;

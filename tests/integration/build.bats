@@ -249,7 +249,11 @@ make("src", [("Dockerfile", R, None, b"FROM busybox\nCOPY l /x\n"), ("l", S, "/e
 make("wh", [("Dockerfile", R, None, df), (".wh.bin", R, None, b"")])
 make("abs", [("Dockerfile", R, None, df), ("/abs", R, None, b"fine")])
 PY
-    for name in up hard wh; do
+    run quiet - <"$T/up.tar"
+    show
+    [ "$status" -eq 0 ]
+    [[ "$output" == *$'/c:\n'*up* ]]
+    for name in hard wh; do
         run quiet - <"$T/$name.tar"
         show
         [ "$status" -ne 0 ]
