@@ -77,9 +77,11 @@ struct dray_self {
     struct rules rules;
     struct hostrules hostrules;
     struct port_table ports;
-    struct dray_worker *inside; /* enters network namespaces */
-    struct dray_worker *reaper; /* deletes links, which takes the kernel 20 ms each */
-    bool ipv6;                  /* of the kernel */
+    struct dray_worker *inside;    /* enters network namespaces */
+    struct dray_worker *reaper;    /* deletes links, which takes the kernel 20 ms each */
+    bool ipv6;                     /* of the kernel */
+    uint32_t firewalld_generation; /* of the ruleset when firewalld was last settled;
+                                      guarded by rules.lock */
 };
 
 /* store.c */
@@ -174,6 +176,14 @@ int bridge_leave(struct dray_self *self, const char *ep_id, int netns, struct dr
 /** Where iptables' FORWARD chain drops what it does not know, let our bridges through, and take
  * back what we did there for bridges that have gone. */
 int passage_settle(struct dray_self *self, struct dray_err *err);
+
+/* firewalld.c */
+
+/** Where firewalld runs, put our bridges that are in none of its zones into "trusted". Failures are
+ *  logged. */
+void firewalld_settle(struct dray_self *self);
+/** A bridge has gone. */
+void firewalld_forget(struct dray_self *self, const char *bridge);
 
 /* conntrack.c */
 

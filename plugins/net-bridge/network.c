@@ -188,6 +188,8 @@ static int establish(struct dray_self *self, struct network *n, struct dray_err 
     }
     rc = rules_add(self, &l, err);
     rc = rc ? rc : passage_settle(self, err);
+    if (!rc)
+        firewalld_settle(self);
     if (rc && store_take_network(&self->store, n->id)) {
         if (!n->foreign)
             link_delete_later(self, n->bridge, 0);
@@ -235,8 +237,10 @@ int bridge_net_remove(struct dray_self *self, const char *id, struct dray_err *e
     if (store_take_network(&self->store, id)) {
         rc = rules_delete(self, &l, err);
         rc = rc ? rc : passage_settle(self, err);
-        if (!n->foreign)
+        if (!n->foreign) {
+            firewalld_forget(self, n->bridge);
             bridge_link_retire(self, n);
+        }
         network_unref(&self->store, n);
     }
     network_unref(&self->store, n);

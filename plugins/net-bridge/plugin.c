@@ -118,6 +118,7 @@ static int32_t check(struct dray_self *self, const struct dray_call *call, struc
     rc = rc ? rc : rules;
     int passage = passage_settle(self, rc ? NULL : err);
     rc = rc ? rc : passage;
+    firewalld_settle(self);
     int host = self->hostrules.on ? hostrules_sync(self, rc ? NULL : err) : 0;
     return rc ? rc : host;
 }

@@ -9,3 +9,4 @@ BATS_TEST_DIRNAME=$PWD
 busybox_tar >/dev/null
 python_oci >/dev/null
 ./compose_v2.sh >/dev/null
+./firewalls.sh >/dev/null

@@ -99,6 +99,7 @@ answers() { docker version >/dev/null 2>&1; }
     systemctl stop dray.service dray.socket
     pkill -9 dray-shim
     pkill -9 dray-dns || true
+    pkill -9 dray-proxy || true
     for dir in /sys/fs/cgroup/dray/*/; do echo 1 >"$dir/cgroup.kill"; done
     wait_until 15 gone "$pid"
     awk '$5 ~ "^/(run|var/lib)/dray/" {print $5}' /proc/self/mountinfo | sort -r | xargs -r umount -l
