@@ -371,9 +371,8 @@ static int check_endpoints(struct creation *k, const struct dray_create_req *req
                            "invalid config for network %s: EndpointsConfig is nil", name);
         if (rc == 0) {
             rc = dray_networks_check_endpoint(k->cs->engine->networks, name, ep, err);
-            rc = rc ? dray_err_note(err, "invalid config for network %s",
-                                    network_name(k, name))
-                    : 0;
+            rc =
+                rc ? dray_err_note(err, "invalid config for network %s", network_name(k, name)) : 0;
         }
     }
     if (rc != 0 || req->api_version >= 144 || json_object_object_length(nets) < 2)

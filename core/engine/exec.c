@@ -173,7 +173,9 @@ static void emit(struct dray_exec *x, const char *action, const char *extra_key,
     if (strcmp(action, "exec_die") != 0 &&
         dray_json_parse(x->config, strlen(x->config), &body, NULL) == 0) {
         line = command_line(body);
-        full = dray_strf("%s: %s", action, line ? line : "");
+        /* Docker joins the program and its arguments, be there any or not. */
+        full = dray_strf("%s: %s%s", action, line ? line : "",
+                         dray_json_len(dray_json_arr(body, "Cmd")) == 1 ? " " : "");
     }
     dray_container_event(x->c, full ? full : action, "execID", x->id, extra_key, extra_value, NULL);
 }

@@ -37,7 +37,44 @@ static void facts_free(struct facts *f)
     dray_strlist_free(&f->tags);
 }
 
-/** A reference names itself, a repository all its tags, an id nothing. */
+/* The keys of a repository's references: its tags, or where it has none, its digests. */
+static void keys_of(struct dray_images *im, const char *repo, bool digests,
+                    struct dray_strlist *out)
+{
+    struct lh_entry *e;
+    lh_foreach(im->refs, e)
+    {
+        const struct img_ref *r = lh_entry_v(e);
+        dray_autofree char *of = dray_ref_key_repo(r->key);
+        if (of && strcmp(of, repo) == 0 && dray_ref_key_is_digest(r->key) == digests)
+            (void)dray_strlist_add(out, dray_ref_key_familiar(r->key));
+    }
+}
+
+/* A repository means all its tags; anything else means itself. */
+static void expand(struct dray_images *im, struct dray_strs names, struct dray_strlist *out)
+{
+    for (uint64_t i = 0; i < names.n; i++) {
+        DRAY_AUTO(dray_ref) ref = {0};
+        struct dray_strlist keys = {0};
+        bool is_id = dray_digest_valid(names.v[i]) || dray_id_is_hex(names.v[i], 64, 64);
+        if (!is_id && dray_ref_parse(names.v[i], &ref, NULL) == 0 && !ref.tag && !ref.digest) {
+            pthread_mutex_lock(&im->lock);
+            keys_of(im, ref.repo, false, &keys);
+            if (!keys.n)
+                keys_of(im, ref.repo, true, &keys);
+            pthread_mutex_unlock(&im->lock);
+            dray_strlist_sort(&keys);
+        }
+        for (size_t k = 0; k < keys.n; k++)
+            (void)dray_strlist_add(out, keys.v[k]);
+        if (!keys.n)
+            (void)dray_strlist_add(out, names.v[i]);
+        dray_strlist_free(&keys);
+    }
+}
+
+/** A tag names itself, an id and a digest nothing. */
 static int find(struct dray_images *im, const char *name, struct facts *f, struct dray_err *err)
 {
     const char *key = NULL;
@@ -108,14 +145,17 @@ int dray_images_save_check(struct dray_images *im, struct dray_strs names, const
                            struct dray_err *err)
 {
     struct dray_err own = {0};
+    struct dray_strlist all = {0};
+    expand(im, names, &all);
     int rc = names.n ? 0 : dray_fail(err, DRAY_E_INVAL, "no images to save");
-    for (uint64_t i = 0; !rc && i < names.n; i++) {
+    for (size_t i = 0; !rc && i < all.n; i++) {
         struct facts f = {0};
-        rc = find(im, names.v[i], &f, err ? err : &own);
+        rc = find(im, all.v[i], &f, err ? err : &own);
         if (!rc && platform)
-            rc = choose(im, names.v[i], platform, &f, err);
+            rc = choose(im, all.v[i], platform, &f, err);
         facts_free(&f);
     }
+    dray_strlist_free(&all);
     return rc;
 }
 
@@ -286,8 +326,11 @@ int dray_images_save(struct dray_images *im, struct dray_strs names, const char 
         if (archive_write_open_fd(s.out, out_fd) != ARCHIVE_OK)
             rc = fault(&s, err);
     }
-    for (uint64_t i = 0; !rc && i < names.n; i++)
-        rc = save_one(&s, names.v[i], err);
+    struct dray_strlist all = {0};
+    expand(im, names, &all);
+    for (size_t i = 0; !rc && i < all.n; i++)
+        rc = save_one(&s, all.v[i], err);
+    dray_strlist_free(&all);
     if (!rc)
         rc = finish(&s, err);
     if (rc && s.out)

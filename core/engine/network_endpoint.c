@@ -111,7 +111,8 @@ int dray_networks_check_endpoint(struct dray_networks *ns, const char *network,
     dray_autonet *n = NULL;
     bool found = dray_net_find(ns, network, &n, NULL) == 0;
     bool predefined = found ? n->predefined : dray_net_name_predefined(network);
-    return dray_net_endpoint_check(!predefined && found && n->ipam ? n : NULL, predefined, config, err);
+    return dray_net_endpoint_check(!predefined && found && n->ipam ? n : NULL, predefined, config,
+                                   err);
 }
 
 void dray_networks_disconnected(struct dray_networks *ns, const char *network,

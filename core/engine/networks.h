@@ -80,7 +80,8 @@ int dray_networks_join(struct dray_networks *ns, const struct dray_join_req *req
  *  "disconnect". */
 int dray_networks_leave(struct dray_networks *ns, const char *container_id,
                         struct json_object *endpoint, int netns, struct dray_err *err);
-/** Can an endpoint be as EndpointSettings say? As far as can be said, if the network is not there. */
+/** Can an endpoint be as EndpointSettings say? As far as can be said, if the network is not there.
+ */
 int dray_networks_check_endpoint(struct dray_networks *ns, const char *network,
                                  struct json_object *config, struct dray_err *err);
 /** A container that does not run has been taken off a network: emits "disconnect". */

@@ -136,3 +136,30 @@ EOF
     [ "$(api GET /v1.38/images/declares/json | jq -c .ContainerConfig.Volumes)" = '{"/declared":{}}' ]
     docker rmi declares >/dev/null
 }
+
+@test "a repository that is saved by its name has all its tags; a tag has itself" {
+    docker tag busybox many:one
+    docker tag busybox many:two
+    docker tag busybox manyother:three
+    tags() { docker save "$@" | tar -xO manifest.json | jq -c '[.[].RepoTags] | flatten'; }
+    [ "$(tags many)" = '["many:one","many:two"]' ]
+    [ "$(tags many:two)" = '["many:two"]' ]
+    [ "$(tags busybox)" = '["busybox:latest"]' ]
+    [ "$(tags "$(docker image inspect -f '{{.Id}}' busybox)")" = '[null]' ]
+    docker rmi many:one many:two manyother:three >/dev/null
+    run docker save many
+    [[ $status -ne 0 && $output == *"No such image: many"* ]]
+}
+
+@test "an exec of a lone word is told of as Docker tells it" {
+    local from
+    from=$(date +%s.%N)
+    docker run -d --name lone busybox sleep 1000 >/dev/null
+    docker exec lone true
+    docker exec lone echo a b
+    docker events --since "$from" --until "$(date +%s.%N)" --filter container=lone --format '{{.Action}}|' | grep '^exec_create' >"$T/told"
+    diff - "$T/told" <<'EOF'
+exec_create: true |
+exec_create: echo a b|
+EOF
+}
