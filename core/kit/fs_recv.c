@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fs_recv.c - receives a tree of a client's. Content is asked for ahead, as much as may lie in
  * memory; a large file comes alone, and goes through. */
+#include "base/fs.h"
 #include "kit/fs.h"
 #include "kit/pb.h"
 
@@ -337,13 +338,34 @@ int kit_fs_receive(struct grpc_conn *c, const struct kit_fs_req *req,
 
 struct tar_sink {
     struct archive *out;
+    int fd;
+    bool broken; /* nothing more is written, also not the end: rc and err say why */
+    int rc;
+    struct dray_err err;
     void (*progress)(void *ctx, int64_t bytes);
     void *ctx;
 };
 
-static int tar_failed(struct tar_sink *t, struct dray_err *err)
+/* Never fails to libarchive, which would keep its buffer then. */
+static la_ssize_t tar_write(struct archive *a, void *ctx, const void *data, size_t len)
 {
-    return dray_fail(err, DRAY_E_IO, "pass on the build context: %s", archive_error_string(t->out));
+    struct tar_sink *t = ctx;
+    (void)a;
+    if (!t->broken)
+        t->rc = dray_fs_write_all(t->fd, data, len, &t->err);
+    t->broken = t->broken || t->rc;
+    return (la_ssize_t)len;
+}
+
+static int tar_result(struct tar_sink *t, la_ssize_t said, struct dray_err *err)
+{
+    if (t->rc && err)
+        *err = t->err;
+    if (t->rc)
+        return t->rc;
+    return said < ARCHIVE_WARN ? dray_fail(err, DRAY_E_INTERNAL, "pass on the build context: %s",
+                                           archive_error_string(t->out))
+                               : 0;
 }
 
 static int tar_entry(void *ctx, const struct kit_fs_entry *e, struct dray_err *err)
@@ -367,7 +389,7 @@ static int tar_entry(void *ctx, const struct kit_fs_entry *e, struct dray_err *e
     archive_entry_set_rdevminor(a, e->minor);
     if (e->caps)
         archive_entry_xattr_add_entry(a, "security.capability", e->caps, e->n_caps);
-    int rc = archive_write_header(t->out, a) < ARCHIVE_WARN ? tar_failed(t, err) : 0;
+    int rc = tar_result(t, archive_write_header(t->out, a), err);
     archive_entry_free(a);
     return rc;
 }
@@ -375,7 +397,7 @@ static int tar_entry(void *ctx, const struct kit_fs_entry *e, struct dray_err *e
 static int tar_data(void *ctx, const void *data, size_t len, struct dray_err *err)
 {
     struct tar_sink *t = ctx;
-    return archive_write_data(t->out, data, len) < 0 ? tar_failed(t, err) : 0;
+    return tar_result(t, archive_write_data(t->out, data, len), err);
 }
 
 static void tar_progress(void *ctx, int64_t bytes)
@@ -389,20 +411,20 @@ int kit_fs_receive_tar(struct grpc_conn *c, const struct kit_fs_req *req, int fd
                        void (*progress)(void *ctx, int64_t bytes), void *ctx, int cancel_fd,
                        struct dray_err *err)
 {
-    struct tar_sink t = {.out = archive_write_new(), .progress = progress, .ctx = ctx};
+    struct tar_sink t = {.out = archive_write_new(), .fd = fd, .progress = progress, .ctx = ctx};
     const struct kit_fs_sink sink = {
         .entry = tar_entry, .data = tar_data, .progress = tar_progress, .ctx = &t};
     if (!t.out)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     (void)archive_write_set_format_pax_restricted(t.out);
-    int rc = archive_write_open_fd(t.out, fd) != ARCHIVE_OK ? tar_failed(&t, err) : 0;
+    int rc = tar_result(&t, archive_write_open(t.out, &t, NULL, tar_write, NULL), err);
     if (!rc)
         rc = kit_fs_receive(c, req, &sink, cancel_fd, err);
-    /* A tar without its end is a broken one, never a short one. */
-    if (!rc && archive_write_close(t.out) != ARCHIVE_OK)
-        rc = tar_failed(&t, err);
-    if (rc)
-        (void)archive_write_fail(t.out);
+    /* A tar that is not whole gets no end. */
+    t.broken = t.broken || rc;
+    int end = archive_write_close(t.out);
+    if (!rc)
+        rc = tar_result(&t, end, err);
     (void)archive_write_free(t.out);
     return rc;
 }
