@@ -37,7 +37,7 @@ userns_clean() {
     ids=$(docker ps -aq)
     # shellcheck disable=SC2086
     [ -z "$ids" ] || docker rm -fv $ids >/dev/null
-    docker volume prune -af >/dev/null
+    docker volume ls -q | xargs -r docker volume rm >/dev/null
 }
 
 pid_of() { docker inspect -f '{{.State.Pid}}' "$1"; }
