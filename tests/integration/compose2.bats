@@ -8,7 +8,7 @@ load compose_cases
 
 setup_file() {
     export SEP=-
-    COMPOSE=$("$BATS_TEST_DIRNAME/compose_v2.sh" 2>"$BATS_FILE_TMPDIR/why") || true
+    COMPOSE=$("$BATS_TEST_DIRNAME/buildx.sh" 2>"$BATS_FILE_TMPDIR/why") && COMPOSE=$COMPOSE/cli-plugins/docker-compose
     export COMPOSE
     [ -z "$COMPOSE" ] || compose_file_setup
 }

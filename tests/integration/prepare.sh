@@ -8,5 +8,5 @@ BATS_TEST_DIRNAME=$PWD
 . ./registry.bash
 busybox_tar >/dev/null
 python_oci >/dev/null
-./compose_v2.sh >/dev/null
+./buildx.sh >/dev/null
 ./firewalls.sh >/dev/null
