@@ -103,3 +103,22 @@ EOP
     [ "$(docker logs talks | wc -l)" -gt "$before" ]
     docker rm -f talks
 }
+
+@test "the daemon ends in time, and starts in time, while a shim is frozen and clients wait for it" {
+    local shim pid
+    docker run -d --name frozen busybox sleep 1000
+    shim=$(cat "$T/exec/containers/$(docker inspect -f '{{.Id}}' frozen)/shim.pid")
+    kill -STOP "$shim"
+    for what in "exec frozen true" "attach frozen" "logs -f frozen" "stats frozen" "stop -t 1 frozen" events; do
+        # shellcheck disable=SC2086
+        docker $what >/dev/null 2>&1 3>&- &
+    done
+    others_are_quick
+    pid=$(daemon_pid)
+    kill -TERM "$pid"
+    wait_until 15 gone "$pid" || { kill -CONT "$shim"; false; }
+    daemon_start || { kill -CONT "$shim"; false; }
+    others_are_quick || { kill -CONT "$shim"; false; }
+    kill -CONT "$shim"
+    docker rm -f frozen
+}
