@@ -16,8 +16,8 @@ TABLE = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 PATIENCE = float(os.environ.get("HOSTILE_PATIENCE", 60))
 # These ask other machines, which cannot be reached here.
 OUTSIDE = ("/images/create", "/images/search", "/auth", "/distribution/", "/plugins/", "/push")
-# Docker's own answers with a 5xx: the kernel refuses a limit, or what was asked for needs a swarm.
-CAUSED = (b"Cannot update container", b"is not paused", b"not a swarm manager", b"swarm is unavailable")
+# Docker's own answers with a 5xx: the kernel refuses a limit, an archive cannot be unpacked, a swarm is needed.
+CAUSED = (b"Cannot update container", b"write into the container: ", b"is not paused", b"not a swarm manager", b"swarm is unavailable")
 faults = []
 
 
@@ -282,16 +282,146 @@ def case_wire():
             s.sendall(row["method"].encode() + b" " + path + b" HTTP/1.1\r\nHost: d\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n\r\n")
 
 
+def peak_kb():
+    pid = open(os.path.join(os.path.dirname(SOCKET), "drayd.pid")).read().strip()
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+
+
+def pour(row, path, chunked, fill_with, length):
+    """A body of so many bytes, sent until the daemon has answered or hung up."""
+    head = f"{row['method']} {path} HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/json\r\n".encode()
+    head += b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: %d\r\n\r\n" % length
+    piece = fill_with * (1 << 20)
+    if chunked:
+        piece = b"%x\r\n" % len(piece) + piece + b"\r\n"
+    with connect() as s:
+        s.sendall(head)
+        try:
+            for _ in range(length >> 20):
+                s.sendall(piece)
+                s.setblocking(False)
+                try:
+                    if s.recv(1, socket.MSG_PEEK) is not None:
+                        break
+                except BlockingIOError:
+                    pass
+                s.settimeout(PATIENCE)
+            else:
+                if chunked:
+                    s.sendall(b"0\r\n\r\n")
+            s.settimeout(PATIENCE)
+            s.shutdown(socket.SHUT_WR)  # whoever has answered early reads the rest away, for a while
+            status, _, got = read_answer(s)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except (OSError, ValueError) as e:
+            faults.append(f"{row['method']} {path}, {length >> 20} MB, chunked {chunked}: {e!r}")
+            return
+    if status >= 500 and not any(o in path for o in OUTSIDE):
+        faults.append(f"{row['method']} {path}, {length >> 20} MB, chunked {chunked}: {status} {got[:200]!r}")
+
+
+def case_big():
+    """Bodies of 40 MB, or a gigabyte with HOSTILE_MB=1024, to every endpoint: the daemon stays small."""
+    length = int(os.environ.get("HOSTILE_MB", 40)) << 20
+    before = peak_kb()
+    for row in TABLE:
+        if row["method"] in ("GET", "HEAD", "DELETE"):
+            continue
+        path = fill(row["path"], objects())
+        for chunked, piece in ((False, b"["), (True, b" ")):
+            pour(row, path, chunked, piece, length)
+        if peak_kb() - before > 150_000:
+            faults.append(f"after {row['path']}: {peak_kb() - before} kB more than before")
+            before = peak_kb()
+
+
+def case_hijacked():
+    """Garbage on connections that were handed over, and on WebSockets that are none."""
+    noise = bytes(range(256)) * 4000
+    ask("POST", "/containers/create?name=hijacked", {"Image": "busybox", "Cmd": ["sleep", "1000"], "OpenStdin": True, "Tty": False})
+    ask("POST", "/containers/hijacked/start")
+    upgrade = b"Upgrade: %s\r\nConnection: Upgrade\r\n"
+    ws = upgrade % b"websocket" + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    frames = [noise, b"\xff" * 1000, b"\x81\xff" + b"\xff" * 8 + b"abcd", b"\x82\xfe\xff\xff", b"\x01\x80abcd" * 1000, b"\x89\xfe\x10\x00abcd" + b"x" * 4096, b"\x88\x80abcd", b"\x80\x00"]
+    for i in range(40):
+        for head, path in ((ws, b"GET /containers/hijacked/attach/ws?stream=1&stdin=1&stdout=1"),
+                           (upgrade % b"tcp", b"POST /containers/hijacked/attach?stream=1&stdin=1&stdout=1"),
+                           (upgrade % b"h2c", b"POST /session"), (upgrade % b"h2c", b"POST /grpc")):
+            with connect() as s:
+                try:
+                    s.sendall(path + b" HTTP/1.1\r\nHost: d\r\n" + head + b"\r\n")
+                    if i % 2:
+                        s.recv(1000)
+                    s.settimeout(0.5)  # the container reads nothing, so neither does the daemon at last
+                    s.sendall(frames[i % len(frames)])
+                    s.shutdown(socket.SHUT_WR)
+                    s.settimeout(0.02)
+                    s.recv(1000)
+                except OSError:
+                    pass
+    status, got = ask("GET", "/containers/hijacked/json")
+    if status != 200 or not json.loads(got)["State"]["Running"]:
+        faults.append(f"the container did not outlive its attach connections: {status} {got[:200]!r}")
+    ask("DELETE", "/containers/hijacked?force=1")
+
+
+def case_bombs():
+    """Archives that are more than they seem, put into a container with a small disk: refused in time."""
+    import bz2, gzip, lzma, tarfile, io
+    ask("POST", "/containers/create?name=bombed", {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"Tmpfs": {"/small": "size=1m"}}})
+    ask("POST", "/containers/bombed/start")
+
+    def tar(*members):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as t:
+            for name, kind, size, link in members:
+                m = tarfile.TarInfo(name)
+                m.type, m.size, m.linkname = kind, size, link
+                t.addfile(m, io.BytesIO(bytes(size)))
+        return out.getvalue()
+
+    huge = tarfile.TarInfo("huge")
+    huge.size = 1 << 60
+    bombs = {
+        "a size that is not there": huge.tobuf() + bytes(10000),
+        "zeros, gzipped": gzip.compress(tar(("z", tarfile.REGTYPE, 200 << 20, ""))),
+        "zeros, xz": lzma.compress(tar(("z", tarfile.REGTYPE, 50 << 20, ""))),
+        "zeros, bzip2": bz2.compress(tar(("z", tarfile.REGTYPE, 50 << 20, ""))),
+        "gzip in gzip": gzip.compress(gzip.compress(gzip.compress(bytes(20 << 20)))),
+        "ways out": tar(("../../../../tmp/hostile-out", tarfile.REGTYPE, 1, ""), ("l", tarfile.SYMTYPE, 0, "/"), ("l/tmp/hostile-out", tarfile.REGTYPE, 1, ""),
+                        ("h", tarfile.LNKTYPE, 0, "/etc/shadow"), ("/tmp/hostile-out", tarfile.REGTYPE, 1, "")),
+        "100,000 files": tar(*((f"d{i % 100}/f{i}", tarfile.REGTYPE, 0, "") for i in range(100_000))),
+        "deep": tar(*(("/".join(["d"] * (i % 1000 + 1)), tarfile.DIRTYPE, 0, "") for i in range(1000))),
+        "noise": bytes(range(256)) * 1000,
+    }
+    before = peak_kb()
+    for what, data in bombs.items():
+        begin = time.monotonic()
+        for to in ("/small", "/"):
+            if to == "/" and what.startswith("zeros"):
+                continue
+            ask("PUT", f"/containers/bombed/archive?path={to}", data, what=what)
+        if time.monotonic() - begin > PATIENCE:
+            faults.append(f"{what}: took {time.monotonic() - begin:.0f} s")
+    if os.path.exists("/tmp/hostile-out"):
+        faults.append("an archive has written outside of its container")
+    if peak_kb() - before > 150_000:
+        faults.append(f"archives took {peak_kb() - before} kB")
+    ask("DELETE", "/containers/bombed?force=1")
+
+
 def case_slow():
-    """500 connections that say nothing or nearly nothing do not keep others from being answered."""
-    idle = [connect() for _ in range(500)]
+    """1,000 connections that say nothing or nearly nothing do not keep others from being answered."""
+    idle = [connect() for _ in range(1000)]
     for i, s in enumerate(idle):
         s.sendall((b"", b"G", b"GET /_ping HTTP/1.1\r\nX-Slow: ", b"POST /build HTTP/1.1\r\nHost: d\r\nContent-Length: 1000000\r\n\r\nx")[i % 4])
     for _ in range(20):
         begin = time.monotonic()
         status, _ = ask("GET", "/version")
         if status != 200 or time.monotonic() - begin > 20:
-            faults.append(f"beside 500 idle connections: {status} in {time.monotonic() - begin:.1f} s")
+            faults.append(f"beside 1,000 idle connections: {status} in {time.monotonic() - begin:.1f} s")
     for s in idle:
         s.close()
 
