@@ -42,6 +42,10 @@ int dray_images_search(struct dray_images *im, const char *term, uint32_t limit,
                        struct json_object **out, struct dray_err *err)
 {
     struct img_source source;
+    if (strstr(term, "://"))
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid repository name: repository name (%s) should not have a scheme",
+                         term);
     int rc = img_source_open(im, "docker.io/library/x", auth, -1, &source, err);
     if (rc)
         return rc;

@@ -77,26 +77,75 @@ static int emit_results(struct dray_self *s, const struct dray_call *call, struc
     return rc;
 }
 
+/* Does a term begin with a registry, as "host:5000/word" does? Returns the length of its name. */
+static size_t term_host(const char *term)
+{
+    size_t n = strcspn(term, "/");
+    bool named = term[n] == '/' && (memchr(term, '.', n) || memchr(term, ':', n) ||
+                                    (n == 9 && memcmp(term, "localhost", n) == 0));
+    bool hub = (n == 9 && memcmp(term, HUB_REPO, n) == 0) ||
+               (n == 15 && memcmp(term, "index.docker.io", n) == 0);
+    return named && !hub ? n : 0;
+}
+
+/* The servers to ask, and what for. */
+static size_t search_targets(struct dray_self *s, const char **term,
+                             struct hub_target out[HUB_TARGETS])
+{
+    static const char library[] = "library/";
+    char host[256];
+    size_t n = term_host(*term);
+    if (n > 0 && n < sizeof host) {
+        (void)snprintf(host, sizeof host, "%.*s", (int)n, *term);
+        *term += n + 1;
+        return hub_server_targets(s, host, out);
+    }
+    if (strncmp(*term, library, sizeof library - 1) == 0)
+        *term += sizeof library - 1;
+    out[0] = (struct hub_target){.base = HUB_INDEX, .host = "index.docker.io", .verify = true};
+    return 1;
+}
+
+/* The search of the registry API's first version, which a registry may lack. */
+static int search_at(struct dray_self *s, const struct dray_call *call, const struct hub_target *t,
+                     const char *query, const struct dray_auth *auth, struct hub_answer *a,
+                     struct dray_err *err)
+{
+    dray_autofree char *url = NULL;
+    dray_autofree char *basic = NULL;
+    if (asprintf(&url, "%s/v1/search?%s", t->base, query) < 0)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (auth && *auth->username && asprintf(&basic, "%s:%s", auth->username, auth->password) < 0)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    struct hub_request rq = {.call = call,
+                             .method = "GET",
+                             .url = url,
+                             .target = t,
+                             .basic = strcmp(t->base, HUB_INDEX) == 0 ? NULL : basic,
+                             .body_fd = -1};
+    int rc = hub_exchange(s, &rq, a, err);
+    if (rc == 0 && a->status != 200)
+        rc = dray_fail(err, DRAY_E_INTERNAL, "Unexpected status code %ld", a->status);
+    return rc;
+}
+
 int32_t hub_search(struct dray_self *s, const struct dray_call *call, const char *term,
                    uint32_t limit, const struct dray_auth *auth, struct dray_err *err)
 {
-    (void)auth;
     __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
-    struct hub_target t = {.base = HUB_INDEX, .host = "index.docker.io", .verify = true};
+    struct hub_target targets[HUB_TARGETS];
+    size_t n = search_targets(s, &term, targets);
     char *escaped = curl_easy_escape(NULL, term, 0);
-    dray_autofree char *url = NULL;
-    int n = asprintf(&url, "%s/v1/search?q=%s&n=%u", HUB_INDEX, escaped ? escaped : "",
-                     limit ? limit : 25);
+    dray_autofree char *query = NULL;
+    int len = asprintf(&query, "q=%s&n=%u", escaped ? escaped : "", limit ? limit : 25);
     curl_free(escaped);
-    if (n < 0)
+    if (len < 0)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    struct hub_request rq = {
-        .call = call, .method = "GET", .url = url, .target = &t, .body_fd = -1};
-    int rc = hub_exchange(s, &rq, &a, err);
+    int rc = DRAY_E_UNAVAIL;
+    for (size_t i = 0; i < n && rc == DRAY_E_UNAVAIL; i++)
+        rc = search_at(s, call, &targets[i], query, auth, &a, err);
     if (rc != 0)
         return rc;
-    if (a.status != 200)
-        return dray_fail(err, DRAY_E_UNAVAIL, "Unexpected status code %ld", a.status);
     struct json_object *doc = a.body.data ? json_tokener_parse(a.body.data) : NULL;
     rc = json_object_is_type(doc, json_type_object)
              ? emit_results(s, call, doc)

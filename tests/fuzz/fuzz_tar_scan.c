@@ -25,7 +25,8 @@ static int on_file(void *ctx, const char *path, uint64_t size, struct dray_err *
 {
     (void)err;
     *(uint64_t *)ctx += size;
-    need(size > 0 && *path && *path != '/' && !strstr(path, "../") && !strstr(path, "//"));
+    need(size > 0 && *path && *path != '/' && !strstr(path, "//") && !strstr(path, "/../") &&
+         strncmp(path, "../", 3) != 0);
     return 0;
 }
 

@@ -251,3 +251,29 @@ PY
         rm "$T/odd/archive"
     done
 }
+
+@test "umoci unpacks what is saved, and what it packs is loaded" {
+    docker pull -q "$REGISTRY/busybox:latest"
+    mkdir "$T/umoci"
+    docker save "$REGISTRY/busybox:latest" | tar -C "$T/umoci" -x
+    [ "$(umoci ls --layout "$T/umoci")" = latest ]
+    umoci unpack --image "$T/umoci:latest" "$T/bundle"
+    docker create --name whole "$REGISTRY/busybox:latest" >/dev/null
+    docker cp whole:/bin/busybox - | tar -xO | cmp - "$T/bundle/rootfs/bin/busybox"
+    docker rm whole >/dev/null
+    echo packed >"$T/bundle/rootfs/new"
+    rm "$T/bundle/rootfs/bin/vi"
+    umoci repack --image "$T/umoci:more" "$T/bundle"
+    umoci rm --image "$T/umoci:latest"
+    umoci gc --layout "$T/umoci"
+    rm -f "$T/umoci/manifest.json"
+    docker rmi "$REGISTRY/busybox:latest"
+    tar -C "$T/umoci" -c . | docker load >"$T/out" 2>&1 || { cat "$T/out"; false; }
+    id=$(sed -n "s/Loaded image: //p" "$T/out") # umoci keeps the name that containerd's note has
+    [ "$id" = "$REGISTRY/busybox:latest" ]
+    [ "$(docker run --rm "$id" sh -c 'cat /new; ls /bin/vi 2>/dev/null; echo $?')" = $'packed\n1' ]
+    [ "$(docker inspect -f '{{.Id}}' "$id")" = "sha256:$(jq -r '.manifests[0].digest[7:]' "$T/umoci/index.json" |
+        xargs -I{} jq -r '.config.digest[7:]' "$T/umoci/blobs/sha256/{}")" ]
+    docker rmi "$id"
+    rm -rf "$T/umoci" "$T/bundle"
+}

@@ -271,6 +271,20 @@ used() { jq -rc "select(.authorization != null) | .authorization" "$1" | sort -u
     echo '[]' >"$T/hub-rules.json"
 }
 
+@test "search asks another registry that the term begins with, and says when it has no search" {
+    rules '[{"match":"/v1/search.q=hel%2Flo&n=7","status":200,"headers":{"Content-Type":"application/json"},"body":"{\"num_results\":1,\"results\":[{\"name\":\"team/hello\",\"description\":\"ours\",\"star_count\":3}]}"}]'
+    run docker search --limit 7 --format '{{.Name}} {{.Description}} {{.StarCount}}' "$TOKENS/hel/lo"
+    [ "$output" = "team/hello ours 3" ]
+    run docker search "$PLAIN/hello"
+    [ "$status" -ne 0 ]
+    [[ $output == *"Unexpected status code 404"* ]]
+    [ "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$T/dray.sock" "http://d/v1.41/images/search?term=$PLAIN/hello")" = 500 ]
+    run docker search "http://$PLAIN/hello"
+    [[ $output == *"repository name (http://$PLAIN/hello) should not have a scheme"* ]]
+    run docker search "127.0.0.1:1/hello"
+    [ "$status" -ne 0 ]
+}
+
 @test "proxies: of the configuration and of the environment; no-proxy and loopback go past them" {
     local name=far.example.invalid
     restart_with ",\"insecure-registries\":[\"$name\"],\"proxies\":{\"http-proxy\":\"http://$PROXY\"}"

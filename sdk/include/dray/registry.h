@@ -74,7 +74,8 @@ struct dray_registry_ops {
     /** Emit DRAY_REC_ITEM {"tag"}. */
     int32_t (*tags)(struct dray_self *, const struct dray_call *, const char *repo,
                     const struct dray_auth *, struct dray_err *);
-    /** Emit DRAY_REC_ITEM {"name", "description", "stars", "official"}. */
+    /** Emit DRAY_REC_ITEM {"name", "description", "stars", "official"}. term is as the user wrote
+     *  it: it may begin with a registry, "host:5000/word". */
     int32_t (*search)(struct dray_self *, const struct dray_call *, const char *term,
                       uint32_t limit, const struct dray_auth *, struct dray_err *);
     /** Check credentials; *token_out is an identity token or "". */
