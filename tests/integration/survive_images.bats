@@ -193,6 +193,40 @@ kill_amid() {
     wait_until 5 umount "$T/small"
 }
 
+# on_disk COMMAND...: run it with a second daemon, at $DOCKER_HOST, whose data is below $T/small
+on_disk() (
+    export T2=$T/second DOCKER_HOST=unix://$T/second/dray.sock
+    mkdir -p "$T2"
+    setsid "$DRAY_STAGE/bin/drayd" --data-root "$T/small/data" --exec-root "$T2/exec" -H "$DOCKER_HOST" --pidfile "$T2/pid" \
+        --config-file "$T/daemon.json" --bridge none </dev/null >>"$T/drayd.log" 2>&1 3>&- &
+    wait_until 20 curl -sf -o /dev/null --unix-socket "$T2/dray.sock" http://d/_ping
+    rc=0
+    "$@" || rc=1
+    curl -sf -o /dev/null --unix-socket "$T2/dray.sock" http://d/_ping || rc=1
+    pid=$(cat "$T2/pid")
+    kill "$pid"
+    wait_until 30 gone "$pid" || rc=1
+    exit $rc
+)
+
+refuses_to_list() { # a pull that the disk did not take is no image
+    ! docker pull "$REGISTRY/large:1" >"$T/out" 2>&1 || return 1
+    grep -qi 'input/output error' "$T/out" || { cat "$T/out"; return 1; }
+    [ -z "$(docker images -aq)" ]
+}
+
+@test "a disk that fails to write is said, and nothing is listed that is not on it" {
+    mkdir -p "$T/tiny" "$T/small"
+    mount -t tmpfs -o size=16m tmpfs "$T/tiny"
+    truncate -s 100M "$T/tiny/disk" # its file system believes in blocks that tmpfs will not give
+    mkfs.ext4 -q -O ^has_journal "$T/tiny/disk"
+    mount -o loop "$T/tiny/disk" "$T/small"
+    run on_disk refuses_to_list
+    wait_until 5 umount "$T/small"
+    wait_until 5 umount "$T/tiny"
+    [ "$status" -eq 0 ] || { echo "$output"; false; }
+}
+
 @test "round trips with dockerd and skopeo: the same ids, diff ids and digests" {
     command -v dockerd >/dev/null || skip "dockerd is not installed"
     peer() { docker -H "unix://$T/peer.sock" "$@"; }
