@@ -146,6 +146,22 @@ int run_image_pull(struct cli *cli, const struct cli_args *args)
     return 0;
 }
 
+/* What went to the registry in place of an index of which not all was here; "" when none did. */
+struct pushed_part {
+    char index[80], pushed[80];
+};
+
+static void note_part(struct json_object *aux, void *arg)
+{
+    struct pushed_part *part = arg;
+    if (!dray_json_bool(aux, "manifestPushedInsteadOfIndex", false))
+        return;
+    (void)snprintf(part->index, sizeof part->index, "%s",
+                   dray_json_str(aux, "originalIndex.digest", ""));
+    (void)snprintf(part->pushed, sizeof part->pushed, "%s",
+                   dray_json_str(aux, "selectedManifest.digest", ""));
+}
+
 static int push_one(struct cli *cli, const char *name, const char *tag, const char *platform,
                     FILE *out)
 {
@@ -161,8 +177,14 @@ static int push_one(struct cli *cli, const char *name, const char *tag, const ch
     struct api_request r = {.method = "POST", .path = path.data, .headers = auth};
     if (api_open(cli, &r, &c) != 0)
         return -1;
-    int rc = progress_show(cli, c, out, NULL, NULL);
+    struct pushed_part part = {"", ""};
+    int rc = progress_show(cli, c, out, note_part, &part);
     api_done(cli, c);
+    if (rc == 0 && out && part.pushed[0])
+        (void)fprintf(out,
+                      "\n Info → Not all multiplatform-content is present and only the available "
+                      "single-platform image was pushed\n        %s -> %s\n",
+                      part.index, part.pushed);
     return rc;
 }
 

@@ -83,6 +83,8 @@ archive() {
     [ "$(jq -c 'select(.aux.manifestPushedInsteadOfIndex) | [.aux.originalIndex.digest, .aux.selectedManifest.digest]' "$T/push")" = \
       "[\"sha256:$(remote_digest multi:1)\",\"sha256:$(remote_digest part:1)\"]" ]
     [ "$(remote_type part:1)" = application/vnd.oci.image.manifest.v1+json ]
+    dray push "$REGISTRY/part:1" | grep -F "sha256:$(remote_digest multi:1) -> sha256:$(remote_digest part:1)"
+    ! dray push -q "$REGISTRY/part:1" | grep -F -e '->'
     docker save -o "$T/part.tar" "$M"
     [ "$(tar -xOf "$T/part.tar" index.json | jq -r '.manifests[0].mediaType')" = application/vnd.oci.image.manifest.v1+json ]
 }
