@@ -200,7 +200,7 @@ PY
     "$BATS_TEST_DIRNAME/odd_tars.py" make "$T/odd"
     head -c 3000000 /dev/urandom >"$T/odd/tree/noise"
     tar -C "$T/odd/tree" -cf "$T/odd/noise.tar" noise
-    before=$(size_of_blobs) maps=$(ls "$T/data/layers" | grep -cE 'map')
+    before=$(size_of_blobs) maps=$(ls "$T/data/layers" | grep -c map || true)
     for kind in pax gnu ustar tail noise; do
         docker import "$T/odd/$kind.tar" "odd:$kind" >/dev/null
         [ "$(layers "odd:$kind")" = "sha256:$(sha256sum <"$T/odd/$kind.tar" | cut -d' ' -f1)" ]
@@ -221,7 +221,7 @@ PY
     "$BATS_TEST_DIRNAME/odd_tars.py" same "$T/odd/saved" "$T/odd/gnu.tar"
     docker rmi odd:child odd:again
     docker images -q odd | sort -u | xargs docker rmi -f
-    [ "$(ls "$T/data/layers" | grep -cE 'map')" -eq "$maps" ]
+    [ "$(ls "$T/data/layers" | grep -c map || true)" -eq "$maps" ]
 }
 
 @test "a tar that its files cannot tell is imported all the same" {
