@@ -30,7 +30,9 @@ static int ping(struct dray_http *h, struct dray_engine *e, struct dray_err *err
 {
     (void)e;
     (void)err;
-    dray_http_header(h, "Builder-Version", "2");
+    /* The builder of a client that speaks both protocols and was told of neither: docker 20.10. With
+     * 1 it prints what its users' scripts read; newer ones do not look at this. */
+    dray_http_header(h, "Builder-Version", "1");
     dray_http_header(h, "Swarm", "inactive");
     dray_http_header(h, "Cache-Control", "no-cache, no-store, must-revalidate");
     dray_http_header(h, "Pragma", "no-cache");

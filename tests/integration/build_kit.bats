@@ -203,3 +203,12 @@ EOF
     [ "$(docker ps -aq)" = "" ]
     daemon_answers
 }
+
+@test "a client that is told of no builder takes the classic one" {
+    [ -n "$DOCKER_OLD" ] || skip "no docker CLI of 20.10 here"
+    printf 'FROM busybox\nRUN true\n' >Dockerfile
+    run env -u DOCKER_BUILDKIT "$DOCKER_OLD" build -t classic:1 .
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"Step 2/2 : RUN true"*"Successfully tagged classic:1"* ]]
+}
