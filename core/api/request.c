@@ -14,6 +14,7 @@
 
 #define DRAY_LOG_AREA "api"
 #define DISCARD_NS (30 * DRAY_NS_PER_S)
+#define MAX_JSON_VALUES 200000 /* some 100 MB once they are read */
 
 static const struct {
     const char *name;
@@ -445,5 +446,8 @@ int dray_http_json(struct dray_http *h, struct json_object **out, struct dray_er
     if (h->body.len == 0)
         return 0;
     int rc = check_json_type(h, err);
+    if (!rc && dray_json_values(h->body.data, h->body.len) > MAX_JSON_VALUES)
+        rc =
+            dray_fail(err, DRAY_E_LIMIT, "request body holds more than %d values", MAX_JSON_VALUES);
     return rc ? rc : dray_json_parse(h->body.data, h->body.len, out, err);
 }

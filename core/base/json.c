@@ -51,6 +51,19 @@ static const char *find_stranger(const char *text, size_t len)
     return NULL;
 }
 
+size_t dray_json_values(const char *text, size_t len)
+{
+    size_t n = len > 0;
+    const char *end = text + len;
+    for (const char *p = text; p < end; p++) {
+        if (*p == '"')
+            p = skip_string(p + 1, end);
+        else if (*p == ',' || *p == '[' || *p == '{')
+            n++;
+    }
+    return n;
+}
+
 static void free_tokener(struct json_tokener **t)
 {
     if (*t)

@@ -17,3 +17,18 @@ hostile() { timeout 500 python3 "$BATS_TEST_DIRNAME/hostile.py" "$T/dray.sock" "
 @test "archives that are bombs" { hostile bombs; }
 @test "garbage on connections that were handed over" { hostile hijacked; }
 @test "bodies without end" { hostile big; }
+
+# labels N: a container's body with that many
+labels() { python3 -c "import json; print(json.dumps({'Image': 'busybox', 'Labels': {'label-%d' % i: '' for i in range($1)}}))"; }
+create() { status_of POST /containers/create -H 'Content-Type: application/json' --data-binary "@$T/body"; }
+
+@test "many labels are taken, more than anybody has are refused before they take memory" {
+    local before
+    labels 50000 >"$T/body"
+    [ "$(create)" = 201 ]
+    docker rm "$(docker ps -aq)"
+    before=$(awk '/VmHWM/ {print $2}' "/proc/$(cat "$T/drayd.pid")/status")
+    labels 1000000 >"$T/body"
+    [ "$(create)" = 413 ]
+    [ $(($(awk '/VmHWM/ {print $2}' "/proc/$(cat "$T/drayd.pid")/status") - before)) -lt 150000 ]
+}
