@@ -21,8 +21,7 @@ int dray_json_parse(const char *text, size_t len, struct json_object **out, stru
 size_t dray_json_values(const char *text, size_t len);
 /** Parse a whole file of at most 64 MiB. Absent: DRAY_E_NOTFOUND. */
 int dray_json_load(int dirfd, const char *path, struct json_object **out, struct dray_err *err);
-/** Replace a file durably: temporary file, fsync, rename. Mode 0600. The same content: untouched.
- */
+/** Replace a file durably: temporary file, fsync, rename. Mode 0600. Equal content: untouched. */
 int dray_json_store(int dirfd, const char *path, struct json_object *value, struct dray_err *err);
 /** Compact text without escaped slashes; owned by value. */
 const char *dray_json_text(struct json_object *value);

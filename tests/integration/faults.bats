@@ -232,6 +232,6 @@ PY
     push "$T/l/bomb" bomb:1
     run docker pull "$UPSTREAM/bomb:1"
     [ "$status" -ne 0 ]
-    [[ "$output" == *"inflates to more than"* || "$output" == *"the layer has more than"* ]] || { echo "$output"; false; }
+    [[ "$output" == *"inflates to more than"* || "$output" == *"no space left on device"* ]] || { echo "$output"; false; }
     nothing_listed
 }
