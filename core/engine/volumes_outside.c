@@ -33,11 +33,10 @@ static struct dray_volume_shun *shun_of(const struct dray_volumes *vs, const str
     return s;
 }
 
-/* Is it worth asking? What is in the folder of the default driver was made here: the table says
- * it all. */
+/* Is it worth asking? */
 static bool asks(struct dray_volumes *vs, struct dray_driver *d)
 {
-    if (strcmp(dray_driver_name(d), DRAY_VOLUME_DEFAULT_DRIVER) == 0 || dray_driver_suspect(d))
+    if (!(dray_driver_features(d) & DRAY_VOLUME_F_FOREIGN) || dray_driver_suspect(d))
         return false;
     pthread_mutex_lock(&vs->lock);
     const struct dray_volume_shun *s = shun_of(vs, d);
@@ -68,7 +67,7 @@ void dray_volume_shunned_free(struct dray_volumes *vs)
     }
 }
 
-/* Begin a call that ends in time, whatever the driver does. *end_ns: when. */
+/* Begin a call with a deadline that these drivers keep to. *end_ns: when. */
 static int enter(struct dray_call_scope *s, struct dray_driver *d, int64_t *end_ns,
                  struct dray_err *err)
 {

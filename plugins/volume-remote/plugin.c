@@ -196,7 +196,7 @@ static void close_self(struct dray_self *self)
 }
 
 static const struct dray_volume_ops ops = {
-    .head = DRAY_TABLE(struct dray_volume_ops, 0),
+    .head = DRAY_TABLE(struct dray_volume_ops, DRAY_VOLUME_F_FOREIGN),
     .create = create,
     .remove = remove_volume,
     .inspect = inspect,

@@ -11,6 +11,9 @@ extern "C" {
 
 /** Volumes of this driver exist on every machine ("global" scope instead of "local"). */
 #define DRAY_VOLUME_F_GLOBAL UINT64_C(1)
+/** There may be volumes that this daemon has not made: it asks list() for them, and inspect() by names
+ *  that it does not know, in requests of all clients. Such a driver must keep to deadlines. */
+#define DRAY_VOLUME_F_FOREIGN UINT64_C(2)
 
 /** Strings live in the call. */
 struct dray_volume_info {
@@ -32,9 +35,7 @@ struct dray_volume_ops {
                       struct dray_err *);
     int32_t (*inspect)(struct dray_self *, const struct dray_call *, const char *name,
                        struct dray_volume_info *out, struct dray_err *);
-    /** Emit DRAY_REC_ITEM {"name", "mountpoint", "created" (Unix time)} for each volume. The daemon
-     *  lists those that it has not made too, and finds them by name with inspect(); it waits for
-     *  neither long. */
+    /** Emit DRAY_REC_ITEM {"name", "mountpoint", "created" (Unix time)} for each volume. */
     int32_t (*list)(struct dray_self *, const struct dray_call *, struct dray_err *);
     /**
      * Make the data reachable at *path_out for `user` (a container id). Called once per user;
