@@ -353,7 +353,7 @@ static int read_output(struct request *r, char type[OUTPUT_MAX], struct dray_err
     static const char *const kept[] = {"", "moby", "docker", "image"};
     struct json_object *list = NULL;
     int rc = query_json(r->h, "outputs", json_type_array, &list, err);
-    dray_autojson *held = list;
+    dray_autojson *held __attribute__((unused)) = list;
     *type = '\0';
     if (rc || dray_json_len(list) == 0)
         return rc;

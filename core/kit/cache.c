@@ -38,7 +38,7 @@ int kit_control_usage(struct kit_server *s, struct grpc_call *call, struct pb re
     struct json_object *list = NULL;
     (void)req;
     int rc = dray_builds_usage(s->kit->engine->builds, &list, err);
-    dray_autojson *held = list;
+    dray_autojson *held __attribute__((unused)) = list;
     for (size_t i = 0; !rc && i < dray_json_len(list); i++) {
         DRAY_AUTO(dray_buf) record = {0};
         add_record(&record, json_object_array_get_idx(list, i));
@@ -113,7 +113,8 @@ int kit_control_prune(struct kit_server *s, struct grpc_call *call, struct pb re
     if (!rc)
         rc = dray_builds_prune(bs, &p.filters, p.all, p.keep, &out, err);
     dray_filters_free(&p.filters);
-    dray_autojson *held = before, *held2 = out;
+    dray_autojson *held __attribute__((unused)) = before;
+    dray_autojson *held2 __attribute__((unused)) = out;
     struct json_object *deleted = dray_json_arr(out, "CachesDeleted");
     for (size_t i = 0; !rc && i < dray_json_len(deleted); i++) {
         DRAY_AUTO(dray_buf) record = {0};

@@ -317,8 +317,8 @@ static int status_code(int status)
         [1] = DRAY_E_CANCELED, [3] = DRAY_E_INVAL,  [4] = DRAY_E_TIMEOUT, [5] = DRAY_E_NOTFOUND,
         [6] = DRAY_E_CONFLICT, [7] = DRAY_E_DENIED, [8] = DRAY_E_LIMIT,   [12] = DRAY_E_NOTSUP,
         [14] = DRAY_E_UNAVAIL, [16] = DRAY_E_UNAUTH};
-    bool known = status > 0 && (size_t)status < sizeof codes / sizeof *codes && codes[status];
-    return known ? codes[status] : DRAY_E_INTERNAL;
+    size_t at = status > 0 ? (size_t)status : 0;
+    return at < sizeof codes / sizeof *codes && codes[at] ? codes[at] : DRAY_E_INTERNAL;
 }
 
 /* How the peer has ended the call. Lock held. */

@@ -320,7 +320,7 @@ def builds(i):
     context = out.getvalue()
     if i % 5 == 3:  # the client goes away in the middle
         s = unix()
-        s.sendall(b"POST /build?t=gone%d HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: %d\r\n\r\n" % (i, len(context)))
+        s.sendall(b"POST /build?gone=%d HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: %d\r\n\r\n" % (i, len(context)))
         s.sendall(context[:len(context) if i % 2 else 600])
         time.sleep(0.05)
         dropped(s, i)
