@@ -36,8 +36,9 @@ struct receiver {
     const struct kit_fs_sink *sink;
     int cancel_fd;
     uint32_t n_entries;
-    bool told; /* the sender has told of all */
-    struct queue files, links;
+    bool told;    /* the sender has told of all */
+    bool through; /* a large file is being passed on: nothing else may be until its end */
+    struct queue files, links, others; /* others: what waits for that, being no file */
     struct ahead ahead[AHEAD_MAX];
     unsigned n_ahead;
     int64_t ahead_bytes, received;
@@ -99,6 +100,7 @@ static int ask(struct receiver *r, struct dray_err *err)
         a->through = a->w->e.size > AHEAD_BYTES;
         r->n_ahead++;
         r->ahead_bytes += a->w->e.size;
+        r->through = a->through;
         if (a->through)
             rc = r->sink->entry(r->sink->ctx, &a->w->e, err);
         if (!rc)
@@ -123,6 +125,10 @@ static int take_stat(struct receiver *r, const struct pb_field *stat, struct dra
         push(w->e.link && *w->e.link ? &r->links : &r->files, w);
         return 0;
     }
+    if (!rc && r->through) {
+        push(&r->others, w);
+        return 0;
+    }
     if (!rc && !S_ISSOCK(w->e.mode))
         rc = r->sink->entry(r->sink->ctx, &w->e, err);
     wanted_free(w);
@@ -145,6 +151,10 @@ static int end_through(struct receiver *r, struct ahead *a, struct dray_err *err
     int rc = 0;
     while (!rc && a->passed < a->w->e.size)
         rc = pass_on(r, a, zeros, sizeof zeros, err);
+    r->through = false;
+    for (struct wanted *w; !rc && (w = pop(&r->others)) != NULL; wanted_free(w))
+        if (!S_ISSOCK(w->e.mode))
+            rc = r->sink->entry(r->sink->ctx, &w->e, err);
     return rc;
 }
 
@@ -308,6 +318,8 @@ static void receiver_fini(struct receiver *r)
         wanted_free(w);
     for (struct wanted *w; (w = pop(&r->links)) != NULL;)
         wanted_free(w);
+    for (struct wanted *w; (w = pop(&r->others)) != NULL;)
+        wanted_free(w);
     for (size_t i = 0; i < AHEAD_MAX; i++) {
         wanted_free(r->ahead[i].w);
         dray_buf_free(&r->ahead[i].data);
@@ -322,6 +334,7 @@ int kit_fs_receive(struct grpc_conn *c, const struct kit_fs_req *req,
     DRAY_AUTO(dray_kvlist) md = {0};
     r.files.last = &r.files.first;
     r.links.last = &r.links.first;
+    r.others.last = &r.others.first;
     if (!dray_kvlist_add(&md, "dir-name", req->dir) ||
         !add_patterns(&md, "include-patterns", &req->include) ||
         !add_patterns(&md, "exclude-patterns", &req->exclude) ||

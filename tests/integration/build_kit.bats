@@ -101,6 +101,20 @@ P
     [ "$status" -eq 1 ] && [[ $output == *"failed to read dockerfile: open Dockerfile: no such file or directory"* ]]
 }
 
+@test "a large file arrives whole, whatever is told of while it comes" {
+    local i
+    mkdir -p d/m
+    head -c 7000000 /dev/urandom >d/a
+    ln -s a d/l
+    ln -s ../a d/m/l
+    printf 'FROM scratch\nCOPY d /d\n' >Dockerfile
+    for i in 1 2 3 4 5 6; do # what is told of when is the client's choice
+        build --no-cache -o "$T/large$i" .
+        cmp d/a "$T/large$i/d/a"
+        [ "$(readlink "$T/large$i/d/l" "$T/large$i/d/m/l" | xargs)" = 'a ../a' ]
+    done
+}
+
 @test "-o: the files of the result in a folder and a tar" {
     mkdir -p d && echo x >d/f && ln -s f d/l && chmod 600 d/f
     head -c 7000000 /dev/urandom >d/big

@@ -26,7 +26,7 @@ create() { status_of POST /containers/create -H 'Content-Type: application/json'
     local before
     labels 50000 >"$T/body"
     [ "$(create)" = 201 ]
-    docker rm "$(docker ps -aq)"
+    docker ps -aq | xargs docker rm
     before=$(awk '/VmHWM/ {print $2}' "/proc/$(cat "$T/drayd.pid")/status")
     labels 1000000 >"$T/body"
     [ "$(create)" = 413 ]
