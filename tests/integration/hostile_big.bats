@@ -20,13 +20,13 @@ hostile() { timeout 500 python3 "$BATS_TEST_DIRNAME/hostile.py" "$T/dray.sock" "
 
 # labels N: a container's body with that many
 labels() { python3 -c "import json; print(json.dumps({'Image': 'busybox', 'Labels': {'label-%d' % i: '' for i in range($1)}}))"; }
-create() { status_of POST /containers/create -H 'Content-Type: application/json' --data-binary "@$T/body"; }
+create() { status_of POST "/containers/create?name=labelled" -H 'Content-Type: application/json' --data-binary "@$T/body"; }
 
 @test "many labels are taken, more than anybody has are refused before they take memory" {
     local before
     labels 50000 >"$T/body"
     [ "$(create)" = 201 ]
-    docker ps -aq | xargs docker rm
+    docker rm labelled
     before=$(awk '/VmHWM/ {print $2}' "/proc/$(cat "$T/drayd.pid")/status")
     labels 1000000 >"$T/body"
     [ "$(create)" = 413 ]
