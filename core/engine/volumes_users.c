@@ -54,16 +54,26 @@ static bool set_mounted(struct dray_volumes *vs, struct dray_volume *v, const ch
     return was != mounted;
 }
 
+/* The volume, with a reference, and its driver; NULL: not both are there. */
+static struct dray_volume *with_driver(struct dray_volumes *vs, const char *name,
+                                       struct dray_driver **driver_out, struct dray_err *err)
+{
+    struct dray_volume *v = dray_volume_find(vs, name, err);
+    *driver_out = v ? dray_volume_driver(vs, v->driver, err) : NULL;
+    if (*driver_out)
+        return v;
+    dray_volume_unref(v);
+    return NULL;
+}
+
 int dray_volumes_mount(struct dray_volumes *vs, const char *name, const char *container_id,
                        const char *destination, bool read_write, char **path_out,
                        struct dray_err *err)
 {
-    struct dray_volume *v = dray_volume_find(vs, name, err);
-    struct dray_driver *d = v ? dray_volume_driver(vs, v->driver, err) : NULL;
-    if (!d) {
-        dray_volume_unref(v);
+    struct dray_driver *d = NULL;
+    struct dray_volume *v = with_driver(vs, name, &d, err);
+    if (!v)
         return err ? err->code : DRAY_E_NOTFOUND;
-    }
     struct dray_call_scope s = {0};
     const char *path = NULL;
     dray_call_object(&s, v->name);
@@ -95,12 +105,10 @@ int dray_volumes_mount(struct dray_volumes *vs, const char *name, const char *co
 int dray_volumes_unmount(struct dray_volumes *vs, const char *name, const char *container_id,
                          struct dray_err *err)
 {
-    struct dray_volume *v = dray_volume_find(vs, name, err);
-    struct dray_driver *d = v ? dray_volume_driver(vs, v->driver, err) : NULL;
-    if (!d) {
-        dray_volume_unref(v);
+    struct dray_driver *d = NULL;
+    struct dray_volume *v = with_driver(vs, name, &d, err);
+    if (!v)
         return err ? err->code : DRAY_E_NOTFOUND;
-    }
     struct dray_call_scope s = {0};
     dray_call_object(&s, v->name);
     int rc = dray_call_enter(&s, d, DRAY_CLASS_MOUNT, -1, err);
