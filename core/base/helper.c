@@ -61,6 +61,12 @@ void dray_helper_answer(int fd, int code, const char *text, struct json_object *
     (void)dray_sockmsg_send(fd, m, NULL, 0, NULL);
 }
 
+bool dray_helper_gave_up(int fd)
+{
+    char c;
+    return recv(fd, &c, sizeof c, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 int dray_helper_same(struct json_object *request, struct dray_err *err)
 {
     struct stat st;

@@ -24,6 +24,10 @@ bool dray_helper_detach(int *status_out);
 uint64_t dray_helper_raise_limit(void);
 /** Answer a request; takes extra, whose fields the answer has, too, or NULL. */
 void dray_helper_answer(int fd, int code, const char *text, struct json_object *extra);
+/** Has the daemon given up a request before it was looked at, because this program was stopped?
+ * What it asked for then must not come about behind its back. Not for requests without an answer.
+ */
+bool dray_helper_gave_up(int fd);
 /** DRAY_E_CONFLICT unless the program that runs is the file that "dev" and "ino" of the request
  *  name: a daemon of another version brings its own along. */
 int dray_helper_same(struct json_object *request, struct dray_err *err);

@@ -103,6 +103,8 @@ static void on_request(struct dray_dns_keeper *k, int fd, bool *leave)
         return;
     }
     const char *op = dray_json_str(m.body, "op", "");
+    if (strcmp(op, "drop") != 0 && strcmp(op, "open") != 0 && dray_helper_gave_up(fd))
+        return;
     if (told_to_leave(k, m.body)) {
         *leave = true;
         dray_helper_answer(fd, 0, "", NULL);

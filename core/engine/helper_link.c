@@ -54,14 +54,16 @@ static int connect_or_start(struct dray_helper_link *l, int *sock, struct dray_e
     return rc;
 }
 
-static int ask_at(int sock, struct json_object *m, int fd, struct json_object **answer_out,
-                  struct dray_err *err)
+static int ask_at(const struct dray_helper_link *l, int sock, struct json_object *m, int fd,
+                  struct json_object **answer_out, struct dray_err *err)
 {
     DRAY_AUTO(dray_sockmsg) answer = {0};
     int rc = dray_sockmsg_send(sock, m, &fd, fd >= 0, err);
     rc = rc ? rc : dray_sockmsg_recv(sock, ANSWER_MS, &answer, err);
-    if (rc)
+    if (rc) {
+        (void)dray_err_note(err, "%s (%s) does not answer", l->what, l->program);
         return rc;
+    }
     int code = (int)dray_json_int(answer.body, "code", 0);
     if (code)
         return dray_fail(err, code, "%s", dray_json_str(answer.body, "error", "failed"));
@@ -78,7 +80,7 @@ int dray_helper_ask(struct dray_helper_link *l, struct json_object *request, int
     for (int attempt = 0; attempt < 2 && rc == DRAY_E_UNAVAIL; attempt++) {
         dray_autofd int sock = -EBADF;
         rc = connect_or_start(l, &sock, err);
-        rc = rc ? rc : ask_at(sock, request, fd, answer_out, err);
+        rc = rc ? rc : ask_at(l, sock, request, fd, answer_out, err);
     }
     return rc;
 }
@@ -95,7 +97,7 @@ void dray_helper_tell(struct dray_helper_link *l, struct json_object *request)
 {
     dray_autofd int sock = -EBADF;
     struct dray_err err = {0};
-    if (!connect_to(l, &sock, NULL) && ask_at(sock, request, -1, NULL, &err))
+    if (!connect_to(l, &sock, NULL) && ask_at(l, sock, request, -1, NULL, &err))
         dray_warn("%s: %s: %s", l->what, dray_json_str(request, "op", ""), err.text);
 }
 
@@ -145,7 +147,7 @@ static int replace(struct dray_helper_link *l, int sock, struct dray_err *err)
 {
     dray_autojson *m = dray_helper_request("leave", NULL);
     dray_json_add_bool(m, "always", true);
-    int rc = ask_at(sock, m, -1, NULL, err);
+    int rc = ask_at(l, sock, m, -1, NULL, err);
     DRAY_AUTO(dray_sockmsg) end = {0};
     if (!rc && dray_sockmsg_recv(sock, ANSWER_MS, &end, NULL) != DRAY_E_UNAVAIL)
         rc = dray_fail(err, DRAY_E_TIMEOUT, "the old one does not leave");
@@ -157,7 +159,7 @@ static void renew(struct dray_helper_link *l)
     dray_autojson *m = which_program(l);
     dray_autofd int sock = -EBADF;
     struct dray_err err = {0};
-    if (!m || connect_to(l, &sock, NULL) || ask_at(sock, m, -1, NULL, &err) != DRAY_E_CONFLICT)
+    if (!m || connect_to(l, &sock, NULL) || ask_at(l, sock, m, -1, NULL, &err) != DRAY_E_CONFLICT)
         return;
     dray_info("%s is replaced by this version's", l->what);
     pthread_mutex_lock(&l->starting);

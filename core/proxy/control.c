@@ -138,6 +138,11 @@ static void on_request(struct proxy *p, struct proxy_item *item, uint32_t events
         return;
     }
     const char *op = dray_json_str(m.body, "op", "");
+    if (strcmp(op, "drop") != 0 && dray_helper_gave_up(item->fd)) {
+        proxy_unwatch(p, item);
+        free(item);
+        return;
+    }
     int rc = dray_fail(&err, DRAY_E_INVAL, "unknown request");
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
         if (strcmp(ops[i].name, op) == 0)

@@ -174,6 +174,21 @@ END
     run ! answers '[::1]:8080'
 }
 
+@test "a proxy that does not answer: its port is refused by its name in time, others start, and it serves again" {
+    web first -p 8080:80
+    kill -STOP "$(proxy_pid)"
+    run timeout 40 docker run -d --name second -p 8081:80 busybox sleep 1000
+    docker run --rm busybox true
+    says 127.0.0.1:8080 first
+    kill -CONT "$(proxy_pid)"
+    echo "$output"
+    [ "$status" -eq 125 ]
+    [[ $output == *"the proxy (dray-proxy) does not answer"* ]]
+    docker rm -f second
+    web second -p 8081:80
+    says '[::1]:8081' second
+}
+
 @test "a port that is taken on IPv6 is refused, or another one is chosen" {
     local port
     python3 -c '
