@@ -17,7 +17,7 @@ for h in sdk/include/dray/*.h; do
     # shellcheck disable=SC2086
     g++ -std=c++17 $cflags -Wall -Wextra -Werror -fsyntax-only -x c++ "$h" || rc=1
 done
-for h in core/*/*.h; do
+for h in core/*/*.h core/*/*/*.h; do
     # shellcheck disable=SC2086
     gcc -std=gnu17 $cflags -Wall -Wextra -Werror -Wno-unused-function -fsyntax-only -x c "$h" || { echo "$h does not stand alone"; rc=1; }
 done

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* builds.c - POST /build and /build/prune. */
-#include "engine/builds.h"
+#include "engine/build/builds.h"
 
 #include "api/http.h"
 #include "api/http_priv.h"

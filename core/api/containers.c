@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* containers.c - /containers: life and facts of containers; streams are in containers_io.c. */
-#include "engine/containers.h"
+#include "engine/container/containers.h"
 
 #include "api/containers.h"
 #include "api/http.h"

@@ -3,7 +3,7 @@
 #include "api/containers.h"
 #include "api/pipe_reply.h"
 #include "base/json.h"
-#include "engine/containers.h"
+#include "engine/container/containers.h"
 #include "engine/engine.h"
 
 #include <openssl/evp.h>

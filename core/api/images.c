@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* images.c - /images and /distribution. */
-#include "engine/images.h"
+#include "engine/image/images.h"
 
 #include "api/http.h"
 #include "api/pipe_reply.h"

@@ -5,10 +5,10 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "engine/containers.h"
+#include "engine/container/containers.h"
 #include "engine/engine.h"
 #include "engine/events.h"
-#include "engine/images.h"
+#include "engine/image/images.h"
 
 #include <dray/storage.h>
 #include <fcntl.h>

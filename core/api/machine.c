@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "engine/apparmor.h"
+#include "engine/spec/apparmor.h"
 #include "engine/sysinfo.h"
 
 #include <dirent.h>

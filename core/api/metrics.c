@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/logging.h"
-#include "engine/containers.h"
+#include "engine/container/containers.h"
 #include "engine/engine.h"
 #include "engine/events.h"
 #include "engine/metrics.h"

@@ -3,11 +3,11 @@
 #include "api/http.h"
 
 #include "base/json.h"
-#include "engine/containers.h"
+#include "engine/container/containers.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
 #include "engine/metrics.h"
-#include "engine/networks.h"
+#include "engine/network/networks.h"
 
 static const char *const list_filters[] = {"dangling", "driver", "id",   "label", "label!",
                                            "name",     "scope",  "type", NULL};

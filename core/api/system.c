@@ -5,12 +5,12 @@
 #include "api/registry_auth.h"
 #include "base/buf.h"
 #include "base/json.h"
-#include "engine/builds.h"
-#include "engine/containers.h"
+#include "engine/build/builds.h"
+#include "engine/container/containers.h"
 #include "engine/engine.h"
-#include "engine/images.h"
+#include "engine/image/images.h"
 #include "engine/metrics.h"
-#include "engine/volumes.h"
+#include "engine/volume/volumes.h"
 
 #include <dray/registry.h>
 #include <strings.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* volumes.c - /volumes. */
-#include "engine/volumes.h"
+#include "engine/volume/volumes.h"
 
 #include "api/http.h"
 #include "base/json.h"

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "client/config.h"
-#include "client/specs.h"
+#include "client/spec/specs.h"
 #include "client/term.h"
 #include "client/units.h"
 

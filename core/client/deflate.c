@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deflate.c - gzip for dray build --compress; zlib is loaded only when it is wanted. */
-#include "client/build.h"
+#include "client/build/build.h"
 
 #include <dlfcn.h>
 #include <zlib.h>

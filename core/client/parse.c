@@ -2,7 +2,7 @@
 /* parse.c - reads command lines the way Docker's client does: --flag=value, -abc, -p8080:80. */
 #include "client/cli.h"
 
-#include "client/specs.h"
+#include "client/spec/specs.h"
 #include "client/units.h"
 
 #include <ctype.h>

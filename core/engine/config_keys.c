@@ -118,7 +118,7 @@ const struct dray_conf_key dray_conf_keys[] = {
      "Registries that may be used without TLS"},
     {"registry-mirrors", "registry-mirror", 0, STRS, AT(registry_mirrors),
      "Preferred registry mirrors"},
-    {"builder", NULL, 0, OBJ, NONE, NULL}, /* engine/build_policy.c */
+    {"builder", NULL, 0, OBJ, NONE, NULL}, /* engine/build/build_policy.c */
     {"max-concurrent-downloads", "max-concurrent-downloads", 0, INT, AT(max_concurrent_downloads),
      "Set the max concurrent downloads"},
     {"max-concurrent-uploads", "max-concurrent-uploads", 0, INT, AT(max_concurrent_uploads),

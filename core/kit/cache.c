@@ -2,7 +2,7 @@
 /* cache.c - the build cache as BuildKit tells of it: what is in it, and what has been dropped. */
 #include "base/clock.h"
 #include "base/json.h"
-#include "engine/builds.h"
+#include "engine/build/builds.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
 #include "kit/server.h"

@@ -3,7 +3,7 @@
 #include "kit/job.h"
 
 #include "base/json.h"
-#include "engine/builds.h"
+#include "engine/build/builds.h"
 #include "engine/engine.h"
 
 #include <dray/registry.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* output.c - results that go to the client: the files of the image, in a folder or a tar. */
 #include "engine/engine.h"
-#include "engine/images.h"
+#include "engine/image/images.h"
 #include "kit/fs.h"
 #include "kit/job.h"
 

@@ -3,7 +3,7 @@
  * fuzz_manifest.c - libFuzzer target: any bytes as a manifest, an index, an image config, a reference. None
  * breaks the program; what is accepted holds what its reader is promised.
  */
-#include "engine/image_manifest.h"
+#include "engine/image/image_manifest.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_tar_scan.c - libFuzzer target: any bytes as a tar that streams by; each byte is told once.
  */
-#include "engine/tar_scan.h"
+#include "engine/layer/tar_scan.h"
 
 #include <stdlib.h>
 #include <string.h>

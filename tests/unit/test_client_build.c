@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_client_build.c - dray build's small languages: -o, --secret, --ssh; the plain view; gzip. */
-#include "client/build_session.h"
-#include "client/build_view.h"
+#include "client/build/build_session.h"
+#include "client/build/build_view.h"
 
 #include "base/clock.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_client_specs.c - the little languages of run's flags. */
-#include "client/specs.h"
+#include "client/spec/specs.h"
 
 #include "base/fs.h"
 #include "base/json.h"

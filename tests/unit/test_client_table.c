@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_client_table.c - columns, JSON layout, ports of a list, progress bars, detach keys. */
-#include "client/table.h"
+#include "client/tmpl/table.h"
 
 #include "base/json.h"
 #include "check.h"
+#include "client/cmd/rows.h"
 #include "client/config.h"
 #include "client/progress.h"
-#include "client/rows.h"
 #include "client/stream.h"
 
 static void expect_aligned(const char *text, const char *want)

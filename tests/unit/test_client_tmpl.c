@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_client_tmpl.c - Go templates over JSON: what --format takes. */
-#include "client/tmpl.h"
+#include "client/tmpl/tmpl.h"
 
 #include "base/json.h"
 #include "check.h"

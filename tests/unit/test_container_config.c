@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_container_config.c - Config and HostConfig: defaults, types, merging, limits. */
-#include "engine/container_config.h"
+#include "engine/spec/container_config.h"
 
 #include "base/json.h"
 #include "check.h"

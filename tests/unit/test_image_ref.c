@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_image_ref.c - the grammar of references, as a table. */
-#include "engine/image_ref.h"
+#include "engine/image/image_ref.h"
 
 #include "check.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_image_store.c - the image store over the vfs driver: make, find, hold, remove, resume. */
-#include "engine/blob_store.h"
 #include "engine/config.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
-#include "engine/images.h"
+#include "engine/image/images.h"
+#include "engine/layer/blob_store.h"
 
 #include "base/fs.h"
 #include "base/json.h"

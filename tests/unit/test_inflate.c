@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_inflate.c - decompression of what registries send, whole, cut and hostile. */
-#include "engine/inflate.h"
+#include "engine/layer/inflate.h"
 
 #include "base/buf.h"
 #include "check.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_mount_detached.c - overlays that are mounted for nobody else, on this kernel and on older
  * ones. */
-#include "engine/mount_detached.h"
+#include "engine/rootfs/mount_detached.h"
 
 #include "check.h"
 

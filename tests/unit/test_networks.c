@@ -8,7 +8,7 @@
 #include "engine/engine.h"
 #include "engine/events.h"
 #include "engine/filters.h"
-#include "engine/networks.h"
+#include "engine/network/networks.h"
 
 #include <time.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_remap.c - "userns-remap": users, groups and their ranges; ids and paths as they are mapped.
  */
-#include "engine/remap.h"
-#include "engine/userns.h"
+#include "engine/rootfs/remap.h"
+#include "engine/rootfs/userns.h"
 
 #include "check.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_resolv.c - resolv.conf of containers, word for word. */
-#include "engine/resolv.h"
+#include "engine/network/resolv.h"
 
 #include "check.h"
 

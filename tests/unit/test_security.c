@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_security.c - capabilities, security options, seccomp profiles. */
-#include "engine/security.h"
+#include "engine/spec/security.h"
 
 #include "base/buf.h"
 #include "base/json.h"
 #include "check.h"
-#include "engine/apparmor.h"
-#include "engine/caps.h"
 #include "engine/config.h"
+#include "engine/spec/apparmor.h"
+#include "engine/spec/caps.h"
 
 static struct json_object *parse(const char *text)
 {

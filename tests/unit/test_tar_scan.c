@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_tar_scan.c - what a scan tells of a tar, in whatever pieces the tar comes. */
-#include "engine/tar_scan.h"
+#include "engine/layer/tar_scan.h"
 
 #include "base/buf.h"
 #include "check.h"

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* container_config.c - the fields of Config and HostConfig: types and defaults, as tables. */
+#include "engine/spec/container_config.h"
+
+#include "base/json.h"
+#include "base/strlist.h"
+#include "engine/config.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+enum field_type {
+    F_STR,
+    F_INT,
+    F_BOOL,
+    F_STRS,     /* array of strings */
+    F_STRSLICE, /* the same, or one string */
+    F_MAP,      /* object of strings */
+    F_SET,      /* object of empty objects */
+    F_OBJ,
+    F_ARR,
+};
+
+/** One field: its name, type, and default as JSON (NULL: not shown when absent). */
+struct field {
+    const char *name;
+    enum field_type type;
+    const char *def;
+};
+
+static const struct field config_fields[] = {
+    {"Hostname", F_STR, "\"\""},
+    {"Domainname", F_STR, "\"\""},
+    {"User", F_STR, "\"\""},
+    {"AttachStdin", F_BOOL, "false"},
+    {"AttachStdout", F_BOOL, "false"},
+    {"AttachStderr", F_BOOL, "false"},
+    {"ExposedPorts", F_SET, NULL},
+    {"Tty", F_BOOL, "false"},
+    {"OpenStdin", F_BOOL, "false"},
+    {"StdinOnce", F_BOOL, "false"},
+    {"Env", F_STRS, "[]"},
+    {"Cmd", F_STRSLICE, "null"},
+    {"Healthcheck", F_OBJ, NULL},
+    {"ArgsEscaped", F_BOOL, NULL},
+    {"Image", F_STR, "\"\""},
+    {"Volumes", F_SET, "null"},
+    {"WorkingDir", F_STR, "\"\""},
+    {"Entrypoint", F_STRSLICE, "null"},
+    {"NetworkDisabled", F_BOOL, NULL},
+    {"MacAddress", F_STR, NULL},
+    {"OnBuild", F_STRS, "null"},
+    {"Labels", F_MAP, "{}"},
+    {"StopSignal", F_STR, NULL},
+    {"StopTimeout", F_INT, NULL},
+    {"Shell", F_STRSLICE, NULL},
+};
+
+static const struct field host_fields[] = {
+    {"Binds", F_STRS, "null"},
+    {"ContainerIDFile", F_STR, "\"\""},
+    {"LogConfig", F_OBJ, "{\"Type\":\"\",\"Config\":{}}"},
+    {"NetworkMode", F_STR, "\"bridge\""},
+    {"PortBindings", F_OBJ, "null"},
+    {"RestartPolicy", F_OBJ, "{\"Name\":\"no\",\"MaximumRetryCount\":0}"},
+    {"AutoRemove", F_BOOL, "false"},
+    {"VolumeDriver", F_STR, "\"\""},
+    {"VolumesFrom", F_STRS, "null"},
+    {"ConsoleSize", F_ARR, "[0,0]"},
+    {"Annotations", F_MAP, NULL},
+    {"CapAdd", F_STRSLICE, "null"},
+    {"CapDrop", F_STRSLICE, "null"},
+    {"CgroupnsMode", F_STR, "\"\""},
+    {"Dns", F_STRS, "null"},
+    {"DnsOptions", F_STRS, "null"},
+    {"DnsSearch", F_STRS, "null"},
+    {"ExtraHosts", F_STRS, "null"},
+    {"GroupAdd", F_STRS, "null"},
+    {"IpcMode", F_STR, "\"\""},
+    {"Cgroup", F_STR, "\"\""},
+    {"Links", F_STRS, "null"},
+    {"OomScoreAdj", F_INT, "0"},
+    {"PidMode", F_STR, "\"\""},
+    {"Privileged", F_BOOL, "false"},
+    {"PublishAllPorts", F_BOOL, "false"},
+    {"ReadonlyRootfs", F_BOOL, "false"},
+    {"SecurityOpt", F_STRS, "null"},
+    {"StorageOpt", F_MAP, NULL},
+    {"Tmpfs", F_MAP, NULL},
+    {"UTSMode", F_STR, "\"\""},
+    {"UsernsMode", F_STR, "\"\""},
+    {"ShmSize", F_INT, "0"},
+    {"Sysctls", F_MAP, NULL},
+    {"Runtime", F_STR, "\"\""},
+    {"Isolation", F_STR, "\"\""},
+    {"CpuShares", F_INT, "0"},
+    {"Memory", F_INT, "0"},
+    {"NanoCpus", F_INT, "0"},
+    {"CgroupParent", F_STR, "\"\""},
+    {"BlkioWeight", F_INT, "0"},
+    {"BlkioWeightDevice", F_ARR, "null"},
+    {"BlkioDeviceReadBps", F_ARR, "null"},
+    {"BlkioDeviceWriteBps", F_ARR, "null"},
+    {"BlkioDeviceReadIOps", F_ARR, "null"},
+    {"BlkioDeviceWriteIOps", F_ARR, "null"},
+    {"CpuPeriod", F_INT, "0"},
+    {"CpuQuota", F_INT, "0"},
+    {"CpuRealtimePeriod", F_INT, "0"},
+    {"CpuRealtimeRuntime", F_INT, "0"},
+    {"CpusetCpus", F_STR, "\"\""},
+    {"CpusetMems", F_STR, "\"\""},
+    {"Devices", F_ARR, "null"},
+    {"DeviceCgroupRules", F_STRS, "null"},
+    {"DeviceRequests", F_ARR, "null"},
+    {"KernelMemory", F_INT, NULL}, /* checked, and not kept */
+    {"KernelMemoryTCP", F_INT, NULL},
+    {"MemoryReservation", F_INT, "0"},
+    {"MemorySwap", F_INT, "0"},
+    {"MemorySwappiness", F_INT, "null"},
+    {"OomKillDisable", F_BOOL, "false"},
+    {"Init", F_BOOL, NULL},
+    {"PidsLimit", F_INT, "null"},
+    {"Ulimits", F_ARR, "null"},
+    {"CpuCount", F_INT, "0"},
+    {"CpuPercent", F_INT, "0"},
+    {"IOMaximumIOps", F_INT, "0"},
+    {"IOMaximumBandwidth", F_INT, "0"},
+    {"Mounts", F_ARR, NULL},
+    {"MaskedPaths", F_STRS,
+     "[\"/proc/asound\",\"/proc/acpi\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/keys\","
+     "\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\",\"/proc/sched_debug\","
+     "\"/proc/scsi\",\"/sys/firmware\",\"/sys/devices/virtual/powercap\"]"},
+    {"ReadonlyPaths", F_STRS,
+     "[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]"},
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static const char *type_name(enum field_type t)
+{
+    static const char *const names[] = {"string", "int64",     "bool",   "[]string", "[]string",
+                                        "map",    "struct {}", "struct", "[]struct"};
+    return names[t];
+}
+
+static const char *json_type_word(struct json_object *v)
+{
+    switch (json_object_get_type(v)) {
+    case json_type_int:
+    case json_type_double:
+        return "number";
+    case json_type_boolean:
+        return "bool";
+    default:
+        return json_type_to_name(json_object_get_type(v));
+    }
+}
+
+static bool all_strings(struct json_object *array)
+{
+    for (size_t i = 0; i < json_object_array_length(array); i++)
+        if (!json_object_is_type(json_object_array_get_idx(array, i), json_type_string))
+            return false;
+    return true;
+}
+
+static bool map_of_strings(struct json_object *map)
+{
+    json_object_object_foreach(map, key, value)
+    {
+        (void)key;
+        if (value && !json_object_is_type(value, json_type_string))
+            return false;
+    }
+    return true;
+}
+
+static bool type_fits(struct json_object *v, enum field_type t)
+{
+    switch (t) {
+    case F_STR:
+        return json_object_is_type(v, json_type_string);
+    case F_INT:
+        return json_object_is_type(v, json_type_int);
+    case F_BOOL:
+        return json_object_is_type(v, json_type_boolean);
+    case F_STRSLICE:
+        if (json_object_is_type(v, json_type_string))
+            return true;
+        return json_object_is_type(v, json_type_array) && all_strings(v);
+    case F_STRS:
+        return json_object_is_type(v, json_type_array) && all_strings(v);
+    case F_MAP:
+        return json_object_is_type(v, json_type_object) && map_of_strings(v);
+    case F_SET:
+    case F_OBJ:
+        return json_object_is_type(v, json_type_object);
+    case F_ARR:
+        return json_object_is_type(v, json_type_array);
+    }
+    return false;
+}
+
+/** The user's value of a field as a new object, or NULL when absent or null. */
+static int take_field(struct json_object *user, const char *what, const struct field *f,
+                      struct json_object **out, struct dray_err *err)
+{
+    struct json_object *v = user ? dray_json_get(user, f->name) : NULL;
+    *out = NULL;
+    if (!v)
+        return 0;
+    if (!type_fits(v, f->type))
+        return dray_fail(err, DRAY_E_INVAL,
+                         "json: cannot unmarshal %s into Go struct field %s.%s of type %s",
+                         json_type_word(v), what, f->name, type_name(f->type));
+    if (f->type == F_STRSLICE && json_object_is_type(v, json_type_string)) {
+        *out = json_object_new_array_ext(1);
+        json_object_array_add(*out, json_object_new_string(json_object_get_string(v)));
+    } else {
+        *out = dray_json_copy(v);
+    }
+    return *out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+static int fill(struct json_object *user, const char *what, const struct field *fields, size_t n,
+                struct json_object **out, struct dray_err *err)
+{
+    dray_autojson *obj = json_object_new_object();
+    if (user && !json_object_is_type(user, json_type_object))
+        return dray_fail(err, DRAY_E_INVAL,
+                         "json: cannot unmarshal %s into Go value of type container.%s",
+                         json_type_word(user), what);
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *v = NULL;
+        int rc = take_field(user, what, &fields[i], &v, err);
+        if (rc != 0)
+            return rc;
+        if (v)
+            json_object_object_add(obj, fields[i].name, v);
+        else if (fields[i].def)
+            json_object_object_add(obj, fields[i].name, json_tokener_parse(fields[i].def));
+    }
+    *out = dray_steal(obj);
+    return 0;
+}
+
+bool dray_container_config_given(struct json_object *body)
+{
+    for (size_t i = 0; body && i < COUNT(config_fields); i++)
+        if (dray_json_get(body, config_fields[i].name))
+            return true;
+    return false;
+}
+
+int dray_container_config(struct json_object *body, struct json_object **out, struct dray_err *err)
+{
+    return fill(body, "Config", config_fields, COUNT(config_fields), out, err);
+}
+
+/* Defaults that come from the daemon's configuration. */
+
+static void default_log(struct json_object *host, const struct dray_config *cfg)
+{
+    struct json_object *log = dray_json_obj(host, "LogConfig");
+    if (!dray_json_obj(log, "Config"))
+        dray_json_add(log, "Config", json_object_new_object());
+    const char *type = dray_json_str(log, "Type", "");
+    if (strcmp(type, "none") == 0)
+        return;
+    bool other = *type && strcmp(type, cfg->log_driver) != 0;
+    if (!other)
+        dray_json_add_str(log, "Type", cfg->log_driver);
+    struct json_object *opts = dray_json_obj(log, "Config");
+    for (size_t i = 0; i < cfg->log_opts.n; i++) {
+        const char *key = cfg->log_opts.v[i].key;
+        /* Those for the copy that logs are read from hold for every driver. */
+        if (!dray_json_get(opts, key) && (!other || strncmp(key, "cache-", 6) == 0))
+            dray_json_add_str(opts, key, cfg->log_opts.v[i].value);
+    }
+}
+
+static void default_str(struct json_object *obj, const char *key, const char *value)
+{
+    if (value && !*dray_json_str(obj, key, ""))
+        dray_json_add_str(obj, key, value);
+}
+
+/* As in Go, where it is an array of two: what is missing is zero. */
+static void settle_console(struct json_object *host)
+{
+    struct json_object *size = dray_json_arr(host, "ConsoleSize");
+    struct json_object *two = json_object_new_array_ext(2);
+    for (size_t i = 0; i < 2; i++)
+        json_object_array_add(
+            two, json_object_new_int64(json_object_get_int64(json_object_array_get_idx(size, i))));
+    dray_json_add(host, "ConsoleSize", two);
+}
+
+/* Each binding has both of its fields. */
+static void settle_ports(struct json_object *host)
+{
+    struct json_object *ports = dray_json_obj(host, "PortBindings");
+    if (!ports)
+        return;
+    json_object_object_foreach(ports, port, list)
+    {
+        (void)port;
+        for (size_t i = 0; i < dray_json_len(list); i++) {
+            struct json_object *b = json_object_array_get_idx(list, i);
+            if (!json_object_is_type(b, json_type_object))
+                continue;
+            default_str(b, "HostIp", "");
+            default_str(b, "HostPort", "");
+        }
+    }
+}
+
+static bool unified_cgroups(void)
+{
+    return access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+}
+
+/* As Docker: on cgroup v1 a privileged container sees the host's groups; on v2 it need not. */
+/* Clients before API 1.41 know of no such namespace. */
+static const char *cgroupns(const struct dray_config *cfg, bool privileged, int api_version)
+{
+    bool unified = unified_cgroups();
+    if ((privileged || (api_version && api_version < 141)) && !unified)
+        return "host";
+    if (cfg->default_cgroupns_mode && *cfg->default_cgroupns_mode)
+        return cfg->default_cgroupns_mode;
+    return unified ? "private" : "host";
+}
+
+static void default_ulimits(struct json_object *host, const struct dray_config *cfg)
+{
+    if (!cfg->default_ulimits)
+        return;
+    struct json_object *list = dray_json_arr(host, "Ulimits");
+    if (!list) {
+        list = json_object_new_array();
+        dray_json_add(host, "Ulimits", list);
+    }
+    size_t given = dray_json_len(list);
+    json_object_object_foreach(cfg->default_ulimits, name, limit)
+    {
+        bool has = false;
+        for (size_t i = 0; i < given && !has; i++)
+            has = strcmp(dray_json_str(json_object_array_get_idx(list, i), "Name", ""), name) == 0;
+        if (has)
+            continue;
+        struct json_object *copy = dray_json_copy(limit);
+        dray_json_add_str(copy, "Name", name);
+        json_object_array_add(list, copy);
+    }
+}
+
+/* What Docker makes of limits before it shows them: swap is as much as memory again, and no limit
+ * on processes is none at all. */
+static void settle_limits(struct json_object *host)
+{
+    int64_t memory = dray_json_int(host, "Memory", 0);
+    if (memory > 0 && memory <= INT64_MAX / 2 && dray_json_int(host, "MemorySwap", 0) == 0)
+        dray_json_add_int(host, "MemorySwap", 2 * memory);
+    if (dray_json_int(host, "PidsLimit", 0) <= 0)
+        dray_json_add(host, "PidsLimit", NULL);
+    if (dray_json_int(host, "MemorySwappiness", -1) == -1)
+        dray_json_add(host, "MemorySwappiness", NULL);
+}
+
+/* Who shares the host's namespaces is not confined by a label: inspect shows it so. */
+static void disable_label(struct json_object *host)
+{
+    struct json_object *opts = dray_json_arr(host, "SecurityOpt");
+    if (!opts) {
+        opts = json_object_new_array();
+        dray_json_add(host, "SecurityOpt", opts);
+    }
+    for (size_t i = 0; i < dray_json_len(opts); i++)
+        if (strncmp(json_object_get_string(json_object_array_get_idx(opts, i)), "label", 5) == 0)
+            return;
+    json_object_array_add(opts, json_object_new_string("label=disable"));
+}
+
+/* Namespaces that the request leaves to the daemon. Before API 1.40 IPC was there to be shared. */
+static void default_namespaces(struct json_object *host, const struct dray_config *cfg,
+                               int api_version)
+{
+    bool privileged = dray_json_bool(host, "Privileged", false);
+    const char *mode = dray_json_str(host, "NetworkMode", "");
+    if (!*mode || strcmp(mode, "default") == 0)
+        dray_json_add_str(host, "NetworkMode", "bridge");
+    mode = dray_json_str(host, "NetworkMode", "");
+    if (cfg->bridge && strcmp(cfg->bridge, "none") == 0 && strcmp(mode, "bridge") == 0)
+        dray_json_add_str(host, "NetworkMode", "none");
+    default_str(host, "IpcMode",
+                api_version && api_version < 140 ? "shareable" : cfg->default_ipc_mode);
+    default_str(host, "IpcMode", "private");
+    default_str(host, "CgroupnsMode", cgroupns(cfg, privileged, api_version));
+}
+
+int dray_host_config(struct json_object *user, const struct dray_config *cfg, int api_version,
+                     struct json_object **out, struct dray_err *err)
+{
+    dray_autojson *host = NULL;
+    int rc = fill(user, "HostConfig", host_fields, COUNT(host_fields), &host, err);
+    if (rc != 0)
+        return rc;
+    bool privileged = dray_json_bool(host, "Privileged", false);
+    default_namespaces(host, cfg, api_version);
+    default_log(host, cfg);
+    default_ulimits(host, cfg);
+    default_str(host, "Runtime", cfg->default_runtime);
+    default_str(host, "CgroupParent", cfg->cgroup_parent);
+    if (!*dray_json_str(host, "RestartPolicy.Name", ""))
+        dray_json_add_str(dray_json_obj(host, "RestartPolicy"), "Name", "no");
+    if (!dray_json_get(host, "RestartPolicy.MaximumRetryCount"))
+        dray_json_add_int(dray_json_obj(host, "RestartPolicy"), "MaximumRetryCount", 0);
+    if (dray_json_int(host, "ShmSize", 0) == 0)
+        dray_json_add_int(host, "ShmSize", cfg->default_shm_size);
+    settle_limits(host);
+    settle_console(host);
+    settle_ports(host);
+    if (privileged || strcmp(dray_json_str(host, "IpcMode", ""), "host") == 0 ||
+        strcmp(dray_json_str(host, "PidMode", ""), "host") == 0)
+        disable_label(host);
+    if (privileged) {
+        dray_json_add(host, "MaskedPaths", NULL);
+        dray_json_add(host, "ReadonlyPaths", NULL);
+    }
+    *out = dray_steal(host);
+    return 0;
+}
+
+/* Merging an image's config. */
+
+static bool is_empty(struct json_object *v)
+{
+    return !v || (json_object_is_type(v, json_type_array) && json_object_array_length(v) == 0) ||
+           (json_object_is_type(v, json_type_string) && json_object_get_string_len(v) == 0);
+}
+
+static void copy_if_empty(struct json_object *config, struct json_object *image, const char *key)
+{
+    struct json_object *v = dray_json_get(image, key);
+    if (v && is_empty(dray_json_get(config, key)))
+        dray_json_add(config, key, dray_json_copy(v));
+}
+
+static void merge_object(struct json_object *config, struct json_object *image, const char *key)
+{
+    struct json_object *from = dray_json_obj(image, key);
+    if (!from || json_object_object_length(from) == 0)
+        return;
+    struct json_object *to = dray_json_obj(config, key);
+    if (!to) {
+        dray_json_add(config, key, dray_json_copy(from));
+        return;
+    }
+    json_object_object_foreach(from, name, value)
+    {
+        if (!json_object_object_get_ex(to, name, NULL))
+            json_object_object_add(to, name, dray_json_copy(value));
+    }
+}
+
+static bool env_has(struct json_object *env, const char *entry)
+{
+    size_t len = strcspn(entry, "=");
+    for (size_t i = 0; i < dray_json_len(env); i++) {
+        const char *e = json_object_get_string(json_object_array_get_idx(env, i));
+        if (strncmp(e, entry, len) == 0 && (e[len] == '=' || e[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+static void merge_env(struct json_object *config, struct json_object *image)
+{
+    struct json_object *mine = dray_json_arr(config, "Env");
+    struct json_object *from = dray_json_arr(image, "Env");
+    for (size_t i = 0; i < dray_json_len(from); i++) {
+        const char *entry = json_object_get_string(json_object_array_get_idx(from, i));
+        if (entry && !env_has(mine, entry))
+            json_object_array_add(mine, json_object_new_string(entry));
+    }
+}
+
+static void merge_health(struct json_object *config, struct json_object *image)
+{
+    struct json_object *from = dray_json_obj(image, "Healthcheck");
+    struct json_object *to = dray_json_obj(config, "Healthcheck");
+    if (!from)
+        return;
+    if (!to) {
+        dray_json_add(config, "Healthcheck", dray_json_copy(from));
+        return;
+    }
+    if (dray_json_len(dray_json_arr(to, "Test")) == 0)
+        copy_if_empty(to, from, "Test");
+    static const char *const times[] = {"Interval", "Timeout", "StartPeriod", "StartInterval",
+                                        "Retries"};
+    for (size_t i = 0; i < COUNT(times); i++)
+        if (dray_json_int(to, times[i], 0) == 0 && dray_json_get(from, times[i]))
+            dray_json_add_int(to, times[i], dray_json_int(from, times[i], 0));
+}
+
+static int merge_command(struct json_object *config, struct json_object *image,
+                         struct dray_err *err)
+{
+    /* An entrypoint of the user's drops the image's command; [""] resets the image's entrypoint. */
+    struct json_object *entry = dray_json_arr(config, "Entrypoint");
+    if (dray_json_len(entry) == 0) {
+        copy_if_empty(config, image, "Cmd");
+        if (!entry)
+            copy_if_empty(config, image, "Entrypoint");
+    } else if (dray_json_len(entry) == 1 &&
+               json_object_get_string_len(json_object_array_get_idx(entry, 0)) == 0) {
+        dray_json_add(config, "Entrypoint", NULL);
+    }
+    if (dray_json_len(dray_json_arr(config, "Entrypoint")) == 0 &&
+        dray_json_len(dray_json_arr(config, "Cmd")) == 0)
+        return dray_fail(err, DRAY_E_INVAL, "no command specified");
+    return 0;
+}
+
+int dray_container_config_merge(struct json_object *config, struct json_object *image,
+                                struct dray_err *err)
+{
+    static const char *const plain[] = {"User", "WorkingDir", "StopSignal", "Shell", "OnBuild"};
+    for (size_t i = 0; i + 1 < COUNT(plain); i++)
+        copy_if_empty(config, image, plain[i]);
+    merge_object(config, image, "ExposedPorts");
+    merge_object(config, image, "Volumes");
+    merge_object(config, image, "Labels");
+    struct json_object *volumes = dray_json_obj(config, "Volumes");
+    if (volumes && json_object_object_length(volumes) == 0)
+        dray_json_add(config, "Volumes", NULL); /* Docker shows the image's, which are none */
+    merge_env(config, image);
+    merge_health(config, image);
+    return merge_command(config, image, err);
+}
+
+/* A field that only a new container can have is not dropped without a word. */
+static void warn_fixed(struct json_object *user, const struct field *f,
+                       struct json_object *warnings)
+{
+    struct json_object *v = dray_json_get(user, f->name);
+    char text[128];
+    if (!warnings || is_empty(v) ||
+        (json_object_is_type(v, json_type_object) && json_object_object_length(v) == 0) ||
+        (json_object_is_type(v, json_type_int) && json_object_get_int64(v) == 0) ||
+        (json_object_is_type(v, json_type_boolean) && !json_object_get_boolean(v)))
+        return;
+    (void)snprintf(text, sizeof text, "%s cannot be changed in an update. Discarded.", f->name);
+    json_object_array_add(warnings, json_object_new_string(text));
+}
+
+/* Any number that is not above 0 takes the limit away, and inspect shows it as 0. */
+static void update_pids(struct json_object *host, struct json_object *user)
+{
+    struct json_object *v = dray_json_get(user, "PidsLimit");
+    if (v && json_object_is_type(v, json_type_int) && json_object_get_int64(v) <= 0)
+        dray_json_add_int(host, "PidsLimit", 0);
+}
+
+int dray_host_config_update(struct json_object *host, struct json_object *user,
+                            struct json_object *warnings, struct dray_err *err)
+{
+    static const char *const keys[] = {
+        "CpuShares",    "Memory",     "NanoCpus",      "BlkioWeight",       "CpuPeriod",
+        "CpuQuota",     "CpusetCpus", "CpusetMems",    "MemoryReservation", "MemorySwap",
+        "KernelMemory", "PidsLimit",  "RestartPolicy", "CpuRealtimePeriod", "CpuRealtimeRuntime",
+    };
+    for (size_t i = 0; i < COUNT(host_fields); i++) {
+        bool wanted = false;
+        for (size_t k = 0; k < COUNT(keys) && !wanted; k++)
+            wanted = strcmp(keys[k], host_fields[i].name) == 0;
+        struct json_object *v = NULL;
+        if (!wanted)
+            warn_fixed(user, &host_fields[i], warnings);
+        int rc = wanted ? take_field(user, "UpdateConfig", &host_fields[i], &v, err) : 0;
+        if (rc != 0)
+            return rc;
+        bool zero = !v || (host_fields[i].type == F_INT && json_object_get_int64(v) == 0) ||
+                    (host_fields[i].type == F_STR && json_object_get_string_len(v) == 0) ||
+                    (host_fields[i].type == F_OBJ && !*dray_json_str(v, "Name", ""));
+        if (zero && v)
+            json_object_put(v);
+        else if (v)
+            json_object_object_add(host, host_fields[i].name, v);
+    }
+    update_pids(host, user);
+    if (!dray_json_get(host, "RestartPolicy.MaximumRetryCount"))
+        dray_json_add_int(dray_json_obj(host, "RestartPolicy"), "MaximumRetryCount", 0);
+    return 0;
+}
