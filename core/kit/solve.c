@@ -31,7 +31,6 @@ struct kit_solve {
     unsigned readers;
     struct piece *first, **last;
     size_t waiting;
-    int cancel_fd; /* of the build under way */
 };
 
 /* ---- The table; all with the lock held ---- */

@@ -6,8 +6,15 @@
 
 #include "check.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char dir[64];
@@ -157,12 +164,79 @@ static void test_paths(void)
     }
 }
 
+/** A process in a user namespace of its own, that ends with its parent. */
+static pid_t other_user_namespace(void)
+{
+    int ready[2];
+    CU_ASSERT_EQUAL_FATAL(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || unshare(CLONE_NEWUSER) != 0)
+            _exit(1);
+        (void)close(ready[1]);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(ready[1]);
+    char end;
+    CU_ASSERT_EQUAL(read(ready[0], &end, 1), 0);
+    (void)close(ready[0]);
+    return pid;
+}
+
+/** Makes one pair after the other, until it is killed. */
+static _Noreturn void make_pairs(const char *within, const char *user, const char *net)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || unshare(CLONE_NEWNS) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        _exit(1);
+    while (dray_userns_pair(NULL, within, user, net, NULL) == 0 && umount(net) == 0 &&
+           umount(user) == 0)
+        continue;
+    _exit(1);
+}
+
+/** What makes namespaces is a copy of the daemon: it must not hold its connections after it. */
+static void test_maker_ends_with_the_daemon(void)
+{
+    if (geteuid() != 0)
+        return;
+    open_dir();
+    put("user", "");
+    put("net", "");
+    char user[128], net[128], within[64];
+    (void)snprintf(user, sizeof user, "%s/user", dir);
+    (void)snprintf(net, sizeof net, "%s/net", dir);
+    pid_t owner = other_user_namespace();
+    (void)snprintf(within, sizeof within, "/proc/%d/ns/user", (int)owner);
+    for (int round = 0; round < 40; round++) {
+        int held[2];
+        CU_ASSERT_EQUAL_FATAL(pipe2(held, O_CLOEXEC), 0);
+        pid_t daemon = fork();
+        if (daemon == 0)
+            make_pairs(within, user, net);
+        (void)close(held[1]);
+        (void)usleep(3000 + (useconds_t)round * 97);
+        (void)kill(daemon, SIGKILL);
+        int status = 0;
+        CU_ASSERT_EQUAL(waitpid(daemon, &status, 0), daemon);
+        CU_ASSERT_TRUE(WIFSIGNALED(status));
+        struct pollfd closed = {.fd = held[0], .events = POLLIN};
+        CU_ASSERT_EQUAL(poll(&closed, 1, 5000), 1);
+        (void)close(held[0]);
+    }
+    (void)kill(owner, SIGKILL);
+    (void)waitpid(owner, NULL, 0);
+    close_dir();
+}
+
 static const struct check_case all[] = {
     {"users, groups and ranges", test_settings},
     {"settings that ask for nothing", test_off},
     {"files that say nothing usable", test_bad_files},
     {"ids inside and outside", test_ids},
     {"paths of layers", test_paths},
+    {"the maker of namespaces ends with the daemon", test_maker_ends_with_the_daemon},
 };
 
 CHECK_MAIN("remap", all)

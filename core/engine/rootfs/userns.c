@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -61,12 +62,23 @@ static void holder_cleanup(struct holder *h)
         continue;
 }
 
+/* The copy holds every descriptor of the daemon: one that outlived it would keep its connections
+ * open and its socket busy. Asked for anew whenever credentials change, which forgets it. */
+static void end_with(long parent)
+{
+    if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
+        syscall(SYS_getppid) != parent)
+        (void)syscall(SYS_exit_group, 1);
+}
+
 /* Nothing but system calls: it is the copy of a program with several threads. */
-static _Noreturn void hold(int within, uint64_t later, int ready)
+static _Noreturn void hold(long parent, int within, uint64_t later, int ready)
 {
     int why = 0;
+    end_with(parent);
     if (within >= 0 && syscall(SYS_setns, within, CLONE_NEWUSER) != 0)
         why = errno;
+    end_with(parent);
     if (!why && later && syscall(SYS_unshare, later) != 0)
         why = errno;
     (void)syscall(SYS_write, ready, &why, sizeof why);
@@ -94,9 +106,10 @@ static int holder_start(struct holder *h, int within, uint64_t flags, struct dra
         return dray_fail_errno(err, "make a pipe");
     dray_autofd int told = ends[0], tell = ends[1];
     struct clone_args args = {.flags = within < 0 ? flags : 0};
+    long parent = getpid();
     long pid = syscall(SYS_clone3, &args, sizeof args);
     if (pid == 0)
-        hold(within, within < 0 ? 0 : flags, tell);
+        hold(parent, within, within < 0 ? 0 : flags, tell);
     if (pid < 0)
         return explain(errno, err);
     h->pid = (pid_t)pid;
