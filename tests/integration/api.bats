@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # api.bats - the Engine API itself: shapes, statuses and words that clients depend on.
 
+bats_require_minimum_version 1.5.0
 load lib
 
 setup_file() {
@@ -207,6 +208,11 @@ run_body() { # NAME JSON: create and start
     docker update -m 64m --memory-swap 128m ss
     answers POST /containers/ss/update 409 "Cannot update container $id: Memory limit should be smaller than already set memoryswap limit" \
         -H 'Content-Type: application/json' -d '{"Memory":268435456}'
+    docker update --memory-swap -1 ss
+    run -1 docker update -m 80m ss # a limit of swap that is none, or was never set, counts as one
+    [[ "$output" == *"already set memoryswap limit, update the memoryswap at the same time"* ]]
+    run -1 docker update -m 80m tt
+    [[ "$output" == *"already set memoryswap limit, update the memoryswap at the same time"* ]]
     docker update --restart always ss
     [ "$(inspect ss HostConfig.RestartPolicy.MaximumRetryCount)" = 0 ]
     docker update --restart no ss

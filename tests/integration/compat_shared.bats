@@ -72,6 +72,29 @@ tried() { [ "$(docker inspect -f '{{.RestartCount}}' "$1")" -ge 5 ]; }
     [[ $status -ne 0 && $output == *"cannot join network of a non running container: $(docker inspect -f '{{.Id}}' landlord)"* ]]
 }
 
+sandbox() { docker inspect -f '{{.NetworkSettings.SandboxID}}' "$1"; }
+sandbox_key() { docker inspect -f '{{.NetworkSettings.SandboxKey}}' "$1"; }
+inode() { stat -L -c %i "$1"; }
+
+@test "a network sandbox has an id of 64 digits and a file, the host's too" {
+    local box
+    docker run -d --name own busybox sleep 1000 >/dev/null
+    docker run -d --name shared --network host busybox sleep 1000 >/dev/null
+    for box in own shared; do
+        [[ $(sandbox $box) =~ ^[0-9a-f]{64}$ ]]
+        [ "$(inode "$(sandbox_key $box)")" = "$(inode "/proc/$(docker inspect -f '{{.State.Pid}}' $box)/ns/net")" ]
+    done
+    [[ $(sandbox_key own) == */netns/$(sandbox own | cut -c 1-12) ]]
+    [[ $(sandbox_key shared) == */netns/default ]]
+    before="$(sandbox own) $(sandbox shared)"
+    daemon_stop
+    daemon_start
+    [ "$(sandbox own) $(sandbox shared)" = "$before" ]
+    [ "$(inode "$(sandbox_key shared)")" = "$(inode /proc/self/ns/net)" ]
+    docker stop -t 0 shared >/dev/null
+    [ -z "$(sandbox shared)$(sandbox_key shared)" ]
+}
+
 @test "an address that a network cannot give is refused before there is a container" {
     docker network create plain >/dev/null
     docker network create --subnet 10.214.5.0/24 given >/dev/null

@@ -183,3 +183,20 @@ route6() { in_new "$@" busybox ip -6 route | awk '/^default/ {print $3}'; }
     ip addr show dev mine0 | grep -q 10.75.0.1/24 # it is not ours to remove
     ip link del mine0
 }
+
+@test "a bridge that the user names must be there; one that cannot be made is told to who asks for it" {
+    refuses 'bridge device with non default name nosuch0 must be created manually' '{"bridge": "nosuch0"}'
+    run ! ip link show nosuch0
+    with '{}'
+    mine=$(option bridge bridge.name)
+    daemon_stop
+    ip link del "$mine"
+    ip link add "$mine" type veth peer name mine1
+    rm -r "$T"/data/networks
+    with '{}'
+    run -125 docker run --rm busybox true
+    [[ "$output" == *"network bridge not found: it could not be made when the daemon started: "*"link $mine exists and is not a bridge"* ]]
+    in_new --network none busybox true
+    daemon_stop
+    ip link del "$mine"
+}

@@ -127,6 +127,7 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
     docker network connect --ip 10.215.0.50 --alias still fixed aa
     docker network connect --ip 10.215.0.60 fixed aa # what was said first stays
     [ "$(field aa fixed IPAMConfig.IPv4Address) $(field aa fixed IPAddress)" = "10.215.0.50 " ]
+    [ "$(settings aa fixed | jq -c .DNSNames)" = "[\"aa\",\"still\",\"$(docker inspect -f '{{.Id}}' aa | cut -c 1-12)\"]" ]
     docker start aa >/dev/null
     [ "$(field aa fixed IPAddress)" = 10.215.0.50 ]
     docker restart -t 0 aa >/dev/null

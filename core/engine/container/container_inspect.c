@@ -6,6 +6,7 @@
 #include "engine/container/container_link_names.h"
 #include "engine/container/exec.h"
 #include "engine/image/images.h"
+#include "engine/network/netns.h"
 #include "engine/network/networks.h"
 #include "engine/spec/apparmor.h"
 
@@ -120,6 +121,24 @@ static void add_own_aliases(struct dray_container *c, const char *network, const
     add_alias(dray_json_arr(view, "Aliases"), hostname);
 }
 
+/** Its own namespace, or the host's; not that of another container, which has it. */
+static void add_sandbox(struct json_object *o, struct dray_container *c,
+                        struct json_object *endpoints)
+{
+    char id[DRAY_ID_LEN] = "";
+    pthread_mutex_lock(&c->lock);
+    bool own = c->netns && !dray_str_prefix(c->netns, "/proc/");
+    bool host = !c->netns && dray_container_alive(c);
+    dray_autofree char *path = own ? strdup(c->netns) : NULL;
+    pthread_mutex_unlock(&c->lock);
+    if (host && json_object_object_length(endpoints))
+        path = dray_netns_host(c->set->netns);
+    if (path)
+        dray_netns_sandbox_id(path, c->id, id);
+    dray_json_add_str(o, "SandboxID", id);
+    dray_json_add_str(o, "SandboxKey", path ? path : "");
+}
+
 /** The older fields at the top of NetworkSettings repeat the default bridge's endpoint. */
 static struct json_object *network_json(struct dray_container *c, const char *hostname,
                                         int api_version)
@@ -129,14 +148,8 @@ static struct json_object *network_json(struct dray_container *c, const char *ho
     dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
     struct json_object *n = json_object_new_object(), *bridge = NULL;
     (void)json_object_object_get_ex(endpoints, "bridge", &bridge);
-    pthread_mutex_lock(&c->lock);
-    bool own = c->netns && !dray_str_prefix(c->netns, "/proc/"); /* not that of another container */
-    dray_autofree char *netns = own ? strdup(c->netns) : NULL;
-    pthread_mutex_unlock(&c->lock);
-    const char *base = netns ? strrchr(netns, '/') : NULL;
     dray_json_add_str(n, "Bridge", "");
-    dray_json_add_str(n, "SandboxID", base ? base + 1 : "");
-    dray_json_add_str(n, "SandboxKey", netns ? netns : "");
+    add_sandbox(n, c, endpoints);
     dray_json_add(n, "Ports", dray_container_json(c, &c->ports));
     dray_json_add_bool(n, "HairpinMode", false);
     dray_json_add_str(n, "LinkLocalIPv6Address", "");

@@ -400,6 +400,19 @@ static int connect_running(struct dray_container *c, struct json_object *endpoin
     return join_one(&j, network, wanted, err);
 }
 
+/** Call with op held: what the user asked for waits in `endpoints` for the start. */
+static void connect_stopped(struct dray_container *c, struct json_object *endpoints,
+                            const struct dray_network_ref *ref,
+                            struct json_object *wanted /* takes */)
+{
+    dray_autojson *config = dray_container_json(c, &c->config);
+    if (ref->user_defined)
+        dray_json_add(wanted, "DNSNames",
+                      dray_endpoint_dns_names(c->name, c->id, dray_json_str(config, "Hostname", ""),
+                                              dray_json_arr(wanted, "Aliases")));
+    json_object_object_add(endpoints, ref->name, wanted);
+}
+
 static int store_endpoints(struct dray_container *c, struct json_object *endpoints,
                            struct dray_err *err)
 {
@@ -470,7 +483,7 @@ static int connect_locked(struct dray_container *c, const struct dray_network_re
     if (alive)
         rc = connect_running(c, endpoints, ref->name, wanted, err);
     else
-        json_object_object_add(endpoints, ref->name, dray_steal(wanted));
+        connect_stopped(c, endpoints, ref, dray_steal(wanted));
     return rc ? rc : store_endpoints(c, endpoints, err);
 }
 

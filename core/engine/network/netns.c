@@ -3,6 +3,7 @@
 #include "engine/network/netns.h"
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/fs.h"
 #include "base/ident.h"
 #include "base/logging.h"
@@ -28,6 +29,7 @@
 /* A namespace that belongs to a user namespace, and that one beside it. */
 #define OWNED ".net"
 #define OWNER ".user"
+#define HOST "default" /* Docker's name for the host's own */
 
 /* Spares of one kind. */
 struct shelf {
@@ -184,6 +186,21 @@ static void *keeper(void *arg)
     return NULL;
 }
 
+/** A link, not a mount that would stay behind: to the namespace of the machine where that is ours. */
+static void link_host(const char *dir)
+{
+    struct stat ours, first;
+    bool same = stat("/proc/self/ns/net", &ours) == 0 && stat("/proc/1/ns/net", &first) == 0 &&
+                ours.st_ino == first.st_ino && ours.st_dev == first.st_dev;
+    dray_autofree char *path = dray_strf("%s/" HOST, dir);
+    dray_autofree char *target = dray_strf("/proc/%d/ns/net", same ? 1 : (int)getpid());
+    if (!path || !target)
+        return;
+    (void)unlink(path); /* it may name an earlier process */
+    if (symlink(target, path) != 0)
+        dray_warn("link %s: %s", path, strerror(errno));
+}
+
 int dray_netns_open(const char *dir, unsigned keep, struct dray_userns *userns,
                     struct dray_netns_pool **out, struct dray_err *err)
 {
@@ -199,6 +216,7 @@ int dray_netns_open(const char *dir, unsigned keep, struct dray_userns *userns,
     p->userns = userns;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
+    link_host(dir);
     *out = p;
     return 0;
 }
@@ -223,6 +241,24 @@ void dray_netns_close(struct dray_netns_pool *p)
     pthread_mutex_destroy(&p->lock);
     free(p->dir);
     free(p);
+}
+
+char *dray_netns_host(struct dray_netns_pool *p)
+{
+    return dray_strf("%s/" HOST, p->dir);
+}
+
+void dray_netns_sandbox_id(const char *path, const char *owner, char out[DRAY_ID_LEN])
+{
+    char digest[DRAY_DIGEST_LEN];
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    size_t n = strspn(base, "0123456789abcdef");
+    dray_autofree char *both = dray_strf("%s %s", base, owner);
+    dray_digest_of(both ? both : "", both ? strlen(both) : 0, digest);
+    n = n == NAME_DIGITS ? n : 0; /* the host's has no number */
+    (void)snprintf(out, DRAY_ID_LEN, "%.*s%.*s", (int)n, base, (int)(DRAY_ID_LEN - 1 - n),
+                   dray_digest_hex(digest));
 }
 
 /** One from the shelf, and from now on there are some. */
@@ -311,7 +347,7 @@ void dray_netns_collect(struct dray_netns_pool *p, struct dray_strs keep)
     if (!dir)
         return;
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-        if (e->d_name[0] == '.' || is_used(p, keep, e->d_name))
+        if (e->d_name[0] == '.' || strcmp(e->d_name, HOST) == 0 || is_used(p, keep, e->d_name))
             continue;
         dray_autofree char *path = dray_strf("%s/%s", p->dir, e->d_name);
         if (path)

@@ -3,6 +3,8 @@
 #ifndef DRAY_ENGINE_NETNS_H
 #define DRAY_ENGINE_NETNS_H
 
+#include "base/ident.h"
+
 #include <dray/util.h>
 #include <stddef.h>
 
@@ -23,6 +25,11 @@ int dray_netns_get_owned(struct dray_netns_pool *p, const char *within, char **p
                          struct dray_err *err);
 /** Path of the user namespace that owns it (caller's); NULL: the host's does. */
 char *dray_netns_owner(const char *path);
+/** The file of the host's own namespace, for those who look for it where Docker has it (caller's). */
+char *dray_netns_host(struct dray_netns_pool *p);
+/** 64 digits that name the sandbox whose namespace is at `path` and belongs to `owner`: the file's
+ *  name, filled up. */
+void dray_netns_sandbox_id(const char *path, const char *owner, char out[DRAY_ID_LEN]);
 /** Unmount and unlink; the kernel frees it when the last process has left. NULL is nothing. */
 void dray_netns_drop(struct dray_netns_pool *p, const char *path);
 /** Remove every namespace file that is neither in keep nor a spare. */

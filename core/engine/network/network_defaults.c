@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "base/logging.h"
 
+#include <net/if.h>
+
 #define DRAY_LOG_AREA "net"
 
 #define OPT_BRIDGE "com.docker.network.bridge."
@@ -173,6 +175,19 @@ static int set_pool(struct dray_net *n, const struct dray_config *c, struct dray
     return n->ipv6 ? set_pool6(n, c, err) : 0;
 }
 
+/* A bridge that the user names is his own to make, but for the names that engines give. */
+static int check_named(const struct dray_config *c, struct dray_err *err)
+{
+    const char *name = dray_json_str(c->raw, "bridge", "");
+    if (!*name || strcmp(name, "dray0") == 0 || strcmp(name, "docker0") == 0 ||
+        if_nametoindex(name))
+        return 0;
+    return dray_fail(err, DRAY_E_INVAL,
+                     "Error initializing network controller: Error creating default \"bridge\" "
+                     "network: bridge device with non default name %s must be created manually",
+                     name);
+}
+
 static int make_bridge(struct dray_networks *ns, struct dray_err *err)
 {
     const struct dray_config *c = ns->engine->config;
@@ -183,7 +198,8 @@ static int make_bridge(struct dray_networks *ns, struct dray_err *err)
     n->ipv4 = true;
     n->ipv6 = c->ipv6;
     set_options(n, c);
-    int rc = set_pool(n, c, err);
+    int rc = check_named(c, err);
+    rc = rc ? rc : set_pool(n, c, err);
     if (rc)
         return rc;
     bool chosen = !fresh && n->pools[0].subnet[0];
@@ -196,9 +212,11 @@ static int make_bridge(struct dray_networks *ns, struct dray_err *err)
         rc = dray_net_establish(n, false, &why);
     }
     if (rc)
-        dray_error("network bridge: %s", why.text);
+        dray_error("network bridge could not be made: %s", why.text);
     if (rc && n->pools[0].given)
         return dray_fail(err, rc, "default bridge: %s", why.text);
+    if (rc) /* the daemon is of use without it; who asks for it is told */
+        (void)snprintf(ns->no_bridge, sizeof ns->no_bridge, "%s", why.text);
     return rc ? 0 : finish(ns, n, fresh, err);
 }
 

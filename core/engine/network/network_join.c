@@ -281,23 +281,28 @@ static void add_name(struct json_object *list, const char *name)
         json_object_array_add(list, json_object_new_string(name));
 }
 
-/* Container name, aliases, short id, host name; user-defined networks only. */
-static struct json_object *dns_names(const struct joining *j)
+struct json_object *dray_endpoint_dns_names(const char *name, const char *id, const char *hostname,
+                                            struct json_object *aliases)
 {
-    if (j->net->predefined)
-        return NULL;
     struct json_object *names = json_object_new_array();
-    struct json_object *aliases = dray_json_arr(j->req->config, "Aliases");
     char short_id[13];
-    (void)snprintf(short_id, sizeof short_id, "%s", j->req->container_id);
-    add_name(names, j->req->container_name);
+    (void)snprintf(short_id, sizeof short_id, "%s", id);
+    add_name(names, name);
     for (size_t i = 0; i < dray_json_len(aliases); i++) {
         const char *alias = json_object_get_string(json_object_array_get_idx(aliases, i));
         add_name(names, alias ? alias : "");
     }
     add_name(names, short_id);
-    add_name(names, j->req->hostname ? j->req->hostname : "");
+    add_name(names, hostname ? hostname : "");
     return names;
+}
+
+static struct json_object *dns_names(const struct joining *j)
+{
+    if (j->net->predefined)
+        return NULL;
+    return dray_endpoint_dns_names(j->req->container_name, j->req->container_id, j->req->hostname,
+                                   dray_json_arr(j->req->config, "Aliases"));
 }
 
 static void add_address(struct json_object *o, const char *cidr, const char *addr_key,

@@ -67,6 +67,7 @@ struct dray_networks {
     pthread_rwlock_t lock; /* guards v and ready of each */
     struct dray_net **v;   /* oldest first, one reference each */
     size_t n, cap;
+    char no_bridge[448]; /* why the default bridge could not be made at the start, or "" */
 
     pthread_t checker;
     bool has_checker;

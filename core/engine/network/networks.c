@@ -97,6 +97,10 @@ int dray_net_find(struct dray_networks *ns, const char *name_or_id, struct dray_
         return dray_fail(err, DRAY_E_INVAL,
                          "network %s is ambiguous (%zu matches found based on ID prefix)",
                          name_or_id, matches);
+    if (strcmp(key, "bridge") == 0 && ns->no_bridge[0])
+        return dray_fail(err, DRAY_E_NOTFOUND,
+                         "network bridge not found: it could not be made when the daemon started: %s",
+                         ns->no_bridge);
     return dray_fail(err, DRAY_E_NOTFOUND, "network %s not found", name_or_id);
 }
 

@@ -76,6 +76,10 @@ struct dray_join_req {
 int dray_networks_join(struct dray_networks *ns, const struct dray_join_req *req,
                        struct json_object **endpoint_out, struct json_object **ports_out,
                        struct dray_err *err);
+/** The names of an endpoint on a user-defined network: the container's name, aliases (array or NULL),
+ *  short id, host name (may be NULL). The caller's. */
+struct json_object *dray_endpoint_dns_names(const char *name, const char *id, const char *hostname,
+                                            struct json_object *aliases);
 /** Undo a join: endpoint is what join returned. netns -1: the namespace has gone or will. Emits
  *  "disconnect". */
 int dray_networks_leave(struct dray_networks *ns, const char *container_id,
