@@ -22,6 +22,10 @@ static inline void rn_filter_cleanup(struct rn_filter *f)
 /** Compile the text of an OCI "seccomp" object. */
 int rn_seccomp_compile(const char *text, size_t len, struct rn_filter *out, struct dray_err *err);
 
+/** Make the program shorter and quicker, if that can be; what it answers stays the same. Only for
+ *  programs whose jumps all lead forwards and inside, as the kernel asks. */
+void rn_filter_compact(struct rn_filter *f);
+
 /** Compile, or take from the cache in the folder run; then keep it as id_dir's filter. */
 int rn_seccomp_get(int run, int id_dir, const char *text, size_t len, struct rn_filter *out,
                    struct dray_err *err);

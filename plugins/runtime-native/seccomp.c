@@ -261,8 +261,6 @@ static int export(struct build *b, struct rn_filter *out, struct dray_err *err)
         return dray_fail(err, DRAY_E_INVAL, "seccomp: cannot compile the profile: %s",
                          strerror(-rc));
     size_t bytes = (size_t)st.st_size, n = bytes / sizeof *out->insns;
-    if (n == 0 || n + n_head > BPF_MAXINSNS)
-        return dray_fail(err, DRAY_E_INVAL, "seccomp: the compiled profile is too long");
     struct sock_filter *v = calloc(n + n_head, sizeof *v);
     if (!v)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
@@ -273,7 +271,11 @@ static int export(struct build *b, struct rn_filter *out, struct dray_err *err)
     }
     out->insns = v;
     out->n = n + n_head;
-    return 0;
+    rn_filter_compact(out);
+    if (n > 0 && out->n <= BPF_MAXINSNS)
+        return 0;
+    rn_filter_cleanup(out);
+    return dray_fail(err, DRAY_E_INVAL, "seccomp: the compiled profile is too long");
 }
 
 static int compile(struct json_object *o, struct rn_filter *out, struct dray_err *err)
@@ -290,7 +292,6 @@ static int compile(struct json_object *o, struct rn_filter *out, struct dray_err
         return dray_fail(err, DRAY_E_NOMEM, "seccomp: cannot make a filter");
     b.deny_default = action != SCMP_ACT_ALLOW && action != SCMP_ACT_LOG;
     (void)seccomp_attr_set(b.ctx, SCMP_FLTATR_CTL_NNP, 0);
-    (void)seccomp_attr_set(b.ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     out->flags = parse_flags(rn_json_arr(o, "flags"));
     rc = add_archs(&b, rn_json_arr(o, "architectures"), err);
     struct json_object *rules = rn_json_arr(o, "syscalls");

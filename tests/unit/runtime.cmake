@@ -9,9 +9,13 @@ if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test_runtime_native.c)
 endif()
 set(native ${CMAKE_SOURCE_DIR}/plugins/runtime-native)
 dray_unit_test(test_native_parts
-    SOURCES test_native_parts.c ${native}/mount.c ${native}/mount_options.c ${native}/program.c
+    SOURCES test_native_parts.c ${native}/compact.c ${native}/mount.c ${native}/mount_options.c ${native}/program.c
         ${native}/rootfs.c ${native}/seccomp.c ${native}/seccomp_cache.c
     LIBS dray_plugin_runtime PkgConfig::SECCOMP)
-if(TARGET test_native_parts)
-    target_include_directories(test_native_parts PRIVATE ${native})
-endif()
+dray_unit_test(test_filter_compact SOURCES test_filter_compact.c ${native}/compact.c
+    LIBS dray_plugin_runtime PkgConfig::SECCOMP)
+foreach(test test_native_parts test_filter_compact)
+    if(TARGET ${test})
+        target_include_directories(${test} PRIVATE ${native})
+    endif()
+endforeach()
