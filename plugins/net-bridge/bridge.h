@@ -70,12 +70,20 @@ struct store {
     void *endpoints;
 };
 
+/** The thread that hears of changes to the machine's rules. */
+struct follower {
+    pthread_t thread;
+    bool running;
+    int wake; /* eventfd that ends it */
+};
+
 struct dray_self {
     const struct dray_host *host;
     const char *table; /* constant option */
     struct store store;
     struct rules rules;
     struct hostrules hostrules;
+    struct follower follower;
     struct port_table ports;
     struct dray_worker *inside;    /* enters network namespaces */
     struct dray_worker *reaper;    /* deletes links, which takes the kernel 20 ms each */
@@ -121,6 +129,17 @@ static inline void network_elems(const struct network *n, struct elems *out)
     if (n->masquerade && !n->internal && n->ipv6 && n->mode6 != GATEWAY_ROUTED)
         elems_add_bridge(out, ELEM_MASQ6, n->bridge);
 }
+
+/* plugin.c */
+
+/** Mend what others changed of our rules, or made of theirs. */
+int bridge_rules_check(struct dray_self *self, struct dray_err *err);
+
+/* follow.c */
+
+/** Begin to hear of such changes. */
+int follow_open(struct dray_self *self, struct dray_err *err);
+void follow_close(struct dray_self *self);
 
 /* network.c */
 

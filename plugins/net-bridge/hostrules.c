@@ -8,12 +8,8 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 
 #define MOST_CHAINS 64
-#define SETTLE_MS 50 /* firewalls change many rules in a row */
-#define STACK_SIZE (128 * 1024)
 
 /** What is there: input chains of the machine, and tables that we made of them. */
 struct scene {
@@ -43,7 +39,7 @@ static uint32_t number(struct nlattr *a)
     return a ? ntohl(nla_get_u32(a)) : 0;
 }
 
-static bool ours(const struct dray_self *self, const char *table)
+bool hostrules_own(const struct dray_self *self, const char *table)
 {
     size_t n = strlen(self->table);
     return strncmp(table, self->table, n) == 0 && (!table[n] || strncmp(table + n, "_in", 3) == 0);
@@ -58,7 +54,7 @@ static int note_chain(const struct nlmsghdr *h, void *ctx)
     struct nlattr *type = find(h, NFTA_CHAIN_TYPE);
     struct nlattr *hook = find(h, NFTA_CHAIN_HOOK);
     if (!table || !name || !type || !hook || strcmp(nla_get_string(type), "filter") != 0 ||
-        ours(s->self, nla_get_string(table)))
+        hostrules_own(s->self, nla_get_string(table)))
         return 0;
     if (g->nfgen_family != NFPROTO_IPV4 && g->nfgen_family != NFPROTO_IPV6 &&
         g->nfgen_family != NFPROTO_INET)
@@ -89,7 +85,7 @@ static int note_table(const struct nlmsghdr *h, void *ctx)
     struct scene *s = ctx;
     const struct nfgenmsg *g = nlmsg_data(h);
     struct nlattr *name = find(h, NFTA_TABLE_NAME);
-    if (!name || !ours(s->self, nla_get_string(name)) ||
+    if (!name || !hostrules_own(s->self, nla_get_string(name)) ||
         strcmp(nla_get_string(name), s->self->table) == 0)
         return 0;
     if (s->n_old == MOST_CHAINS)
@@ -195,90 +191,4 @@ int hostrules_sync(struct dray_self *self, struct dray_err *err)
     int rc = sync_locked(self, err);
     pthread_mutex_unlock(&self->hostrules.lock);
     return rc;
-}
-
-/* --- hearing of changes -----------------------------------------------------------------------*/
-
-static int listen_socket(void)
-{
-    int group = NFNLGRP_NFTABLES;
-    struct sockaddr_nl me = {.nl_family = AF_NETLINK}; /* groups reach bound sockets only */
-    dray_autofd int fd = dray_nl_socket(NETLINK_NETFILTER);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&me, sizeof me) < 0 ||
-        setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
-        return -1;
-    return dray_steal_fd(&fd);
-}
-
-/* Does a message tell of somebody else's table? Its name is attribute 1 of all of them. */
-static bool concerns(const struct dray_self *self, const char *buf, ssize_t n)
-{
-    int left = (int)n;
-    for (struct nlmsghdr *h = (void *)(uintptr_t)buf; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
-        if (h->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES || (h->nlmsg_type & 0xff) == NFT_MSG_NEWGEN)
-            continue;
-        struct nlattr *table = find(h, 1);
-        if (table && !ours(self, nla_get_string(table)))
-            return true;
-        if (table && (h->nlmsg_type & 0xff) == NFT_MSG_DELTABLE)
-            return true; /* ours: flushed by somebody, or written anew */
-    }
-    return false;
-}
-
-static void *follow(void *arg)
-{
-    struct dray_self *self = arg;
-    dray_autofd int fd = listen_socket();
-    dray_autofree char *buf = malloc(65536);
-    bool dirty = false;
-    while (fd >= 0 && buf) {
-        struct pollfd p[] = {{.fd = fd, .events = POLLIN},
-                             {.fd = self->hostrules.wake, .events = POLLIN}};
-        int ready = poll(p, 2, dirty ? SETTLE_MS : -1);
-        if (p[1].revents || (ready < 0 && errno != EINTR))
-            break;
-        if (ready == 0 && dirty) {
-            struct dray_err why = {0};
-            dirty = false;
-            if (hostrules_sync(self, &why))
-                dray_host_logf(self->host, DRAY_LOG_ERROR, "%s", why.text);
-        }
-        if (ready <= 0 || !p[0].revents)
-            continue;
-        ssize_t n = recv(fd, buf, 65536, MSG_DONTWAIT);
-        dirty = dirty || (n < 0 ? errno == ENOBUFS : concerns(self, buf, n));
-    }
-    return NULL;
-}
-
-int hostrules_open(struct dray_self *self, struct dray_err *err)
-{
-    struct hostrules *h = &self->hostrules;
-    pthread_attr_t attr;
-    if (!h->on)
-        return 0;
-    h->wake = eventfd(0, EFD_CLOEXEC);
-    if (h->wake < 0)
-        return dray_fail_errno(err, "make an eventfd");
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    int rc = pthread_create(&h->thread, &attr, follow, self);
-    pthread_attr_destroy(&attr);
-    if (rc)
-        return dray_fail(err, DRAY_E_NOMEM, "start a thread: %s", strerror(rc));
-    h->running = true;
-    return 0;
-}
-
-void hostrules_close(struct dray_self *self)
-{
-    struct hostrules *h = &self->hostrules;
-    if (h->running) {
-        (void)eventfd_write(h->wake, 1);
-        pthread_join(h->thread, NULL);
-    }
-    if (h->wake >= 0)
-        (void)close(h->wake);
-    pthread_mutex_destroy(&h->lock);
 }

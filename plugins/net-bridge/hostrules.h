@@ -28,14 +28,10 @@ struct hostrules {
     bool on;              /* constant: "publish-policy" is "host-rules" */
     pthread_mutex_t lock; /* one copy at a time; before rules.lock */
     uint32_t generation;  /* of the machine's rules when they were copied; guarded by lock */
-    pthread_t thread;     /* hears of changes */
-    bool running;
-    int wake; /* eventfd that ends the thread */
 };
 
-/** Begin to follow the machine's rules; does nothing unless on. */
-int hostrules_open(struct dray_self *self, struct dray_err *err);
-void hostrules_close(struct dray_self *self);
+/** Is a table of that name one of ours? */
+bool hostrules_own(const struct dray_self *self, const char *table);
 /** Copy the rules if they have changed; unless on, delete what an earlier process copied. When they
  * cannot be copied nobody outside reaches a published port, and the error says so. */
 int hostrules_sync(struct dray_self *self, struct dray_err *err);

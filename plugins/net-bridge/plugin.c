@@ -102,6 +102,16 @@ static void list_network(struct network *n, void *ctx)
     l->v[l->n++] = n;
 }
 
+int bridge_rules_check(struct dray_self *self, struct dray_err *err)
+{
+    int rc = rules_check(self, err);
+    int passage = passage_settle(self, rc ? NULL : err);
+    rc = rc ? rc : passage;
+    firewalld_settle(self);
+    int host = self->hostrules.on ? hostrules_sync(self, rc ? NULL : err) : 0;
+    return rc ? rc : host;
+}
+
 static int32_t check(struct dray_self *self, const struct dray_call *call, struct dray_err *err)
 {
     (void)call;
@@ -114,13 +124,8 @@ static int32_t check(struct dray_self *self, const struct dray_call *call, struc
         network_unref(&self->store, l.v[i]);
     }
     free(l.v);
-    int rules = rules_check(self, rc ? NULL : err);
-    rc = rc ? rc : rules;
-    int passage = passage_settle(self, rc ? NULL : err);
-    rc = rc ? rc : passage;
-    firewalld_settle(self);
-    int host = self->hostrules.on ? hostrules_sync(self, rc ? NULL : err) : 0;
-    return rc ? rc : host;
+    int rules = bridge_rules_check(self, rc ? NULL : err);
+    return rc ? rc : rules;
 }
 
 static bool named(struct dray_strs list, const char *id)
@@ -183,7 +188,8 @@ static int32_t collect(struct dray_self *self, const struct dray_call *call, str
 
 static void bridge_close(struct dray_self *self)
 {
-    hostrules_close(self);
+    follow_close(self);
+    pthread_mutex_destroy(&self->hostrules.lock);
     dray_worker_free(self->inside);
     dray_worker_free(self->reaper);
     store_fini(&self->store, &self->ports);
@@ -216,14 +222,14 @@ static int32_t bridge_open(const struct dray_host *host, const char *instance,
     self->ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
     const char *policy = host->opt_str(host, "publish-policy");
     self->hostrules.on = policy && strcmp(policy, "host-rules") == 0;
-    self->hostrules.wake = -EBADF;
+    self->follower.wake = -EBADF;
     pthread_mutex_init(&self->hostrules.lock, NULL);
     store_init(&self->store);
     rules_init(&self->rules);
     port_table_init(&self->ports);
     int rc = dray_worker_new(&self->inside, err);
     rc = rc ? rc : dray_worker_new(&self->reaper, err);
-    rc = rc ? rc : hostrules_open(self, err);
+    rc = rc ? rc : follow_open(self, err);
     if (rc) {
         bridge_close(self);
         return rc;
