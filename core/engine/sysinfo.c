@@ -3,10 +3,12 @@
 #include "engine/sysinfo.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fs.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sys/statfs.h>
 
 #define CGROUP2_MAGIC 0x63677270
@@ -88,7 +90,7 @@ static void probe_v1(struct dray_sysinfo *c)
     read_line(CG "cpuset/cpuset.mems", c->mems, sizeof c->mems);
 }
 
-void dray_sysinfo_probe(struct dray_sysinfo *out)
+static void look(struct dray_sysinfo *out)
 {
     struct statfs fs;
     *out = (struct dray_sysinfo){.v2 = statfs(CG, &fs) == 0 &&
@@ -97,4 +99,19 @@ void dray_sysinfo_probe(struct dray_sysinfo *out)
         probe_v2(out);
     else
         probe_v1(out);
+}
+
+void dray_sysinfo_probe(struct dray_sysinfo *out)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards: seen, until. order: leaf */
+    static struct dray_sysinfo seen;
+    static int64_t until;
+    int64_t now = dray_clock_mono();
+    (void)pthread_mutex_lock(&lock);
+    if (now >= until) {
+        look(&seen);
+        until = now + DRAY_NS_PER_S;
+    }
+    *out = seen;
+    (void)pthread_mutex_unlock(&lock);
 }

@@ -13,7 +13,7 @@ struct dray_sysinfo {
     char cpus[256], mems[256]; /* what a cpuset may name; "" when not known */
 };
 
-/** Look at the mounted hierarchies. Cheap: a few calls of access(). */
+/** Look at the mounted hierarchies; what was seen within the last second is not looked at again. */
 void dray_sysinfo_probe(struct dray_sysinfo *out);
 
 #endif

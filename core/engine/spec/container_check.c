@@ -77,7 +77,7 @@ static int check_cpu(struct json_object *h, struct json_object *config, struct d
     (void)config;
     int64_t nano = dray_json_int(h, "NanoCpus", 0);
     int64_t period = dray_json_int(h, "CpuPeriod", 0), quota = dray_json_int(h, "CpuQuota", 0);
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    long cpus = nano != 0 ? sysconf(_SC_NPROCESSORS_ONLN) : 0;
     if (nano > 0 && period > 0)
         return dray_fail(err, DRAY_E_INVAL,
                          "Conflicting options: Nano CPUs and CPU Period cannot both be set");

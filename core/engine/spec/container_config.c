@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/strlist.h"
 #include "engine/config.h"
+#include "engine/sysinfo.h"
 
 #include <ctype.h>
 #include <strings.h>
@@ -222,6 +223,20 @@ static int take_field(struct json_object *user, const char *what, const struct f
     return *out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
+/* Most are empty values, which a parser takes long for. */
+static struct json_object *default_of(const char *def)
+{
+    if (strcmp(def, "null") == 0)
+        return NULL;
+    if (strcmp(def, "0") == 0)
+        return json_object_new_int64(0);
+    if (strcmp(def, "false") == 0)
+        return json_object_new_boolean(false);
+    if (strcmp(def, "\"\"") == 0)
+        return json_object_new_string("");
+    return json_tokener_parse(def);
+}
+
 static int fill(struct json_object *user, const char *what, const struct field *fields, size_t n,
                 struct json_object **out, struct dray_err *err)
 {
@@ -238,7 +253,7 @@ static int fill(struct json_object *user, const char *what, const struct field *
         if (v)
             json_object_object_add(obj, fields[i].name, v);
         else if (fields[i].def)
-            json_object_object_add(obj, fields[i].name, json_tokener_parse(fields[i].def));
+            json_object_object_add(obj, fields[i].name, default_of(fields[i].def));
     }
     *out = dray_steal(obj);
     return 0;
@@ -315,21 +330,17 @@ static void settle_ports(struct json_object *host)
     }
 }
 
-static bool unified_cgroups(void)
-{
-    return access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
-}
-
-/* As Docker: on cgroup v1 a privileged container sees the host's groups; on v2 it need not. */
-/* Clients before API 1.41 know of no such namespace. */
+/* As Docker: on cgroup v1 a privileged container sees the host's groups; on v2 it need not. Clients
+ * before API 1.41 know of no such namespace. */
 static const char *cgroupns(const struct dray_config *cfg, bool privileged, int api_version)
 {
-    bool unified = unified_cgroups();
-    if ((privileged || (api_version && api_version < 141)) && !unified)
+    struct dray_sysinfo si;
+    dray_sysinfo_probe(&si);
+    if ((privileged || (api_version && api_version < 141)) && !si.v2)
         return "host";
     if (cfg->default_cgroupns_mode && *cfg->default_cgroupns_mode)
         return cfg->default_cgroupns_mode;
-    return unified ? "private" : "host";
+    return si.v2 ? "private" : "host";
 }
 
 static void default_ulimits(struct json_object *host, const struct dray_config *cfg)
