@@ -80,7 +80,6 @@ void dray_http_headers_in(struct dray_http *h, struct dray_kvlist *out);
 const char *dray_http_method_in(struct dray_http *h);
 /** API version of the request, 151 for v1.51. */
 int dray_http_version(struct dray_http *h);
-bool dray_http_is_head(struct dray_http *h);
 
 /** The body as one JSON value (at most 32 MiB); *out is the caller's. An empty body gives NULL.
  *  Not JSON by its content type: DRAY_E_INVAL. */
@@ -118,7 +117,8 @@ int dray_http_cancel_fd(struct dray_http *h);
 
 /**
  * Answer 101 UPGRADED (the client sent Upgrade) or 200, and hand over the raw socket; content_type
- * as Docker sends it, NULL for a WebSocket and for HTTP/2. *sock_out is owned by the request and closed with it.
+ * as Docker sends it, NULL for a WebSocket and for HTTP/2. *sock_out is owned by the request and
+ * closed with it.
  */
 int dray_http_hijack(struct dray_http *h, const char *content_type, int *sock_out,
                      struct dray_err *err);

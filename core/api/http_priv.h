@@ -59,8 +59,8 @@ struct dray_http {
 
     enum dray_http_state state;
     bool denied; /* by an authorization plugin: nobody is asked about the refusal */
-    bool raw;  /* answers are written to fd by us, and the connection ends after them */
-    bool gone; /* writing failed */
+    bool raw;    /* answers are written to fd by us, and the connection ends after them */
+    bool gone;   /* writing failed */
     bool chunked;
     int fd; /* the client's socket: borrowed from MHD, or our duplicate when raw by upgrade */
     bool own_fd;
@@ -125,8 +125,6 @@ void dray_reply_finish(struct dray_http *h);
 enum MHD_Result dray_reply_queue(struct dray_http *h);
 /** Write the stored answer to the socket. */
 void dray_reply_write(struct dray_http *h);
-/** Write all to the client, waiting for it as long as it is there. False once it has gone. */
-bool dray_reply_send(struct dray_http *h, struct iovec *iov, int n);
 
 /* authz.c */
 

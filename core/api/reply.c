@@ -197,7 +197,8 @@ static bool wait_writable(int fd)
     return n > 0 && !(p.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
-bool dray_reply_send(struct dray_http *h, struct iovec *iov, int n)
+/* Write all to the client, waiting for it as long as it is there. False once it has gone. */
+static bool send_all(struct dray_http *h, struct iovec *iov, int n)
 {
     while (!h->gone && n > 0) {
         struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)n};
@@ -253,7 +254,7 @@ static void status_line(struct dray_buf *b, int status, const char *content_type
 static bool send_buf(struct dray_http *h, struct dray_buf *b)
 {
     struct iovec iov = {.iov_base = b->data, .iov_len = b->len};
-    return !b->failed && dray_reply_send(h, &iov, 1);
+    return !b->failed && send_all(h, &iov, 1);
 }
 
 void dray_reply_write(struct dray_http *h)
@@ -320,7 +321,7 @@ static int send_chunk(struct dray_http *h, const void *data, size_t len, const c
         {.iov_base = t.out, .iov_len = tail_len},
         {.iov_base = size + n - 2, .iov_len = h->chunked ? 2 : 0},
     };
-    return dray_reply_send(h, iov, 4) ? 0 : DRAY_E_CANCELED;
+    return send_all(h, iov, 4) ? 0 : DRAY_E_CANCELED;
 }
 
 int dray_http_write(struct dray_http *h, const void *data, size_t len)
@@ -388,7 +389,7 @@ void dray_reply_finish(struct dray_http *h)
 {
     if (h->state == DRAY_HTTP_STREAMING && h->chunked && h->method != DRAY_HEAD) {
         struct iovec end = {.iov_base = (char[]){"0\r\n\r\n"}, .iov_len = 5};
-        (void)dray_reply_send(h, &end, 1);
+        (void)send_all(h, &end, 1);
     }
     if (h->fd >= 0 && !h->gone && shutdown(h->fd, SHUT_WR) == 0)
         linger(h->fd);

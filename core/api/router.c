@@ -191,8 +191,3 @@ int dray_http_version(struct dray_http *h)
 {
     return h->version;
 }
-
-bool dray_http_is_head(struct dray_http *h)
-{
-    return h->method == DRAY_HEAD;
-}

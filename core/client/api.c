@@ -142,7 +142,9 @@ int api_await(struct cli *cli, struct http_conn **c)
     return 0;
 }
 
-bool api_downgrade(struct cli *cli)
+/* Was the last failure "client version 1.51 is too new. Maximum supported API version is 1.41"?
+ * Then that one is spoken from now on, and the request may be repeated. */
+static bool downgrade(struct cli *cli)
 {
     const char *text = cli->error.data ? cli->error.data : "";
     const char *at = strstr(text, "Maximum supported API version is ");
@@ -163,7 +165,7 @@ int api_open(struct cli *cli, const struct api_request *r, struct http_conn **ou
         if (api_await(cli, out) == 0)
             return 0;
         bool safe = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
-        if (!api_downgrade(cli) && !(had_idle && safe && cli->status == 0))
+        if (!downgrade(cli) && !(had_idle && safe && cli->status == 0))
             return -1;
     }
     return -1;

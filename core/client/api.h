@@ -24,9 +24,6 @@ int api_open(struct cli *cli, const struct api_request *r, struct http_conn **ou
 int api_begin(struct cli *cli, const struct api_request *r, struct http_conn **out);
 /** Read the status of a begun request; on failure the connection is closed and *c is NULL. */
 int api_await(struct cli *cli, struct http_conn **c);
-/** Was the last failure "client version 1.51 is too new. Maximum supported API version is 1.41"?
- *  Then that one is spoken from now on, and the request may be repeated. */
-bool api_downgrade(struct cli *cli);
 /** Give a connection back: kept for the next request if it can be. */
 void api_done(struct cli *cli, struct http_conn *c);
 /** Have n connections waiting in the pool. */

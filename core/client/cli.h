@@ -134,8 +134,6 @@ static inline const char *cli_arg(const struct cli_args *a, int i)
     return i < a->argc ? a->argv[i] : NULL;
 }
 
-/** Check one value against the flag's type and own check. */
-int cli_check_value(const struct cli_flag *f, const char *value, struct dray_err *err);
 /** Word for the value in the help: "string", "list"; empty for bool. */
 const char *cli_type_word(enum cli_type t);
 

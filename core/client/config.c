@@ -54,7 +54,9 @@ char *config_context_dir(const struct cli *cli, const char *kind, const char *na
     return found;
 }
 
-struct json_object *config_context(struct cli *cli, const char *name)
+/* The Docker endpoint of a stored context: {"Host":..,"SkipTLSVerify":..}; NULL if absent. New
+ * reference. */
+static struct json_object *stored_context(struct cli *cli, const char *name)
 {
     dray_autofree char *dir = config_context_dir(cli, "meta", name);
     if (!dir)
@@ -77,7 +79,7 @@ static const char *env_or_null(const char *name)
 
 static int use_context(struct cli *cli, const char *name)
 {
-    dray_autojson *ep = config_context(cli, name);
+    dray_autojson *ep = stored_context(cli, name);
     if (!ep)
         return cli_fail(cli,
                         "Failed to initialize: unable to resolve docker endpoint: context \"%s\": "

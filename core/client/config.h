@@ -12,9 +12,6 @@ int config_save(struct cli *cli);
 /** Settle host, TLS and version from the global flags, the environment and the context in use. */
 int config_resolve(struct cli *cli, const struct cli_args *globals);
 
-/** The Docker endpoint of a stored context: {"Host":..,"SkipTLSVerify":..}; NULL if absent. New
- *  reference. */
-struct json_object *config_context(struct cli *cli, const char *name);
 /** Folder below contexts/meta or contexts/tls of a context, or NULL. Caller frees. */
 char *config_context_dir(const struct cli *cli, const char *kind, const char *name);
 

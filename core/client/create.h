@@ -7,9 +7,6 @@
 
 /** The body of POST /containers/create. New reference; NULL with the error kept. */
 struct json_object *create_body(struct cli *cli, const struct cli_args *args);
-/** Create the container, pulling its image if need be. *id_out is the caller's. */
-int create_container(struct cli *cli, const struct cli_args *args, struct json_object *body,
-                     char **id_out);
 /** Pull an image and show its progress on out; quiet shows nothing. (image.c) */
 int image_pull(struct cli *cli, const char *ref, const char *platform, bool quiet, FILE *out);
 /** "name", or "name:latest" when it has neither tag nor digest. Caller frees. */

@@ -91,7 +91,8 @@ static int check_type(enum cli_type type, const char *value, struct dray_err *er
     return 0;
 }
 
-int cli_check_value(const struct cli_flag *f, const char *value, struct dray_err *err)
+/* Check one value against the flag's type and own check. */
+static int check_value(const struct cli_flag *f, const char *value, struct dray_err *err)
 {
     int rc = check_type(f->type, value, err);
     return rc == 0 && f->check ? f->check(value, err) : rc;
@@ -133,7 +134,7 @@ static int usage_error(const struct parser *p)
 static int set_value(struct parser *p, const struct cli_flag *f, const char *value)
 {
     struct dray_err err = {0};
-    if (cli_check_value(f, value, &err) != 0) {
+    if (check_value(f, value, &err) != 0) {
         char shown[96];
         if (f->letter)
             (void)snprintf(shown, sizeof shown, "-%c, --%s", f->letter, f->name);

@@ -19,7 +19,8 @@ static const struct {
     {SIGPROF, "PROF"}, {SIGVTALRM, "VTALRM"}, {SIGIO, "IO"},     {SIGPWR, "PWR"},
 };
 
-const char *stream_signal_name(int number)
+/* Name without SIG of a signal number, or NULL. */
+static const char *signal_name(int number)
 {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].number == number)
@@ -76,7 +77,7 @@ static void *serve(void *arg)
         if (number == SIGWINCH) {
             send_size(s);
         } else if (number > 0 && s->kill) {
-            const char *name = stream_signal_name(number);
+            const char *name = signal_name(number);
             dray_autofree char *path = cli_strf("/containers/%s/kill?signal=%s", s->kill, name);
             (void)api_call(&s->cli, "POST", path, NULL, NULL);
         } else if (number > 0 && number != SIGCONT) {

@@ -37,8 +37,6 @@ struct stream_signals {
 void stream_signals_block(void);
 /** Serve them from now on; *s must live until the process ends. */
 void stream_signals_serve(struct stream_signals *s);
-/** Name without SIG of a signal number, or NULL. */
-const char *stream_signal_name(int number);
 
 /** Copy framed or raw output of a request's body (logs) to stdout and stderr. */
 int stream_logs(struct cli *cli, struct http_conn *c, bool framed);

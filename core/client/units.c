@@ -172,43 +172,6 @@ void units_bytes_size(double bytes, char out[UNITS_LEN])
     (void)snprintf(out, UNITS_LEN, "%.4g%s", bytes, names[i]);
 }
 
-/* A decimal fraction without the zeros at its end. */
-static void trimmed(double v, const char *unit, char *out, size_t n)
-{
-    char num[40];
-    (void)snprintf(num, sizeof num, "%.9f", v);
-    size_t len = strlen(num);
-    while (len && num[len - 1] == '0')
-        num[--len] = '\0';
-    if (len && num[len - 1] == '.')
-        num[--len] = '\0';
-    (void)snprintf(out, n, "%s%s", num, unit);
-}
-
-void units_go_duration(int64_t ns, char out[UNITS_LEN])
-{
-    char tail[UNITS_LEN / 2] = "";
-    const char *sign = ns < 0 ? "-" : "";
-    uint64_t n = (uint64_t)(ns < 0 ? -ns : ns);
-    if (n == 0)
-        (void)snprintf(tail, sizeof tail, "0s");
-    else if (n < 1000)
-        (void)snprintf(tail, sizeof tail, "%lluns", (unsigned long long)n);
-    else if (n < 1000000)
-        trimmed((double)n / 1e3, "\xc2\xb5s", tail, sizeof tail);
-    else if (n < 1000000000)
-        trimmed((double)n / 1e6, "ms", tail, sizeof tail);
-    else
-        trimmed((double)(n % UINT64_C(60000000000)) / 1e9, "s", tail, sizeof tail);
-    unsigned long long minutes = n / UINT64_C(60000000000);
-    if (minutes >= 60)
-        (void)snprintf(out, UNITS_LEN, "%s%lluh%llum%s", sign, minutes / 60, minutes % 60, tail);
-    else if (minutes)
-        (void)snprintf(out, UNITS_LEN, "%s%llum%s", sign, minutes, tail);
-    else
-        (void)snprintf(out, UNITS_LEN, "%s%s", sign, tail);
-}
-
 void units_go_time(int64_t seconds, char out[UNITS_LEN])
 {
     struct tm tm;

@@ -24,8 +24,6 @@ void units_human_duration(int64_t ns, char out[UNITS_LEN]);
 void units_human_size(double bytes, int digits, char out[UNITS_LEN]);
 /** "1.952GiB": powers of 1024, four digits. */
 void units_bytes_size(double bytes, char out[UNITS_LEN]);
-/** "1m30s" as Go's time.Duration prints it. */
-void units_go_duration(int64_t ns, char out[UNITS_LEN]);
 /** "2026-11-24 03:29:38 +0000 UTC" in the local zone. */
 void units_go_time(int64_t seconds, char out[UNITS_LEN]);
 /** Characters, not bytes, of UTF-8 text. */

@@ -314,11 +314,6 @@ void dray_dns_table_free(struct dray_dns_table *t)
     free(t);
 }
 
-struct dray_dns_container *dray_dns_table_first(const struct dray_dns_table *t)
-{
-    return t->containers;
-}
-
 struct dray_dns_container *dray_dns_table_find(const struct dray_dns_table *t, const char *id)
 {
     struct dray_dns_container *c = t->containers;

@@ -61,8 +61,6 @@ int dray_dns_table_set(struct dray_dns_table *t, struct json_object *doc,
 struct dray_dns_container *dray_dns_table_find(const struct dray_dns_table *t, const char *id);
 /** Forget a container. NULL is nothing. */
 void dray_dns_table_drop(struct dray_dns_table *t, struct dray_dns_container *c);
-/** First of all containers; then go by next. */
-struct dray_dns_container *dray_dns_table_first(const struct dray_dns_table *t);
 
 /** Addresses of a name as one container sees it. */
 struct dray_dns_found {

@@ -43,11 +43,6 @@ void dray_call_deadline(struct dray_call_scope *s, uint64_t deadline_ns)
     s->call.deadline_ns = deadline_ns;
 }
 
-void dray_call_request(struct dray_call_scope *s, const char *request_id)
-{
-    s->call.request_id = request_id;
-}
-
 /* --- whose turn it is ------------------------------------------------------------------------- */
 
 /* Two calls that the declared threading keeps apart. Serial interfaces of one instance share its
@@ -192,8 +187,7 @@ static void link_call(struct dray_instance *in, struct dray_call_scope *s)
     uint64_t d = s->call.deadline_ns;
     if (d && (!in->first_deadline_ns || d < in->first_deadline_ns))
         in->first_deadline_ns = d;
-    if (!s->call.request_id)
-        number_request(s, ++in->serial_no);
+    number_request(s, ++in->serial_no);
 }
 
 int dray_call_enter(struct dray_call_scope *s, struct dray_driver *d, uint32_t klass, int cancel_fd,

@@ -106,7 +106,6 @@ const char *dray_driver_name(const struct dray_driver *d);
 const char *dray_driver_folder(const struct dray_driver *d);
 uint32_t dray_driver_kind(const struct dray_driver *d);
 uint64_t dray_driver_features(const struct dray_driver *d);
-const char *dray_driver_version(const struct dray_driver *d);
 /** Does the driver itself have this operation ("stats"), or does a stub answer NOTSUP? */
 bool dray_driver_has(const struct dray_driver *d, const char *op);
 /** Is a call overdue, so that new ones are refused? */
@@ -154,8 +153,6 @@ void dray_call_emit_to(struct dray_call_scope *s, dray_emit_fn fn, void *ctx);
 void dray_call_replay(struct dray_call_scope *s);
 /** End of the call in CLOCK_MONOTONIC nanoseconds instead of the default of its class. */
 void dray_call_deadline(struct dray_call_scope *s, uint64_t deadline_ns);
-/** Request id for logs; borrowed until dray_call_leave(). */
-void dray_call_request(struct dray_call_scope *s, const char *request_id);
 
 /**
  * Begin a call: waits for its turn as the driver's threading demands, sets self, ops and call.

@@ -15,7 +15,8 @@
 
 /* --- messages to it ----------------------------------------------------------------------------*/
 
-void dray_isolate_kill(struct dray_isolate *iso, const char *why)
+/* Kill the process, once; the supervisor finds it gone. */
+static void kill_process(struct dray_isolate *iso, const char *why)
 {
     pthread_mutex_lock(&iso->lock);
     pid_t pid = iso->pid;
@@ -28,13 +29,13 @@ void dray_isolate_kill(struct dray_isolate *iso, const char *why)
         dray_error("%s: %s; its process %d is killed", iso->label, why, (int)pid);
 }
 
-int dray_isolate_send(struct dray_isolate *iso, const struct dray_wire *w, struct dray_err *err)
+static int send_message(struct dray_isolate *iso, const struct dray_wire *w, struct dray_err *err)
 {
     pthread_mutex_lock(&iso->send_lock);
     int rc = dray_wire_send(iso->sock, w, err);
     pthread_mutex_unlock(&iso->send_lock);
     if (rc == DRAY_E_UNAVAIL)
-        dray_isolate_kill(iso, "it takes no messages");
+        kill_process(iso, "it takes no messages");
     return rc;
 }
 
@@ -102,7 +103,7 @@ static int next_message(struct dray_isolate *iso, struct dray_isolate_wait *wait
         return 0;
     if (!timed)
         return is_down(label, err);
-    dray_isolate_kill(iso, "a call has passed its deadline");
+    kill_process(iso, "a call has passed its deadline");
     return dray_fail(err, DRAY_E_TIMEOUT, "the driver %s has not answered in time", label);
 }
 
@@ -119,7 +120,7 @@ static int pass_record(struct dray_isolate *iso, struct dray_wire *got,
     int32_t rc = got->failed ? DRAY_E_CORRUPT : call ? iso->in->host.emit(call, &rec) : 0;
     DRAY_AUTO(dray_wire) answer = {.type = DRAY_WIRE_EMITTED, .id = got->id};
     dray_wire_put_u32(&answer, (uint32_t)rc);
-    return dray_isolate_send(iso, &answer, err);
+    return send_message(iso, &answer, err);
 }
 
 /* Send a request, serve what it emits, until its answer. */
@@ -132,7 +133,7 @@ static int roundtrip(struct dray_isolate *iso, struct dray_wire *request, uint64
         return is_down(label_of(iso, call), err);
     }
     request->id = wait.id;
-    int rc = dray_isolate_send(iso, request, err);
+    int rc = send_message(iso, request, err);
     while (!rc) {
         dray_wire_cleanup(reply);
         rc = next_message(iso, &wait, deadline_ns, reply, label_of(iso, call), err);

@@ -74,8 +74,6 @@ struct dray_isolate {
     struct dray_isolate_note *notes; /* oldest first */
 };
 
-/** Kill the process, once; the supervisor finds it gone. */
-void dray_isolate_kill(struct dray_isolate *iso, const char *why);
 /** Spawn it and connect. */
 int dray_isolate_spawn(struct dray_isolate *iso, struct dray_err *err);
 /** Wait for its end, and say how it was unless that was wanted. */
@@ -83,9 +81,6 @@ void dray_isolate_reap(struct dray_isolate *iso);
 /** Send a request and read its answer in the supervisor's place. */
 int dray_isolate_exchange(struct dray_isolate *iso, struct dray_wire *request,
                           struct dray_wire *reply, struct dray_err *err);
-int dray_isolate_send(struct dray_isolate *iso, const struct dray_wire *w, struct dray_err *err);
-/** Write a log line of the process. */
-void dray_isolate_log(struct dray_isolate *iso, struct dray_wire *w);
 /** Ask for the description and make tables of proxies of it. */
 int dray_isolate_load(struct dray_isolate *iso, struct dray_err *err);
 void dray_isolate_put_open(struct dray_isolate *iso, struct dray_wire *w);

@@ -49,7 +49,8 @@ int dray_isolate_spawn(struct dray_isolate *iso, struct dray_err *err)
     return 0;
 }
 
-void dray_isolate_log(struct dray_isolate *iso, struct dray_wire *w)
+/* Write a log line of the process. */
+static void log_line(struct dray_isolate *iso, struct dray_wire *w)
 {
     DRAY_AUTO(dray_wire_arena) memory = {0};
     w->alloc = dray_wire_arena_alloc;
@@ -70,7 +71,7 @@ int dray_isolate_exchange(struct dray_isolate *iso, struct dray_wire *request,
         dray_wire_cleanup(reply);
         rc = dray_wire_recv(iso->sock, EXCHANGE_MS, reply, err);
         if (!rc && reply->type == DRAY_WIRE_LOG)
-            dray_isolate_log(iso, reply);
+            log_line(iso, reply);
         else if (!rc && reply->type == DRAY_WIRE_EMIT) {
             DRAY_AUTO(dray_wire) yes = {.type = DRAY_WIRE_EMITTED};
             dray_wire_put_u32(&yes, 0);
@@ -201,7 +202,7 @@ static void serve(struct dray_isolate *iso)
             return;
         }
         if (w.type == DRAY_WIRE_LOG)
-            dray_isolate_log(iso, &w);
+            log_line(iso, &w);
         if (w.type == DRAY_WIRE_REPLY || w.type == DRAY_WIRE_EMIT)
             deliver(iso, &w);
         dray_wire_cleanup(&w);

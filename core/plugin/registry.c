@@ -430,11 +430,6 @@ uint64_t dray_driver_features(const struct dray_driver *d)
     return ((const struct dray_head *)d->ops)->features;
 }
 
-const char *dray_driver_version(const struct dray_driver *d)
-{
-    return d->instance->file->card.version;
-}
-
 bool dray_driver_has(const struct dray_driver *d, const char *op)
 {
     const struct dray_kind_info *info = dray_kind_info(d->kind);

@@ -103,7 +103,8 @@ static int32_t collect_record(void *ctx, const struct dray_record *rec)
     return 0;
 }
 
-void ck_leave(struct ck *c)
+/* End the last call. */
+static void leave(struct ck *c)
 {
     dray_call_leave(&c->scope);
     c->scope = (struct dray_call_scope){0};
@@ -111,7 +112,7 @@ void ck_leave(struct ck *c)
 
 int ck_enter(struct ck *c, const char *op, const char *object, bool replay)
 {
-    ck_leave(c);
+    leave(c);
     dray_buf_free(&c->emitted);
     c->emitted = (struct dray_buf){0};
     c->op = op;
@@ -276,7 +277,7 @@ static void run_suites(struct ck *c, const struct dray_card *card)
             suites[i].run(c);
         else
             ck_fail(c, "%s", err.text);
-        ck_leave(c);
+        leave(c);
     }
     c->kind = NULL;
 }

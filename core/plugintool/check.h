@@ -54,8 +54,6 @@ void ck_run(const struct ck_request *want, struct ck_shared *shared, const char 
 int ck_enter(struct ck *c, const char *op, const char *object, bool replay);
 /** Note a result. One that is no DRAY_E_*, or an error without words, is a failure of its own. */
 int ck_result(struct ck *c, int rc);
-/** End the last call. */
-void ck_leave(struct ck *c);
 bool ck_has(const struct ck *c, const char *op);
 /** Is there an emitted record with this "key=value"? */
 bool ck_emitted(const struct ck *c, const char *field);

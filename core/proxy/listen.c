@@ -28,7 +28,8 @@ static uint16_t port_number(const union proxy_addr *a)
     return ntohs(a->sa.sa_family == AF_INET ? a->in4.sin_port : a->in6.sin6_port);
 }
 
-bool proxy_addr_parse(const char *text, uint16_t port, union proxy_addr *out)
+/* false: no address. */
+static bool parse_addr(const char *text, uint16_t port, union proxy_addr *out)
 {
     *out = (union proxy_addr){.in6 = {0}};
     if (inet_pton(AF_INET, text, &out->in4.sin_addr) == 1)
@@ -97,8 +98,8 @@ static struct proxy_port *read_port(struct json_object *o, struct dray_err *err)
     port->udp = strcmp(proto, "udp") == 0;
     if (read_number(o, "port", &first) || read_number(o, "last", &last) ||
         read_number(o, "to_port", &to) || !to || (!port->udp && strcmp(proto, "tcp") != 0) ||
-        !proxy_addr_parse(dray_json_str(o, "listen", ""), first, &port->listen) ||
-        !proxy_addr_parse(dray_json_str(o, "to", ""), to, &port->to)) {
+        !parse_addr(dray_json_str(o, "listen", ""), first, &port->listen) ||
+        !parse_addr(dray_json_str(o, "to", ""), to, &port->to)) {
         (void)dray_fail(err, DRAY_E_INVAL, "invalid port: %s", dray_json_text(o));
         free(port);
         return NULL;

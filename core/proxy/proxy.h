@@ -71,8 +71,6 @@ struct proxy {
 /** The monotonic clock in milliseconds. */
 int64_t proxy_now(void);
 socklen_t proxy_addr_len(const union proxy_addr *a);
-/** false: no address. */
-bool proxy_addr_parse(const char *text, uint16_t port, union proxy_addr *out);
 /** Wait for events on the item; a positive errno on failure. */
 int proxy_watch(struct proxy *p, struct proxy_item *item, uint32_t events);
 /** Close the item's descriptor; events in hand do not name it any more. */

@@ -86,10 +86,16 @@ static void read_turn(struct shim_source *src)
             break;
 }
 
+/* Has every stream ended? */
+static bool silent(const struct shim_proc *p)
+{
+    return p->out[0].watch.fd < 0 && p->out[1].watch.fd < 0;
+}
+
 static void after_reading(struct shim_proc *p)
 {
     shim_proc_update(p);
-    if (p->exited && p->id && shim_proc_silent(p))
+    if (p->exited && p->id && silent(p))
         shim_proc_finish(p);
 }
 
@@ -143,11 +149,6 @@ void shim_proc_drain(struct shim_proc *p)
     for (size_t i = 0; i < 2; i++)
         if (p->out[i].watch.fd >= 0)
             drain_source(&p->out[i]);
-}
-
-bool shim_proc_silent(const struct shim_proc *p)
-{
-    return p->out[0].watch.fd < 0 && p->out[1].watch.fd < 0;
 }
 
 void shim_proc_finish(struct shim_proc *p)

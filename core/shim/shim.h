@@ -157,8 +157,6 @@ void shim_proc_update(struct shim_proc *p);
 /** Read what the streams hold now, passing it on without regard to slow clients; then close them.
  */
 void shim_proc_drain(struct shim_proc *p);
-/** Has every stream ended? */
-bool shim_proc_silent(const struct shim_proc *p);
 /** Read what is there now, as far as clients take it. */
 void shim_proc_poll(struct shim_proc *p);
 /** Do clients keep output from being read? */

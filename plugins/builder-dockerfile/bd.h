@@ -80,9 +80,9 @@ struct bd_build {
     uint32_t n_stages;
     struct bd_stage *target;
     unsigned total_steps;
-    int64_t epoch_s;             /**< SOURCE_DATE_EPOCH, or -1 */
-    int cancel_fd;               /**< readable: the client has gone, or a stage has failed */
-    int stop_fd;                 /**< eventfd: makes cancel_fd so */
+    int64_t epoch_s;                /**< SOURCE_DATE_EPOCH, or -1 */
+    int cancel_fd;                  /**< readable: the client has gone, or a stage has failed */
+    int stop_fd;                    /**< eventfd: makes cancel_fd so */
     bool *arg_used;                 /**< by index of spec->args; build->lock */
     struct json_object *cache_from; /**< configs of --cache-from's images; constant with stages */
 
@@ -182,8 +182,7 @@ struct bd_hit {
 };
 /** Look for a step's result, in the cache and then in --cache-from's images, which know it by what
  *  the history says; false: there is none, or the cache is not to be used. */
-bool bd_cache_find(struct bd_stage *s, const char *key, const char *created_by,
-                   struct bd_hit *out);
+bool bd_cache_find(struct bd_stage *s, const char *key, const char *created_by, struct bd_hit *out);
 int bd_cache_keep(struct bd_stage *s, const char *key, const struct bd_hit *hit,
                   const char *description, struct dray_err *err);
 
@@ -200,8 +199,6 @@ bool bd_cache_from_find(struct bd_stage *s, const char *by, struct bd_hit *out);
 /** Build the stage. */
 int bd_stage_run(struct bd_stage *s, struct dray_err *err);
 void bd_stage_free(struct bd_stage *s);
-/** One instruction. */
-int bd_dispatch(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err);
 /** View of the stage's layer. */
 int bd_stage_root(struct bd_stage *s, struct bd_tree **out, struct dray_err *err);
 /** "Using cache". */
@@ -278,8 +275,6 @@ int bd_layer_tree(struct bd_build *b, const char *layer, struct bd_tree **out,
 
 /** Read the context and the Dockerfile. */
 int bd_context_open(struct bd_build *b, struct bd_buf *dockerfile, struct dray_err *err);
-/** Fill the context from spec->remote. */
-int bd_context_fetch(struct bd_build *b, struct dray_err *err);
 /** An unnamed file in the plugin's folder. */
 int bd_spool(struct bd_build *b, int *fd_out, struct dray_err *err);
 

@@ -102,30 +102,8 @@ static int find_dockerfile(struct bd_build *b, char **out, struct dray_err *err)
     return rc;
 }
 
-int bd_context_open(struct bd_build *b, struct bd_buf *dockerfile, struct dray_err *err)
-{
-    int spool = -EBADF;
-    int rc = bd_spool(b, &spool, err);
-    if (!rc)
-        rc = bd_tree_tar(spool, &b->context, err);
-    if (!rc)
-        rc = *b->spec->remote ? bd_context_fetch(b, err) : read_stream(b, b->spec->context.fd, err);
-    if (!rc && b->spec->dockerfile_text) {
-        bd_adds(dockerfile, b->spec->dockerfile_text);
-        return dockerfile->failed ? dray_fail(err, DRAY_E_NOMEM, "out of memory") : 0;
-    }
-    dray_autofree char *path = NULL;
-    if (!rc)
-        rc = find_dockerfile(b, &path, err);
-    if (!rc)
-        rc = bd_tree_read(b->context, path, DRAY_DF_MAX_FILE, dockerfile, err);
-    if (!rc && dockerfile->len == 0)
-        rc = dray_fail(err, DRAY_E_INVAL, "the Dockerfile (%s) cannot be empty",
-                       b->spec->dockerfile);
-    return rc;
-}
-
-int bd_context_fetch(struct bd_build *b, struct dray_err *err)
+/* Fill the context from spec->remote. */
+static int fetch_remote(struct bd_build *b, struct dray_err *err)
 {
     const char *url = b->spec->remote;
     int64_t size = 0, when = 0;
@@ -140,4 +118,27 @@ int bd_context_fetch(struct bd_build *b, struct dray_err *err)
     if (!rc && lseek(fd, 0, SEEK_SET) != 0)
         rc = dray_fail_errno(err, "read back %s", url);
     return rc ? rc : read_stream(b, fd, err);
+}
+
+int bd_context_open(struct bd_build *b, struct bd_buf *dockerfile, struct dray_err *err)
+{
+    int spool = -EBADF;
+    int rc = bd_spool(b, &spool, err);
+    if (!rc)
+        rc = bd_tree_tar(spool, &b->context, err);
+    if (!rc)
+        rc = *b->spec->remote ? fetch_remote(b, err) : read_stream(b, b->spec->context.fd, err);
+    if (!rc && b->spec->dockerfile_text) {
+        bd_adds(dockerfile, b->spec->dockerfile_text);
+        return dockerfile->failed ? dray_fail(err, DRAY_E_NOMEM, "out of memory") : 0;
+    }
+    dray_autofree char *path = NULL;
+    if (!rc)
+        rc = find_dockerfile(b, &path, err);
+    if (!rc)
+        rc = bd_tree_read(b->context, path, DRAY_DF_MAX_FILE, dockerfile, err);
+    if (!rc && dockerfile->len == 0)
+        rc = dray_fail(err, DRAY_E_INVAL, "the Dockerfile (%s) cannot be empty",
+                       b->spec->dockerfile);
+    return rc;
 }

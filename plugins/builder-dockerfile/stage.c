@@ -36,6 +36,60 @@ static const char *short_id(const struct bd_stage *s)
     return *s->id ? s->id + strlen("sha256:") : "";
 }
 
+/* --- instructions ------------------------------------------------------------------------------*/
+
+/* Only the config changes: the cache keeps the time, so that the same steps give the same image. */
+static int change_config(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
+{
+    dray_autofree char *comment = NULL;
+    bd_autosum *sum = bd_sum_new();
+    char key[BD_DIGEST_LEN];
+    int rc =
+        sum ? bd_config_apply(s, in, &comment, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (rc)
+        return rc;
+    dray_autofree char *by = bd_nop(s, " %s", comment);
+    if (!by)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    bd_sum_text(sum, "config 1");
+    bd_sum_text(sum, s->id);
+    bd_sum_text(sum, bd_json_text(s->config));
+    bd_sum_text(sum, by);
+    bd_sum_num(sum, s->build->epoch_s);
+    bd_sum_end(sum, key);
+    struct bd_hit hit = {0};
+    if (bd_cache_find(s, key, by, &hit)) {
+        bd_say_cached(s);
+    } else {
+        hit = (struct bd_hit){.layer = {.size = sizeof hit.layer, .empty = 1, .layer = ""},
+                              .created_ns = bd_step_time(s->build)};
+        rc = bd_cache_keep(s, key, &hit, in->text, err);
+    }
+    return rc ? rc : bd_commit(s, by, NULL, hit.created_ns, err);
+}
+
+static int dispatch(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
+{
+    struct dray_df_env env = bd_stage_env(s);
+    const struct dray_df_instr *x = NULL;
+    int rc = dray_df_expand(&s->arena, in, s->build->file->escape, &env, &x, err);
+    if (rc)
+        return rc;
+    switch (x->kind) {
+    case DRAY_DF_RUN:
+        return bd_run(s, x, err);
+    case DRAY_DF_COPY:
+    case DRAY_DF_ADD:
+        return bd_copy(s, x, err);
+    case DRAY_DF_WORKDIR:
+        return bd_workdir(s, x, err);
+    case DRAY_DF_FROM:
+        return dray_fail(err, DRAY_E_INTERNAL, "FROM within a stage");
+    default:
+        return change_config(s, x, err);
+    }
+}
+
 /* --- the base ----------------------------------------------------------------------------------*/
 
 static char *dup_text(struct json_object *o, const char *key, const char *def)
@@ -133,7 +187,7 @@ static int run_triggers(struct bd_stage *s, struct dray_err *err)
         const char *text = json_object_get_string(json_object_array_get_idx(triggers, i));
         int rc = dray_df_parse_one(&s->arena, text, true, &in, err);
         if (!rc)
-            rc = bd_dispatch(s, in, err);
+            rc = dispatch(s, in, err);
         if (rc)
             return rc;
     }
@@ -163,59 +217,7 @@ static int begin(struct bd_stage *s, struct dray_err *err)
     return run_triggers(s, err);
 }
 
-/* --- instructions ------------------------------------------------------------------------------*/
-
-/* Only the config changes: the cache keeps the time, so that the same steps give the same image. */
-static int change_config(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
-{
-    dray_autofree char *comment = NULL;
-    bd_autosum *sum = bd_sum_new();
-    char key[BD_DIGEST_LEN];
-    int rc =
-        sum ? bd_config_apply(s, in, &comment, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (rc)
-        return rc;
-    dray_autofree char *by = bd_nop(s, " %s", comment);
-    if (!by)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    bd_sum_text(sum, "config 1");
-    bd_sum_text(sum, s->id);
-    bd_sum_text(sum, bd_json_text(s->config));
-    bd_sum_text(sum, by);
-    bd_sum_num(sum, s->build->epoch_s);
-    bd_sum_end(sum, key);
-    struct bd_hit hit = {0};
-    if (bd_cache_find(s, key, by, &hit)) {
-        bd_say_cached(s);
-    } else {
-        hit = (struct bd_hit){.layer = {.size = sizeof hit.layer, .empty = 1, .layer = ""},
-                              .created_ns = bd_step_time(s->build)};
-        rc = bd_cache_keep(s, key, &hit, in->text, err);
-    }
-    return rc ? rc : bd_commit(s, by, NULL, hit.created_ns, err);
-}
-
-int bd_dispatch(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
-{
-    struct dray_df_env env = bd_stage_env(s);
-    const struct dray_df_instr *x = NULL;
-    int rc = dray_df_expand(&s->arena, in, s->build->file->escape, &env, &x, err);
-    if (rc)
-        return rc;
-    switch (x->kind) {
-    case DRAY_DF_RUN:
-        return bd_run(s, x, err);
-    case DRAY_DF_COPY:
-    case DRAY_DF_ADD:
-        return bd_copy(s, x, err);
-    case DRAY_DF_WORKDIR:
-        return bd_workdir(s, x, err);
-    case DRAY_DF_FROM:
-        return dray_fail(err, DRAY_E_INTERNAL, "FROM within a stage");
-    default:
-        return change_config(s, x, err);
-    }
-}
+/* --- the whole ---------------------------------------------------------------------------------*/
 
 static bool stopped(struct bd_build *b)
 {
@@ -257,7 +259,7 @@ int bd_stage_run(struct bd_stage *s, struct dray_err *err)
         if (stopped(s->build))
             return dray_fail(err, DRAY_E_CANCELED, "canceled");
         say_step(s, in->text);
-        rc = bd_dispatch(s, in, err);
+        rc = dispatch(s, in, err);
         if (!rc)
             bd_say(s, " ---> %.12s\n", short_id(s));
     }

@@ -37,15 +37,6 @@ void *rn_arena_alloc(struct rn_arena *a, size_t n)
     return p;
 }
 
-char *rn_arena_strdup(struct rn_arena *a, const char *text)
-{
-    size_t n = strlen(text) + 1;
-    char *copy = rn_arena_alloc(a, n);
-    if (copy)
-        memcpy(copy, text, n);
-    return copy;
-}
-
 char *rn_arena_printf(struct rn_arena *a, const char *fmt, ...)
 {
     va_list ap;

@@ -14,7 +14,6 @@ struct rn_arena {
 
 /** n zeroed bytes aligned for anything; NULL without memory. */
 void *rn_arena_alloc(struct rn_arena *a, size_t n);
-char *rn_arena_strdup(struct rn_arena *a, const char *text);
 __attribute__((format(printf, 2, 3))) char *rn_arena_printf(struct rn_arena *a, const char *fmt,
                                                             ...);
 void rn_arena_cleanup(struct rn_arena *a);

@@ -46,23 +46,6 @@ static ssize_t read_fd(int fd, char *buf, size_t cap)
     return (ssize_t)have;
 }
 
-ssize_t rn_read_in(int root, const char *path, char *buf, size_t cap)
-{
-    dray_autofd int fd = rn_open_in(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return -1;
-    if (!S_ISREG(st.st_mode)) {
-        errno = EINVAL;
-        return -1;
-    }
-    if ((uint64_t)st.st_size >= cap) {
-        errno = EFBIG;
-        return -1;
-    }
-    return read_fd(fd, buf, cap);
-}
-
 ssize_t rn_read_at(int dirfd, const char *path, char *buf, size_t cap)
 {
     dray_autofd int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);

@@ -13,9 +13,6 @@
 int rn_openat2(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve);
 /** Open below root as if root were "/": links cannot lead out of it. */
 int rn_open_in(int root, const char *path, int flags, mode_t mode);
-/** Read a regular file of at most cap-1 bytes in root, for untrusted roots: no fifo, no device.
- *  Length, or -1 with errno (EFBIG when larger). Adds a NUL. */
-ssize_t rn_read_in(int root, const char *path, char *buf, size_t cap);
 /** Read a small file (of /proc, of a cgroup) into buf with a NUL at its end; -1 with errno. */
 ssize_t rn_read_at(int dirfd, const char *path, char *buf, size_t cap);
 /** Write text to an existing file with one write; 0 or -1 with errno. */

@@ -179,7 +179,8 @@ void dray_pl_trash_wake(struct dray_pl_trash *t)
     (void)pthread_mutex_unlock(&t->lock);
 }
 
-bool dray_pl_trash_wait(struct dray_pl_trash *t, uint64_t deadline_ns)
+/* Wait until all is deleted, until deadline_ns (CLOCK_MONOTONIC, 0: for ever); false: not yet. */
+static bool wait_deleted(struct dray_pl_trash *t, uint64_t deadline_ns)
 {
     const struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
                                    .tv_nsec = (long)(deadline_ns % 1000000000u)};
@@ -198,7 +199,7 @@ void dray_pl_trash_settle(struct dray_pl_trash *t, uint64_t deadline_ns)
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t moment = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + MOMENT_NS;
-    if (!dray_pl_trash_wait(t, deadline_ns && deadline_ns > moment ? moment : deadline_ns))
+    if (!wait_deleted(t, deadline_ns && deadline_ns > moment ? moment : deadline_ns))
         dray_host_logf(t->host, DRAY_LOG_INFO,
                        "the deletion of what was removed goes on at the next start");
 }

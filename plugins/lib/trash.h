@@ -25,8 +25,6 @@ void dray_pl_trash_set_reuse(struct dray_pl_trash *trash, dray_pl_trash_reuse_fn
 void dray_pl_trash_set_chore(struct dray_pl_trash *trash, void (*chore)(void *arg), void *arg);
 void dray_pl_trash_wake(struct dray_pl_trash *trash);
 
-/** Wait until all is deleted, until deadline_ns (CLOCK_MONOTONIC, 0: for ever); false: not yet. */
-bool dray_pl_trash_wait(struct dray_pl_trash *trash, uint64_t deadline_ns);
 /** Before the end: wait a moment for what can be deleted in one, at most until the deadline; 0: for
  *  all of it. */
 void dray_pl_trash_settle(struct dray_pl_trash *trash, uint64_t deadline_ns);

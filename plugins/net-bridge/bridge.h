@@ -159,8 +159,6 @@ struct link_info {
     bool up;
 };
 
-/** Read one link's attributes from a RTM_NEWLINK message. */
-void link_info_read(const struct nlmsghdr *h, struct link_info *out);
 /** DRAY_E_NOTFOUND if it is absent. */
 int link_info_get(int fd, const char *name, struct link_info *out, struct dray_err *err);
 /** "dray:TABLE:" and the object's id, the mark of links that are ours. */

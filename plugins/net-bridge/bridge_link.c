@@ -5,7 +5,8 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
-void link_info_read(const struct nlmsghdr *h, struct link_info *out)
+/* Read one link's attributes from a RTM_NEWLINK message. */
+static void read_link_info(const struct nlmsghdr *h, struct link_info *out)
 {
     struct nlattr *tb[IFLA_MAX + 1];
     struct nlattr *info[IFLA_INFO_MAX + 1];
@@ -31,7 +32,7 @@ void link_info_read(const struct nlmsghdr *h, struct link_info *out)
 
 static int read_one(const struct nlmsghdr *h, void *ctx)
 {
-    link_info_read(h, ctx);
+    read_link_info(h, ctx);
     return 1;
 }
 
@@ -350,7 +351,7 @@ static int note_ours(const struct nlmsghdr *h, void *ctx)
 {
     struct sweep *w = ctx;
     struct link_info have;
-    link_info_read(h, &have);
+    read_link_info(h, &have);
     if (strncmp(have.alias, w->prefix, strlen(w->prefix)) != 0 || !sweep_room(w))
         return 0;
     memcpy(w->names[w->n], have.name, IFNAMSIZ);

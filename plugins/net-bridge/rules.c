@@ -262,14 +262,6 @@ int rules_delete(struct dray_self *self, const struct elems *l, struct dray_err 
     return change(self, l, false, err);
 }
 
-int rules_rebuild(struct dray_self *self, struct dray_err *err)
-{
-    pthread_mutex_lock(&self->rules.lock);
-    int rc = rebuild(self, err);
-    pthread_mutex_unlock(&self->rules.lock);
-    return rc;
-}
-
 int rules_collect(struct dray_self *self, struct dray_err *err)
 {
     pthread_mutex_lock(&self->rules.lock);

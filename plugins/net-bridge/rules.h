@@ -37,8 +37,6 @@ void rules_socket_drop(struct rules *r);
  */
 int rules_add(struct dray_self *self, const struct elems *l, struct dray_err *err);
 int rules_delete(struct dray_self *self, const struct elems *l, struct dray_err *err);
-/** Write the table anew, in one transaction, from the store. */
-int rules_rebuild(struct dray_self *self, struct dray_err *err);
 /** Is the table complete? If not, rebuild it. */
 int rules_check(struct dray_self *self, struct dray_err *err);
 /** Everything alive has been replayed: drop what an earlier process left in the table. */

@@ -168,7 +168,6 @@ void hub_scope(char out[HUB_SCOPE_MAX], const char *repo, const char *actions);
 
 /* --- pull.c, push.c, account.c: operations ----------------------------------------------------*/
 
-const char *hub_manifest_types(void);
 bool hub_is_manifest(const char *media_type);
 
 int32_t hub_match(struct dray_self *, const struct dray_call *, const char *repo);

@@ -13,7 +13,7 @@ static const char *const manifest_types[] = {
     "application/vnd.docker.distribution.manifest.v2+json",
 };
 
-const char *hub_manifest_types(void)
+static const char *accepted_types(void)
 {
     return "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
            "application/vnd.docker.distribution.manifest.list.v2+json, "
@@ -69,7 +69,7 @@ int32_t hub_resolve(struct dray_self *s, const struct dray_call *call, const cha
 {
     __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer a = {0};
     struct hub_request rq = {
-        .call = call, .method = "HEAD", .accept = hub_manifest_types(), .body_fd = -1};
+        .call = call, .method = "HEAD", .accept = accepted_types(), .body_fd = -1};
     char path[400], scope[HUB_SCOPE_MAX];
     hub_scope(scope, repo, "pull");
     const struct hub_route route = {repo, scope, true, auth};
@@ -161,7 +161,7 @@ static int fetch_once(struct dray_self *s, struct fetch *f, struct hub_answer *a
     (void)snprintf(path, sizeof path, "%s/%s", manifest ? "manifests" : "blobs", f->desc->digest);
     struct hub_request rq = {.call = f->call,
                              .method = "GET",
-                             .accept = manifest ? hub_manifest_types() : NULL,
+                             .accept = manifest ? accepted_types() : NULL,
                              .body_fd = -1,
                              .offset = from,
                              .sink = write_out,
@@ -250,7 +250,7 @@ int32_t hub_stat(struct dray_self *s, const struct dray_call *call, const char *
     const struct hub_route route = {repo, scope, false, auth};
     struct hub_request rq = {.call = call,
                              .method = "HEAD",
-                             .accept = manifest ? hub_manifest_types() : NULL,
+                             .accept = manifest ? accepted_types() : NULL,
                              .body_fd = -1};
     int rc = hub_call(s, &route, path, &rq, NULL, &a, err);
     if (rc == 0 && a.status != 200)

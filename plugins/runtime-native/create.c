@@ -282,6 +282,26 @@ static int until_ready(struct work *w, int *terminal, struct dray_err *err)
     }
 }
 
+/* Keep the channel of a created container until it is started. */
+static int pending_add(struct dray_self *self, const char *id, int chan /* takes */)
+{
+    struct rn_pending *p = calloc(1, sizeof *p);
+    char *name = strdup(id);
+    if (!p || !name) {
+        free(p);
+        free(name);
+        (void)close(chan);
+        return DRAY_E_NOMEM;
+    }
+    p->id = name;
+    p->chan = chan;
+    (void)pthread_mutex_lock(&self->lock);
+    p->next = self->pending;
+    self->pending = p;
+    (void)pthread_mutex_unlock(&self->lock);
+    return 0;
+}
+
 static int create(struct work *w, const struct dray_run_spec *run, struct dray_proc *out,
                   struct dray_err *err)
 {
@@ -300,7 +320,7 @@ static int create(struct work *w, const struct dray_run_spec *run, struct dray_p
     if (rc == 0)
         rc = until_ready(w, &terminal, err);
     if (rc == 0)
-        rc = rn_pending_add(w->self, w->id, dray_steal_fd(&w->chan[0]));
+        rc = pending_add(w->self, w->id, dray_steal_fd(&w->chan[0]));
     if (rc != 0) {
         if (terminal >= 0)
             (void)close(terminal);
@@ -338,25 +358,6 @@ int32_t rn_create(struct dray_self *self, const struct dray_call *call, const ch
 }
 
 /* Start. */
-
-int rn_pending_add(struct dray_self *self, const char *id, int chan)
-{
-    struct rn_pending *p = calloc(1, sizeof *p);
-    char *name = strdup(id);
-    if (!p || !name) {
-        free(p);
-        free(name);
-        (void)close(chan);
-        return DRAY_E_NOMEM;
-    }
-    p->id = name;
-    p->chan = chan;
-    (void)pthread_mutex_lock(&self->lock);
-    p->next = self->pending;
-    self->pending = p;
-    (void)pthread_mutex_unlock(&self->lock);
-    return 0;
-}
 
 int rn_pending_take(struct dray_self *self, const char *id)
 {

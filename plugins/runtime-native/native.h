@@ -53,6 +53,5 @@ int32_t rn_reattach(struct dray_self *self, const struct dray_call *call, const 
 
 /** Take the channel of a created container out of the list; -1 if there is none. */
 int rn_pending_take(struct dray_self *self, const char *id);
-int rn_pending_add(struct dray_self *self, const char *id, int chan /* takes */);
 
 #endif

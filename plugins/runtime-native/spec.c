@@ -68,7 +68,8 @@ static const struct {
 };
 #define N_NAMESPACES (sizeof namespaces / sizeof namespaces[0])
 
-uint64_t rn_ns_flag(const char *type)
+/* CLONE_NEW* of an OCI namespace type, 0 if unknown. */
+static uint64_t ns_flag(const char *type)
 {
     for (size_t i = 0; i < N_NAMESPACES; i++)
         if (strcmp(namespaces[i].type, type) == 0)
@@ -84,7 +85,8 @@ const char *rn_ns_name(uint64_t flag)
     return "?";
 }
 
-bool rn_ns_known(uint64_t flag)
+/* Can this kernel make namespaces of that kind? */
+static bool ns_known(uint64_t flag)
 {
     char path[40];
     (void)snprintf(path, sizeof path, "/proc/self/ns/%s", rn_ns_name(flag));
@@ -98,10 +100,10 @@ static int parse_namespaces(struct rn_spec *s, struct json_object *linux_, struc
         struct json_object *o = json_object_array_get_idx(list, i);
         const char *type = rn_json_str(o, "type", "");
         const char *path = rn_json_str(o, "path", "");
-        uint64_t flag = rn_ns_flag(type);
+        uint64_t flag = ns_flag(type);
         if (flag == 0)
             return dray_fail(err, DRAY_E_INVAL, "config.json: unknown namespace \"%s\"", type);
-        if (!rn_ns_known(flag))
+        if (!ns_known(flag))
             return dray_fail(err, DRAY_E_NOTSUP, "this kernel has no %s namespaces", type);
         if (!*path)
             s->ns_new |= flag;

@@ -116,11 +116,7 @@ int rn_process_parse(struct json_object *o, struct rn_arena *a, struct rn_proces
 /** Parse one kind of hooks. */
 int rn_hooks_parse(struct json_object *hooks, const char *kind, struct rn_arena *a,
                    struct rn_hooks *out, struct dray_err *err);
-/** CLONE_NEW* of an OCI namespace type, 0 if unknown. */
-uint64_t rn_ns_flag(const char *type);
 /** Name of the namespace below /proc/PID/ns. */
 const char *rn_ns_name(uint64_t flag);
-/** Can this kernel make namespaces of that kind? */
-bool rn_ns_known(uint64_t flag);
 
 #endif

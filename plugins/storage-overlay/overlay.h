@@ -34,8 +34,6 @@ int dray_overlay_probe(const struct dray_host *host, struct dray_err *err);
 void dray_overlay_find_switches(struct dray_self *self);
 /* The name that `docker info` gives to the file system of fd. */
 const char *dray_overlay_fs_name(int fd);
-/* Does reading a folder of this file system tell the types of entries? */
-bool dray_overlay_has_d_type(int dirfd);
 
 /* A chain of layers as mount options; text is the caller's to free. */
 struct overlay_view {

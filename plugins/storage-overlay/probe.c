@@ -37,7 +37,8 @@ const char *dray_overlay_fs_name(int fd)
     return "<unknown>";
 }
 
-bool dray_overlay_has_d_type(int dirfd)
+/* Does reading a folder of this file system tell the types of entries? */
+static bool has_d_type(int dirfd)
 {
     char name[] = ".d_type";
     DRAY_AUTO(dray_pl_dir) dir = {0};
@@ -110,7 +111,7 @@ static int try_in(int root_fd, const char *root, struct dray_err *err)
     if (mkdirat(dir, "l", 0700) < 0 || mkdirat(dir, "u", 0700) < 0 || mkdirat(dir, "w", 0700) < 0 ||
         mkdirat(dir, "m", 0700) < 0)
         rc = dray_fail_errno(err, "make folders in %s", path);
-    else if (!dray_overlay_has_d_type(dir))
+    else if (!has_d_type(dir))
         rc = dray_fail(err, DRAY_E_NOTSUP,
                        "overlay: the file system of %s (%s) does not tell the types of directory "
                        "entries; an xfs must be made with ftype=1",

@@ -100,8 +100,9 @@ static int open_cidfile(struct cli *cli, const char *path, int *fd)
                     cli_strerror(errno));
 }
 
-int create_container(struct cli *cli, const struct cli_args *args, struct json_object *body,
-                     char **id_out)
+/* Create the container, pulling its image if need be. *id_out is the caller's. */
+static int create_container(struct cli *cli, const struct cli_args *args, struct json_object *body,
+                            char **id_out)
 {
     dray_autofd int cidfile = -EBADF;
     dray_autojson *doc = NULL;

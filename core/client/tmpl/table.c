@@ -236,14 +236,6 @@ int table_value(struct cli *cli, const char *format, const char *type, struct js
     return 0;
 }
 
-bool table_wants(const char *format, const struct table_spec *spec, const char *field)
-{
-    if (!format || !*format || strcmp(format, "table") == 0)
-        format = spec->layout;
-    return strcmp(format, "json") == 0 || strstr(format, field) != NULL ||
-           strstr(format, "json .") != NULL;
-}
-
 static void new_line(struct dray_buf *out, int depth, int spaces)
 {
     dray_buf_addf(out, "\n%*s", depth * spaces, "");

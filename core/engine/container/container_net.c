@@ -555,20 +555,3 @@ int dray_containers_disconnect(struct dray_containers *cs, const char *container
     pthread_mutex_unlock(&c->op);
     return rc;
 }
-
-void dray_containers_on_network(struct dray_containers *cs, const char *network_id,
-                                const char *network_name, struct dray_strlist *out)
-{
-    struct dray_container **v;
-    size_t n = dray_container_snapshot(cs, &v);
-    for (size_t i = 0; i < n; i++) {
-        dray_autojson *endpoints = dray_container_json(v[i], &v[i]->endpoints);
-        json_object_object_foreach(endpoints, name, ep)
-        {
-            if (strcmp(name, network_name) == 0 || strcmp(name, network_id) == 0 ||
-                strcmp(dray_json_str(ep, "NetworkID", ""), network_id) == 0)
-                dray_strlist_add(out, v[i]->id);
-        }
-    }
-    dray_container_list_free(v, n);
-}

@@ -26,9 +26,6 @@ void dray_containers_counts(struct dray_containers *cs, struct dray_container_co
 /** Does any container (running only, or all) use the image? id_out gets one that does. */
 bool dray_containers_use_image(struct dray_containers *cs, const char *image_id, bool running_only,
                                char id_out[DRAY_ID_LEN]);
-/** Containers attached or configured to attach to a network: appends ids. */
-void dray_containers_on_network(struct dray_containers *cs, const char *network_id,
-                                const char *network_name, struct dray_strlist *out);
 /** Attach a container to a network, or take it off, running or not (POST /networks/{id}/connect).
  */
 int dray_containers_connect(struct dray_containers *cs, const char *container, const char *network,

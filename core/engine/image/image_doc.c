@@ -37,7 +37,8 @@ void img_chain_next(const char *parent, const char *diff, char out[DRAY_DIGEST_L
     dray_digest_of(both, (size_t)n, out);
 }
 
-void img_chains(struct img_part *parts, size_t n)
+/* Compute the chain ids of parts from their diff ids. */
+static void set_chains(struct img_part *parts, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         img_chain_next(i ? parts[i - 1].chain : "", parts[i].diff, parts[i].chain);
@@ -72,7 +73,7 @@ int img_from_config(struct img *g, struct json_object *config, struct dray_err *
                              text);
         (void)snprintf(g->parts[i].diff, sizeof g->parts[i].diff, "%s", text);
     }
-    img_chains(g->parts, g->n_parts);
+    set_chains(g->parts, g->n_parts);
     return 0;
 }
 
@@ -171,7 +172,7 @@ static bool read_parts(struct img *g, struct json_object *list)
         if (!p->media_type || !p->diff[0] || !p->digest[0])
             return false;
     }
-    img_chains(g->parts, g->n_parts);
+    set_chains(g->parts, g->n_parts);
     return true;
 }
 

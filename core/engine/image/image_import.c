@@ -60,8 +60,9 @@ int img_intake_fd(struct dray_images *im, struct img_layer *parent, int fd, int 
     return intake(im, parent, IMG_KEEP_BLOB, fd, abort_fd, out, err);
 }
 
-int img_intake_diff(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
-                    struct img_intake_result *out, struct dray_err *err)
+/* As img_intake_fd(), of a driver's diff; without a blob when img_diff_stable(). */
+static int intake_diff(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
+                       struct img_intake_result *out, struct dray_err *err)
 {
     bool stable = img_diff_stable(im->engine->storage, parent);
     return intake(im, parent, stable ? IMG_KEEP_NONE : IMG_KEEP_MAP, fd, abort_fd, out, err);
@@ -177,7 +178,7 @@ struct committing {
 static int take_tar(void *ctx, int fd, struct dray_err *err)
 {
     struct committing *c = ctx;
-    int rc = (c->same ? img_intake_diff : img_intake_fd)(c->im, c->parent, fd, -1, c->out, err);
+    int rc = (c->same ? intake_diff : img_intake_fd)(c->im, c->parent, fd, -1, c->out, err);
     c->taken = rc == 0;
     return rc;
 }

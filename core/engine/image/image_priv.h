@@ -125,8 +125,6 @@ struct dray_images {
 
 struct img *img_find(struct dray_images *im, const char *id); /* lock held */
 void img_free(struct img *g);
-/** Compute the chain ids of parts from their diff ids. */
-void img_chains(struct img_part *parts, size_t n);
 void img_chain_next(const char *parent, const char *diff, char out[DRAY_DIGEST_LEN]);
 /**
  * Make the image known: blobs and layers of g are there. Syncs the store, writes the documents and
@@ -234,8 +232,6 @@ int img_unpack_begin(struct dray_images *im, struct img_layer *layer, uint64_t c
 int img_unpack_feed(void *unpack, const void *data, size_t len, struct dray_err *err);
 /** Bytes of the plain tar so far. */
 uint64_t img_unpack_total(const struct img_unpack *u);
-/** Compressed bytes taken so far. */
-uint64_t img_unpack_taken(const struct img_unpack *u);
 enum dray_compression img_unpack_kind(const struct img_unpack *u);
 /** End of the stream; frees u in any case. */
 int img_unpack_end(struct img_unpack *u, char diff_out[DRAY_DIGEST_LEN], uint64_t *size_out,
@@ -276,9 +272,6 @@ struct img_intake_result {
 /** All of it from a descriptor. From a file it is never repacked. */
 int img_intake_fd(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
                   struct img_intake_result *out, struct dray_err *err);
-/** The same of a driver's diff; without a blob when img_diff_stable(). */
-int img_intake_diff(struct dray_images *im, struct img_layer *parent, int fd, int abort_fd,
-                    struct img_intake_result *out, struct dray_err *err);
 int img_intake_end(struct img_intake *in, struct img_intake_result *out, struct dray_err *err);
 void img_intake_abort(struct img_intake *in);
 

@@ -21,7 +21,7 @@ struct img_unpack {
     int in;  /* reading end, the thread's */
     pthread_t thread;
     bool running;
-    uint64_t max_bytes, taken;
+    uint64_t max_bytes;
     uint64_t room; /* on the disk, when it began */
     struct dray_inflate *inflate;
     struct dray_sha256 *hash;
@@ -176,7 +176,6 @@ static int explain(struct img_unpack *u, int rc, struct dray_err *err)
 int img_unpack_feed(void *unpack, const void *data, size_t len, struct dray_err *err)
 {
     struct img_unpack *u = unpack;
-    u->taken += len;
     int rc = dray_inflate_feed(u->inflate, data, len, err);
     return rc == DRAY_E_INTERNAL ? explain(u, rc, err) : rc;
 }
@@ -184,11 +183,6 @@ int img_unpack_feed(void *unpack, const void *data, size_t len, struct dray_err 
 uint64_t img_unpack_total(const struct img_unpack *u)
 {
     return dray_inflate_total(u->inflate);
-}
-
-uint64_t img_unpack_taken(const struct img_unpack *u)
-{
-    return u->taken;
 }
 
 enum dray_compression img_unpack_kind(const struct img_unpack *u)

@@ -36,7 +36,7 @@ struct dray_net_ep {
     char name[DRAY_NET_NAME]; /* the container's */
     char mac[20];
     int64_t gw_priority;
-    bool proxied; /* the proxy carries some of its ports */
+    bool proxied;                                  /* the proxy carries some of its ports */
     char ipv4[DRAY_NET_CIDR], ipv6[DRAY_NET_CIDR]; /* CIDR or "" */
 };
 
@@ -175,7 +175,8 @@ bool dray_link_cidr(const char *link, uint32_t family, char out[DRAY_NET_CIDR]);
 struct dray_publish {
     struct json_object *ports; /* or NULL */
     bool replay;
-    struct json_object *out; /* NetworkSettings.Ports of what was published, or NULL; the caller's */
+    struct json_object
+        *out; /* NetworkSettings.Ports of what was published, or NULL; the caller's */
 };
 /** By the network's driver, or where the endpoint lacks the family of addresses, by the proxy. */
 int dray_net_publish(struct dray_networks *ns, struct dray_net *n, struct dray_net_ep *ep,
@@ -188,7 +189,5 @@ int dray_net_check_start(struct dray_networks *ns, struct dray_err *err);
 void dray_net_check_stop(struct dray_networks *ns);
 
 /* network_view.c */
-
-struct json_object *dray_net_json(struct dray_net *n, bool with_containers);
 
 #endif

@@ -23,7 +23,7 @@ static struct json_object *containers_json(struct dray_net *n)
     return out;
 }
 
-struct json_object *dray_net_json(struct dray_net *n, bool with_containers)
+static struct json_object *network_json(struct dray_net *n, bool with_containers)
 {
     char created[DRAY_TIME_LEN];
     dray_time_format(n->created_ns, created);
@@ -56,7 +56,7 @@ int dray_networks_inspect(struct dray_networks *ns, const char *name_or_id,
     int rc = dray_net_find(ns, name_or_id, &n, err);
     if (rc)
         return rc;
-    *out = dray_net_json(n, true);
+    *out = network_json(n, true);
     return 0;
 }
 
@@ -107,7 +107,7 @@ int dray_networks_list(struct dray_networks *ns, const struct dray_filters *f,
     struct json_object *list = json_object_new_array();
     for (size_t i = 0; i < n; i++)
         if (passes(v[i], f, dangling))
-            json_object_array_add(list, dray_net_json(v[i], false));
+            json_object_array_add(list, network_json(v[i], false));
     dray_net_list_free(v, n);
     *out = list;
     return 0;

@@ -82,11 +82,6 @@ static const char *option_value(const struct dray_resolv *r, const char *name)
     return NULL;
 }
 
-bool dray_resolv_has_option(const struct dray_resolv *r, const char *name)
-{
-    return option_value(r, name) != NULL;
-}
-
 void dray_resolv_parse(struct dray_resolv *r, const char *text, const char *path)
 {
     r->source = strdup(path);

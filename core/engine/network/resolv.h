@@ -33,8 +33,6 @@ const char *dray_resolv_bad_server(const struct dray_resolv *r);
 void dray_resolv_for_legacy(struct dray_resolv *r, bool ipv6);
 /** For the embedded resolver: servers become upstream. */
 void dray_resolv_for_internal(struct dray_resolv *r, bool ipv6);
-/** Did the host or the user choose ndots? */
-bool dray_resolv_has_option(const struct dray_resolv *r, const char *name);
 void dray_resolv_print(const struct dray_resolv *r, struct dray_buf *out);
 void dray_resolv_free(struct dray_resolv *r);
 

@@ -42,8 +42,9 @@ static const struct fixed_mount fixed_mounts[] = {
     {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}},
 };
 
-struct json_object *dray_spec_mount(const char *dest, const char *type, const char *source,
-                                    const char *const *options)
+/* An OCI mount; options is NULL-terminated. */
+static struct json_object *new_mount(const char *dest, const char *type, const char *source,
+                                     const char *const *options)
 {
     struct json_object *m = json_object_new_object();
     struct json_object *opts = json_object_new_array();
@@ -86,7 +87,7 @@ static void add_fixed_mounts(const struct dray_spec_in *in, struct json_object *
             if (!(privileged && strcmp(*o, "ro") == 0))
                 options[n++] = *o;
         (void)host_net;
-        json_object_array_add(mounts, dray_spec_mount(f->dest, f->type, f->source, options));
+        json_object_array_add(mounts, new_mount(f->dest, f->type, f->source, options));
     }
 }
 
@@ -117,14 +118,14 @@ static int add_shm(const struct dray_spec_in *in, struct json_object *mounts, st
     }
     if (source) {
         const char *const options[] = {"rbind", "rprivate", NULL};
-        json_object_array_add(mounts, dray_spec_mount("/dev/shm", "bind", source, options));
+        json_object_array_add(mounts, new_mount("/dev/shm", "bind", source, options));
         return 0;
     }
     char size[32];
     (void)snprintf(size, sizeof size, "size=%lld",
                    (long long)dray_json_int(in->host, "ShmSize", 64 << 20));
     const char *const options[] = {"nosuid", "noexec", "nodev", "mode=1777", size, NULL};
-    json_object_array_add(mounts, dray_spec_mount("/dev/shm", "tmpfs", "shm", options));
+    json_object_array_add(mounts, new_mount("/dev/shm", "tmpfs", "shm", options));
     return 0;
 }
 
@@ -139,7 +140,7 @@ static void add_files(const struct dray_spec_in *in, struct json_object *mounts)
         if (!dest || !source || user_mounts_at(in, dest) || access(source, F_OK) != 0)
             continue;
         const char *const options[] = {"rbind", "rprivate", ro ? "ro" : "rw", NULL};
-        json_object_array_add(mounts, dray_spec_mount(dest, "bind", source, options));
+        json_object_array_add(mounts, new_mount(dest, "bind", source, options));
     }
 }
 
@@ -151,7 +152,7 @@ static void add_tmpfs(const struct dray_spec_in *in, struct json_object *mounts)
     json_object_object_foreach(tmpfs, dest, value)
     {
         const char *const fixed[] = {"noexec", "nosuid", "nodev", NULL};
-        struct json_object *m = dray_spec_mount(dest, "tmpfs", "tmpfs", fixed);
+        struct json_object *m = new_mount(dest, "tmpfs", "tmpfs", fixed);
         DRAY_AUTO(dray_strlist) words = {0};
         const char *text = value ? json_object_get_string(value) : "";
         if (*text)
@@ -188,8 +189,8 @@ static int add_mounts(const struct dray_spec_in *in, struct json_object *spec, s
     add_tmpfs(in, own);
     if (dray_json_bool(in->host, "Init", in->c->set->engine->config->init)) {
         const char *const options[] = {"bind", "ro", "rprivate", NULL};
-        json_object_array_add(own, dray_spec_mount("/sbin/docker-init", "bind",
-                                                   in->c->set->engine->config->init_path, options));
+        json_object_array_add(own, new_mount("/sbin/docker-init", "bind",
+                                             in->c->set->engine->config->init_path, options));
     }
     rc = dray_container_mounts_start(in->c, in->points, own, err);
     if (rc != 0)

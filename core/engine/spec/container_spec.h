@@ -6,14 +6,8 @@
 #include "engine/container/container.h"
 #include "engine/spec/security.h"
 
-/** An OCI mount; options is NULL-terminated. */
-struct json_object *dray_spec_mount(const char *dest, const char *type, const char *source,
-                                    const char *const *options);
 /** Add spec["linux"]: namespaces, resources, devices, seccomp, paths, sysctls. */
 int dray_spec_linux(const struct dray_spec_in *in, uint64_t caps, const struct dray_security *sec,
                     struct json_object *spec, struct dray_err *err);
-/** linux.devices and the rules for linux.resources.devices of a HostConfig. */
-int dray_spec_devices(struct json_object *host, struct json_object *devices,
-                      struct json_object *rules, struct dray_err *err);
 
 #endif

@@ -330,7 +330,8 @@ static int add_cgroup_rule(const char *text, struct json_object *rules, struct d
     return 0;
 }
 
-int dray_spec_devices(struct json_object *host, struct json_object *devices,
+/* linux.devices and the rules for linux.resources.devices of a HostConfig. */
+static int devices_of(struct json_object *host, struct json_object *devices,
                       struct json_object *rules, struct dray_err *err)
 {
     bool privileged = dray_json_bool(host, "Privileged", false);
@@ -469,7 +470,7 @@ int dray_spec_linux(const struct dray_spec_in *in, uint64_t caps, const struct d
     struct json_object *devices = json_object_new_array(), *rules = json_object_new_array();
     dray_json_add(l, "devices", devices);
     dray_json_add(resources, "devices", rules);
-    rc = dray_spec_devices(in->host, devices, rules, err);
+    rc = devices_of(in->host, devices, rules, err);
     if (rc == 0)
         rc = add_seccomp(caps, sec, l, err);
     if (rc != 0)

@@ -19,7 +19,7 @@
 
 /* ---- The table ---- */
 
-struct dray_volume *dray_volume_ref(struct dray_volume *v)
+static struct dray_volume *volume_ref(struct dray_volume *v)
 {
     atomic_fetch_add(&v->refs, 1);
     return v;
@@ -115,7 +115,7 @@ struct dray_volume *dray_volume_find(struct dray_volumes *vs, const char *name,
     if (v && v->hidden)
         v = NULL;
     if (v)
-        dray_volume_ref(v);
+        volume_ref(v);
     pthread_mutex_unlock(&vs->lock);
     if (!v)
         dray_fail(err, DRAY_E_NOTFOUND, "get %s: no such volume", name);
@@ -129,7 +129,7 @@ size_t dray_volume_snapshot(struct dray_volumes *vs, struct dray_volume ***out)
     size_t n = 0;
     for (size_t i = 0; v && i < vs->n; i++)
         if (!vs->v[i]->hidden)
-            v[n++] = dray_volume_ref(vs->v[i]);
+            v[n++] = volume_ref(vs->v[i]);
     pthread_mutex_unlock(&vs->lock);
     *out = v;
     return n;
@@ -320,9 +320,9 @@ static int reserve(struct dray_volumes *vs, const char *name, const char *driver
     pthread_mutex_lock(&fresh->op);
     pthread_mutex_lock(&vs->lock);
     struct dray_volume *v = dray_volume_lookup(vs, name);
-    *made = !v && insert(vs, dray_volume_ref(fresh));
+    *made = !v && insert(vs, volume_ref(fresh));
     bool failed = !v && !*made;
-    *out = v ? dray_volume_ref(v) : fresh;
+    *out = v ? volume_ref(v) : fresh;
     fresh->hidden = true;
     pthread_mutex_unlock(&vs->lock);
     if (*made)
@@ -534,12 +534,4 @@ int dray_volumes_remove(struct dray_volumes *vs, const char *name, bool force, s
     if (rc && err)
         *err = own;
     return rc;
-}
-
-bool dray_volumes_anonymous(struct dray_volumes *vs, const char *name)
-{
-    struct dray_volume *v = dray_volume_find(vs, name, NULL);
-    bool is = v && dray_kvlist_get(&v->labels, DRAY_VOLUME_ANONYMOUS, NULL) != NULL;
-    dray_volume_unref(v);
-    return is;
 }

@@ -39,8 +39,6 @@ int dray_volumes_prune(struct dray_volumes *vs, const struct dray_filters *f,
                        struct json_object **out, struct dray_err *err);
 /** Array of all volumes with "UsageData", for disk usage. */
 int dray_volumes_usage(struct dray_volumes *vs, struct json_object **out, struct dray_err *err);
-/** Is it one that was made without a name? */
-bool dray_volumes_anonymous(struct dray_volumes *vs, const char *name);
 
 /** A container refers to the volume: it cannot be removed ("volume is in use - [id]"). Called again
  *  for each container when the daemon starts. */

@@ -44,7 +44,6 @@ struct dray_volumes {
 
 /** A volume that is in no table yet. NULL without memory. */
 struct dray_volume *dray_volume_new(const char *name, const char *driver);
-struct dray_volume *dray_volume_ref(struct dray_volume *v);
 void dray_volume_unref(struct dray_volume *v);
 /** The one of the table, hidden or not, or NULL. vs->lock held; no reference. */
 struct dray_volume *dray_volume_lookup(const struct dray_volumes *vs, const char *name);
