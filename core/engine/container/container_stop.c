@@ -292,12 +292,12 @@ int dray_containers_rename(struct dray_containers *cs, const char *name, const c
 }
 
 /* A new limit must not pass the swap limit that the container has, unless that moves too. As with
- * Docker that includes one that was never set, and -1. */
+ * Docker that includes one that was never set, and -1. One too low is refused elsewhere. */
 static int check_swap_kept(struct json_object *host, struct json_object *body, struct dray_err *err)
 {
     int64_t memory = dray_json_int(body, "Memory", 0);
     int64_t swap = dray_json_int(host, "MemorySwap", 0);
-    if (memory <= 0 || memory <= swap || dray_json_int(body, "MemorySwap", 0) != 0)
+    if (memory < DRAY_MEMORY_MIN || memory <= swap || dray_json_int(body, "MemorySwap", 0) != 0)
         return 0;
     return dray_fail(err, DRAY_E_CONFLICT,
                      "Memory limit should be smaller than already set memoryswap limit, update the "

@@ -8,7 +8,6 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#define MEMORY_MIN (INT64_C(6) << 20)
 
 typedef int (*check_fn)(struct json_object *host, struct json_object *config, struct dray_err *err);
 
@@ -25,7 +24,7 @@ static int check_memory(struct json_object *h, struct json_object *config, struc
     int64_t swap = dray_json_int(h, "MemorySwap", 0);
     int64_t reserve = dray_json_int(h, "MemoryReservation", 0);
     int64_t swappiness = dray_json_int(h, "MemorySwappiness", -1);
-    if (memory < 0 || (memory > 0 && memory < MEMORY_MIN))
+    if (memory < 0 || (memory > 0 && memory < DRAY_MEMORY_MIN))
         return dray_fail(err, DRAY_E_INVAL, "Minimum memory limit allowed is 6MB");
     if (memory > 0 && swap > 0 && swap < memory)
         return dray_fail(err, DRAY_E_INVAL,
@@ -38,7 +37,7 @@ static int check_memory(struct json_object *h, struct json_object *config, struc
         return dray_fail(err, DRAY_E_INVAL,
                          "Invalid value: %lld, valid memory swappiness range is 0-100",
                          (long long)swappiness);
-    if (reserve > 0 && reserve < MEMORY_MIN)
+    if (reserve > 0 && reserve < DRAY_MEMORY_MIN)
         return dray_fail(err, DRAY_E_INVAL, "Minimum memory reservation allowed is 6MB");
     if (memory > 0 && reserve > 0 && memory < reserve)
         return dray_fail(err, DRAY_E_INVAL,

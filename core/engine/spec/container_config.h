@@ -6,6 +6,8 @@
 #include <dray/util.h>
 #include <stdbool.h>
 
+#define DRAY_MEMORY_MIN (INT64_C(6) << 20) /* bytes; no container has a lower limit */
+
 struct dray_config;
 struct json_object;
 
@@ -20,8 +22,7 @@ int dray_host_config(struct json_object *user, const struct dray_config *cfg, in
 /** Fill a Config's empty fields from an image's "config" object, as Docker merges them. */
 int dray_container_config_merge(struct json_object *config, struct json_object *image,
                                 struct dray_err *err);
-/** Limits, modes and combinations. Appends to the array of warnings. `update`: only the fields of
- *  POST /containers/{id}/update are there. */
+/** Limits, modes and combinations. Appends to the array of warnings. */
 int dray_host_config_check(struct json_object *host, struct json_object *config,
                            const struct dray_config *cfg, struct json_object *warnings,
                            struct dray_err *err);
