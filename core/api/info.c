@@ -227,6 +227,20 @@ static void add_bridge_netfilter(struct json_object *o)
     }
 }
 
+/* Whose rules keep networks apart and publish ports; nobody's with "iptables": false. */
+static struct json_object *firewall_backend(struct dray_engine *e)
+{
+    struct json_object *o = json_object_new_object(), *rows = json_object_new_array();
+    struct json_object *row = json_object_new_array();
+    json_object_array_add(row, json_object_new_string("Table"));
+    dray_autofree char *table = dray_strf("inet %s", e->config->nft_table);
+    json_object_array_add(row, json_object_new_string(table ? table : ""));
+    json_object_array_add(rows, row);
+    dray_json_add_str(o, "Driver", "nftables");
+    dray_json_add(o, "Info", rows);
+    return o;
+}
+
 int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct json_object *o = json_object_new_object();
@@ -245,6 +259,8 @@ int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     add_host_warnings(warnings, e->config);
     if (dray_http_version(h) < 150)
         add_bridge_netfilter(o);
+    if (dray_http_version(h) >= 149 && e->config->iptables)
+        dray_json_add(o, "FirewallBackend", firewall_backend(e));
     dray_json_add_str(o, "SystemTime", now);
     dray_machine_info(o);
     add_config(o, e->config);

@@ -111,12 +111,15 @@ static int open_pidfile(struct drayd *d, struct dray_err *err)
 
 static void warn_of_ignored(struct json_object *raw)
 {
-    static const char *const keys[] = {"iptables", "ip6tables"};
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (!dray_json_bool(raw, keys[i], true))
-            dray_warn("the setting %s=false has no effect: networks need rules, which are kept in "
-                      "an nftables table of their own",
-                      keys[i]);
+    if (!dray_json_bool(raw, "iptables", true)) {
+        if (!dray_json_bool(raw, "userland-proxy", true))
+            dray_warn("iptables=false and userland-proxy=false: published ports reach nobody");
+        return;
+    }
+    if (!dray_json_bool(raw, "ip6tables", true))
+        dray_warn(
+            "the setting ip6tables=false has no effect: the rules of one nftables table are for "
+            "both families; iptables=false does without it");
 }
 
 static int start(struct drayd *d, struct dray_err *err)

@@ -152,7 +152,7 @@ static int set_defaults(struct dray_config *c, struct dray_err *err)
     c->shutdown_timeout_s = 15;
     c->live_restore = true;
     c->mtu = 1500;
-    c->icc = c->ip_masq = c->ip_forward = c->userland_proxy = true;
+    c->icc = c->ip_masq = c->ip_forward = c->userland_proxy = c->iptables = true;
     c->max_concurrent_downloads = 3;
     c->max_concurrent_uploads = 5;
     c->max_download_attempts = 5;
@@ -203,6 +203,21 @@ static int check_modes(const struct dray_config *c, struct dray_err *err)
                          "default cgroup namespace mode (%s) is invalid; use \"host\" or "
                          "\"private\"",
                          ns);
+    return 0;
+}
+
+static int check_network(const struct dray_config *c, struct dray_err *err)
+{
+    const char *named = dray_json_str(c->raw, "bridge", "");
+    if (*named && c->bip && *c->bip)
+        return dray_fail(
+            err, DRAY_E_INVAL,
+            "You specified -b & --bip, mutually exclusive options. Please specify only "
+            "one");
+    if (!c->iptables && !c->icc)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "You specified --iptables=false with --icc=false. ICC=false uses iptables "
+                         "to function. Please set --icc or --iptables to true");
     return 0;
 }
 
@@ -397,6 +412,8 @@ static int build_plugins(struct dray_config *c, struct dray_err *err)
     add_str(c->plugins, "bridge", "publish-policy", c->publish_policy);
     if (c->mtu != 1500)
         dray_json_add_int(entry_of(c->plugins, "bridge"), "mtu", c->mtu);
+    if (!c->iptables)
+        dray_json_add_bool(entry_of(c->plugins, "bridge"), "rules", false);
     if (!c->ip_forward)
         dray_json_add_bool(entry_of(c->plugins, "bridge"), "ip-forward", false);
     add_strs(c->plugins, "hub", "insecure-registries", &c->insecure_registries);
@@ -429,6 +446,8 @@ int dray_config_build(struct json_object *flags, struct json_object *file, const
         rc = check_numbers(c, err);
     if (!rc)
         rc = check_modes(c, err);
+    if (!rc)
+        rc = check_network(c, err);
     if (!rc)
         rc = check_exec_opts(c, err);
     if (!rc)

@@ -44,6 +44,7 @@ struct dray_config {
     char *fixed_cidr;
     int mtu;
     bool icc, ip_masq, ip_forward, ipv6, userland_proxy;
+    bool iptables; /* rules are kept (nftables'), by Docker's name for it */
     char *default_ip;       /* host address of published ports */
     char *default_gateway, *default_gateway_v6; /* where the default bridge's containers route to */
     struct json_object *default_network_opts;   /* {"driver":{"k":"v"}} of new networks, or NULL */

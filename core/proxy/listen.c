@@ -11,6 +11,7 @@
 
 #define DRAY_LOG_AREA "proxy"
 #define BACKLOG 4096
+#define TWIN_TRIES 16
 #define SPARE_FDS 32 /* the daemon's connections, pipes that are kept, and what is open anyway */
 
 socklen_t proxy_addr_len(const union proxy_addr *a)
@@ -105,6 +106,7 @@ static struct proxy_port *read_port(struct json_object *o, struct dray_err *err)
         return NULL;
     }
     port->last = last > first ? last : first;
+    port->twin = dray_json_bool(o, "twin", false);
     return port;
 }
 
@@ -164,6 +166,31 @@ static int open_port(struct proxy *p, struct proxy_port *port, struct dray_err *
                                                : strerror(errnum));
 }
 
+static void set_number(struct proxy_port *port, uint16_t number)
+{
+    *port_of(&port->listen) = htons(number);
+}
+
+/* A port and its twin (or NULL) under one number; another one is tried where there is a choice. */
+static int open_both(struct proxy *p, struct proxy_port *port, struct proxy_port *twin,
+                     struct dray_err *err)
+{
+    bool any = port_number(&port->listen) == 0;
+    for (int tries = 1;; tries++) {
+        int rc = open_port(p, port, err);
+        uint16_t chosen = port_number(&port->listen);
+        if (rc || !twin)
+            return rc;
+        set_number(twin, chosen);
+        twin->last = chosen;
+        rc = open_port(p, twin, err);
+        if (rc != DRAY_E_CONFLICT || (any ? tries == TWIN_TRIES : chosen >= port->last))
+            return rc;
+        proxy_unwatch(p, &port->item);
+        set_number(port, any ? 0 : (uint16_t)(chosen + 1));
+    }
+}
+
 static int read_ports(struct proxy_group *g, struct json_object *list, struct dray_err *err)
 {
     size_t n = dray_json_len(list);
@@ -192,8 +219,10 @@ int proxy_group_open(struct proxy *p, struct json_object *doc, size_t *taken_out
     (void)snprintf(g->id, sizeof g->id, "%s", id);
     int rc = read_ports(g, dray_json_arr(doc, "ports"), err);
     for (size_t i = 0; !rc && i < g->n_ports; i++) {
-        rc = open_port(p, g->ports[i], err);
+        bool twin = i + 1 < g->n_ports && g->ports[i + 1]->twin;
+        rc = open_both(p, g->ports[i], twin ? g->ports[i + 1] : NULL, err);
         *taken_out = i;
+        i += twin;
     }
     if (rc) {
         group_free(p, g);

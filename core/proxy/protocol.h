@@ -19,7 +19,8 @@
  *
  * DOC: {"id":ID,"ports":[{"proto":"tcp"|"udp","listen":ADDR,"port":N,"last":N,
  *                         "to":ADDR,"to_port":N},...]}
- * port 0 asks for any; a range port..last for the first that is free.
+ * port 0 asks for any; a range port..last for the first that is free. "twin":true: this one gets
+ * the number of the one before it, which is chosen so that it is free for both.
  */
 #ifndef DRAY_PROXY_PROTOCOL_H
 #define DRAY_PROXY_PROTOCOL_H

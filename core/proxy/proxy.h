@@ -32,6 +32,7 @@ struct proxy_port {
     bool paused;                 /* there were no descriptors for what came */
     union proxy_addr listen, to; /* listen: with the port that was chosen */
     uint16_t last;               /* of a range; else the port itself */
+    bool twin;                   /* has the number of the one before it */
 };
 
 /** What one endpoint publishes. */

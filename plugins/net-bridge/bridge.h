@@ -87,6 +87,7 @@ struct dray_self {
     struct port_table ports;
     struct dray_worker *inside;    /* enters network namespaces */
     struct dray_worker *reaper;    /* deletes links, which takes the kernel 20 ms each */
+    bool no_rules; /* constant option: the administrator wants none of ours */
     bool ipv6;                     /* of the kernel */
     uint32_t firewalld_generation; /* of the ruleset when firewalld was last settled;
                                       guarded by rules.lock */

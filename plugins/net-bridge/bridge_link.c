@@ -97,7 +97,7 @@ static void tune(const struct dray_self *self, const struct network *n)
     const struct {
         const char *family, *name, *value;
     } wanted[] = {
-        {"ipv4", "route_localnet", "1"},
+        {"ipv4", "route_localnet", self->no_rules ? "0" : "1"}, /* rules guard it */
         {"ipv6", "disable_ipv6", n->ipv6 ? "0" : "1"},
         {"ipv6", "accept_ra", "0"},
     };

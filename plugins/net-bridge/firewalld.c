@@ -122,7 +122,7 @@ static int settle(const struct bridges *l, struct dray_err *err)
 static bool is_due(struct dray_self *self)
 {
     unsigned rules = 0;
-    if (self->hostrules.on || access(BUS_SOCKET, F_OK) != 0)
+    if (self->no_rules || self->hostrules.on || access(BUS_SOCKET, F_OK) != 0)
         return false;
     pthread_mutex_lock(&self->rules.lock);
     int fd = rules_socket(&self->rules);

@@ -128,6 +128,8 @@ int follow_open(struct dray_self *self, struct dray_err *err)
 {
     struct follower *f = &self->follower;
     pthread_attr_t attr;
+    if (self->no_rules)
+        return 0;
     f->wake = eventfd(0, EFD_CLOEXEC);
     if (f->wake < 0)
         return dray_fail_errno(err, "make an eventfd");

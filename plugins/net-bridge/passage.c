@@ -156,7 +156,7 @@ static int settle(struct dray_self *self, uint8_t family, struct dray_err *err)
     if (state == FORWARD_ABSENT)
         return 0;
     (void)snprintf(w.prefix, sizeof w.prefix, "dray:%s:", self->table);
-    if (state == FORWARD_DROPS && !self->hostrules.on)
+    if (state == FORWARD_DROPS && !self->hostrules.on && !self->no_rules)
         store_each_network(&self->store, want, &w);
     hostrules_begin(&drop);
     (void)chain_msg(&ask, NFT_MSG_GETRULE, NLM_F_DUMP, family);

@@ -104,6 +104,8 @@ static void list_network(struct network *n, void *ctx)
 
 int bridge_rules_check(struct dray_self *self, struct dray_err *err)
 {
+    if (self->no_rules)
+        return 0;
     int rc = rules_check(self, err);
     int passage = passage_settle(self, rc ? NULL : err);
     rc = rc ? rc : passage;
@@ -221,7 +223,8 @@ static int32_t bridge_open(const struct dray_host *host, const char *instance,
     self->table = table;
     self->ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
     const char *policy = host->opt_str(host, "publish-policy");
-    self->hostrules.on = policy && strcmp(policy, "host-rules") == 0;
+    self->no_rules = !host->opt_int(host, "rules");
+    self->hostrules.on = !self->no_rules && policy && strcmp(policy, "host-rules") == 0;
     self->follower.wake = -EBADF;
     pthread_mutex_init(&self->hostrules.lock, NULL);
     store_init(&self->store);
@@ -267,6 +270,11 @@ static const struct dray_option options[] = {
      .choices = "docker|host-rules",
      .help = "Who decides over published ports: docker: they are open, whatever the host's input "
              "rules say; host-rules: those rules apply to them too"},
+    {.name = "rules",
+     .type = DRAY_OPT_BOOL,
+     .def = "true",
+     .help =
+         "Keep rules of nftables; without them nothing is translated, masqueraded or kept apart"},
     {.name = "ip-forward",
      .type = DRAY_OPT_BOOL,
      .def = "true",

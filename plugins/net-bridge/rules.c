@@ -217,7 +217,7 @@ static int change(struct dray_self *self, const struct elems *l, bool add, struc
 {
     if (l->failed)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (!l->n)
+    if (!l->n || self->no_rules)
         return 0;
     struct dray_err why = {0};
     pthread_mutex_lock(&self->rules.lock);
@@ -262,10 +262,21 @@ int rules_delete(struct dray_self *self, const struct elems *l, struct dray_err 
     return change(self, l, false, err);
 }
 
+/* An earlier process's. */
+static int drop_table(struct dray_self *self, struct dray_err *err)
+{
+    char text[128];
+    int fd = rules_socket(&self->rules);
+    if (fd < 0 || !rules_present(fd, self->table))
+        return 0;
+    (void)snprintf(text, sizeof text, "delete table inet %.40s\n", self->table);
+    return rules_run(text, err);
+}
+
 int rules_collect(struct dray_self *self, struct dray_err *err)
 {
     pthread_mutex_lock(&self->rules.lock);
-    int rc = self->rules.adopted ? rebuild(self, err) : 0;
+    int rc = self->no_rules ? drop_table(self, err) : self->rules.adopted ? rebuild(self, err) : 0;
     pthread_mutex_unlock(&self->rules.lock);
     return rc;
 }

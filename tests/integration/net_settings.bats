@@ -157,11 +157,47 @@ route6() { in_new "$@" busybox ip -6 route | awk '/^default/ {print $3}'; }
     [[ "$output" == *"options ndots:2"* && "$output" != *ndots:4* ]]
 }
 
-@test "what nothing answers to is told in the log" {
-    with '{"iptables": false, "userland-proxy": true}'
-    grep -q 'setting iptables=false has no effect' "$T/drayd.log"
-    web one -p 8081:80
-    [ "$(get 127.0.0.1:8081)" = one ]
+reached() { # each port of the machine by each way leads to the container
+    [ "$(get 127.0.0.1:8081)$(get '[::1]:8081')$(get 127.0.0.1:8082)$(get "127.0.0.1:$(host_port one 81)")" = oneoneoneone ]
+    [ "$(host_port one 81)" = "$(docker port one 81 | tail -n 1 | sed 's/.*://')" ]
+    run ! get '[::1]:8082'
+}
+
+@test "iptables: false keeps no rules; ports are carried by the proxy, and running containers follow a change" {
+    nft flush ruleset
+    with '{"iptables": false}'
+    docker run -d --name one -p 8081:80 -p 127.0.0.1:8082:80 -p 81 -p 8083-8085:80 busybox \
+        sh -c 'echo one >index.html; httpd -p 80; exec httpd -f -p 81' >/dev/null
+    wait_until 5 docker exec one wget -q -O /dev/null http://127.0.0.1:81/
+    reached
+    docker run -d --name two -p 8083-8085:80 busybox sleep 1000 >/dev/null
+    [ "$(docker port two | tr '\n' ' ')" = "80/tcp -> 0.0.0.0:8084 80/tcp -> [::]:8084 " ]
+    [ -z "$(nft list ruleset)" ]
+    [ "$(sysctl -n "net.ipv4.conf.$(option bridge bridge.name).route_localnet")" = 0 ]
+    [ "$(api GET /v1.49/info | jq .FirewallBackend)" = null ]
+    run -125 docker run --rm -p 8081:80 busybox true
+    [[ "$output" == *"address already in use"* ]]
+    run -125 docker run --rm -p 80/sctp busybox true
+    [[ "$output" == *'cannot publish port 80/sctp: with "iptables": false'* ]]
+    docker network create -o com.docker.network.bridge.gateway_mode_ipv4=routed routed >/dev/null
+    docker run -d --name three --network routed -p 80 busybox sleep 1000 >/dev/null
+    [ "$(docker port three)" = "80/tcp -> 0.0.0.0:" ] # reached at its own address, as ever
+    docker rm -f three >/dev/null
+    daemon_stop
+    with '{}'
+    nft list table inet "$(table)" | grep -q masquerade
+    [ "$(api GET /v1.49/info | jq -c .FirewallBackend)" = "{\"Driver\":\"nftables\",\"Info\":[[\"Table\",\"inet $(table)\"]]}" ]
+    [ "$(api GET /v1.48/info | jq .FirewallBackend)" = null ]
+    reached
+    daemon_stop
+    with '{"iptables": false}'
+    [ -z "$(nft list ruleset)" ]
+    reached
+    daemon_stop
+    refuses 'You specified --iptables=false with --icc=false' '{"iptables": false, "icc": false}'
+    refuses 'You specified -b & --bip, mutually exclusive options' '{"bridge": "dray0", "bip": "10.1.2.1/24"}'
+    with '{"ip6tables": false}'
+    grep -q 'setting ip6tables=false has no effect' "$T/drayd.log"
 }
 
 @test "bridge: none, and another one" {

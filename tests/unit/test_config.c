@@ -66,7 +66,7 @@ static void test_file(void)
 {
     struct dray_config *c =
         build("{\"storage-driver\":\"vfs\",\"log-opts\":{\"max-size\":\"5m\"},\"mtu\":1400,"
-              "\"default-shm-size\":\"128M\",\"dns\":[\"1.1.1.1\"],\"icc\":false,"
+              "\"default-shm-size\":\"128M\",\"dns\":[\"1.1.1.1\"],\"ip-masq\":false,"
               "\"default-address-pools\":[{\"base\":\"10.9.0.0/16\",\"size\":24}],"
               "\"insecure-registries\":[\"r.test:5000\"],\"registry-mirrors\":[\"http://m\"],"
               "\"proxies\":{\"http-proxy\":\"http://p:1\"},\"storage-opts\":[\"overlay2.x=1\"],"
@@ -77,7 +77,8 @@ static void test_file(void)
     CU_ASSERT_STRING_EQUAL(dray_kvlist_get(&c->log_opts, "max-size", ""), "5m");
     CU_ASSERT_EQUAL(c->mtu, 1400);
     CU_ASSERT_EQUAL(c->default_shm_size, 128 << 20);
-    CU_ASSERT_FALSE(c->icc);
+    CU_ASSERT_FALSE(c->ip_masq || c->iptables);
+    CU_ASSERT_FALSE(dray_json_bool(c->plugins, "bridge.rules", true));
     CU_ASSERT_EQUAL_FATAL(c->default_address_pools.n, 1);
     CU_ASSERT_STRING_EQUAL(c->default_address_pools.v[0], "10.9.0.0/16:24");
     CU_ASSERT_STRING_EQUAL(c->http_proxy, "http://p:1");

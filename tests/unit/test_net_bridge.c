@@ -23,6 +23,7 @@ static const struct fake_option options[] = {
     {.name = "table", .text = TABLE},
     {.name = "mtu", .number = 1500},
     {.name = "ip-forward", .number = 1},
+    {.name = "rules", .number = 1},
 };
 
 static struct fake_host fake;
@@ -39,7 +40,7 @@ static bool quiet(const char *command)
 
 static void setup(void)
 {
-    CU_ASSERT_TRUE_FATAL(fake_open(&fake, PLUGIN_SO, options, 3));
+    CU_ASSERT_TRUE_FATAL(fake_open(&fake, PLUGIN_SO, options, sizeof options / sizeof options[0]));
     ops = (const struct dray_network_ops *)fake.plugin->ifaces[0].ops;
 }
 

@@ -16,7 +16,7 @@
 #define C2 "c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2"
 
 static char root[] = "/tmp/dray-test-networks-XXXXXX";
-static struct dray_config config;
+static struct dray_config config = {.iptables = true};
 static struct dray_engine engine;
 static struct dray_networks *nets;
 static struct dray_err err;

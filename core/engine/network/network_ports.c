@@ -27,7 +27,9 @@ struct binding {
 struct bindings {
     struct binding *v;
     size_t n, cap;
-    bool proxy; /* what the endpoint has no address for goes to the proxy */
+    bool proxy;           /* what the endpoint has no address for goes to the proxy */
+    bool all;             /* everything does: the driver keeps no rules */
+    const char *anywhere; /* host address of ports that name none, if all */
 };
 
 /* "80/tcp", "53/udp", "80". */
@@ -97,6 +99,17 @@ static int add_anywhere(struct bindings *l, const struct dray_net_ep *ep, struct
     return append(l, b, "::", err);
 }
 
+/* Both families lead to what the endpoint has, under one number. */
+static int add_proxied(struct bindings *l, struct binding *b, struct dray_err *err)
+{
+    b->proxied = true;
+    int rc = append(l, b, l->anywhere, err);
+    if (rc || strcmp(l->anywhere, "0.0.0.0") != 0 || !dray_proxy_ipv6())
+        return rc;
+    b->pair = l->n - 1;
+    return append(l, b, "::", err);
+}
+
 static int add_binding(struct bindings *l, const struct dray_net_ep *ep, const char *key,
                        struct json_object *o, struct dray_err *err)
 {
@@ -109,9 +122,14 @@ static int add_binding(struct bindings *l, const struct dray_net_ep *ep, const c
     uint32_t family = dray_addr_family(host_ip);
     if (*host_ip && !family)
         return dray_fail(err, DRAY_E_INVAL, "invalid IP address: %s", host_ip);
+    if (l->all && strcmp(b.port.proto, "sctp") == 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "cannot publish port %s: with \"iptables\": false ports are carried by "
+                         "dray-proxy, which knows tcp and udp only",
+                         key);
     if (!family)
-        return add_anywhere(l, ep, &b, err);
-    b.proxied = !(family == 4 ? ep->ipv4[0] : ep->ipv6[0]);
+        return l->all ? add_proxied(l, &b, err) : add_anywhere(l, ep, &b, err);
+    b.proxied = l->all || !(family == 4 ? ep->ipv4[0] : ep->ipv6[0]);
     return b.proxied && !l->proxy ? 0 : append(l, &b, host_ip, err);
 }
 
@@ -197,6 +215,9 @@ static bool proxy_port(const struct bindings *l, const struct binding *b,
                        struct dray_proxy_port *out)
 {
     const struct binding *other = b->pair == NO_PAIR ? NULL : &l->v[b->pair];
+    out->twin = other && other->proxied;
+    if (out->twin)
+        other = NULL;
     if (strcmp(b->port.proto, "sctp") == 0 ||
         (other && (!other->host_port || strcmp(other->host_ip, "0.0.0.0") != 0)))
         return false;
@@ -222,8 +243,9 @@ static int publish_proxy(struct dray_networks *ns, struct dray_net_ep *ep, struc
         if (!l->v[i].proxied)
             continue;
         l->v[i].done = proxy_port(l, &l->v[i], &ports[n]);
+        bool six = to6[0] && (!to4[0] || dray_addr_family(l->v[i].host_ip) == 6);
         if (l->v[i].done)
-            ports[n++].to = to4[0] ? to4 : to6;
+            ports[n++].to = six ? to6 : to4;
     }
     if (!n)
         return 0;
@@ -273,10 +295,26 @@ static int publish(struct dray_networks *ns, struct dray_net *n, struct dray_net
         }
         (void)dray_driver_call(n->driver, network, DRAY_CLASS_MOUNT, NULL, unpublish, n->id,
                                ep->id);
-        if (!choose_others(l))
+        if (l->all || !choose_others(l))
             break;
     }
     return rc;
+}
+
+static const char *option(const struct dray_net *n, const char *name, const char *fallback)
+{
+    char key[96];
+    struct json_object *v = NULL;
+    (void)snprintf(key, sizeof key, "com.docker.network.bridge.%s", name);
+    return json_object_object_get_ex(n->options, key, &v) && v ? json_object_get_string(v)
+                                                               : fallback;
+}
+
+/* Its ports are reached at the containers' own addresses. */
+static bool is_routed(const struct dray_net *n)
+{
+    const char *mode = option(n, n->ipv4 ? "gateway_mode_ipv4" : "gateway_mode_ipv6", "");
+    return strcmp(mode, "routed") == 0;
 }
 
 int dray_net_publish(struct dray_networks *ns, struct dray_net *n, struct dray_net_ep *ep,
@@ -285,8 +323,13 @@ int dray_net_publish(struct dray_networks *ns, struct dray_net *n, struct dray_n
     struct bindings l = {0};
     if (!what->ports || n->internal)
         return 0;
-    l.proxy = ns->engine->config->userland_proxy &&
-              (dray_net_features(n) & DRAY_NETWORK_F_PROXIED) && dray_proxy_ipv6();
+    const struct dray_config *c = ns->engine->config;
+    bool can = (dray_net_features(n) & DRAY_NETWORK_F_PROXIED) != 0;
+    l.all = can && !c->iptables && !is_routed(n);
+    l.anywhere = option(n, "host_binding_ipv4", "0.0.0.0");
+    l.proxy = c->userland_proxy && can && (l.all || dray_proxy_ipv6());
+    if (l.all && !l.proxy)
+        return 0; /* as the log says */
     int rc = read_bindings(what->ports, ep, &l, err);
     if (!rc && l.n)
         rc = publish(ns, n, ep, &l, what->replay, err);

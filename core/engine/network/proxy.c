@@ -29,6 +29,8 @@ static struct json_object *port_json(const struct dray_proxy_port *p)
     dray_json_add_int(o, "last", p->last);
     dray_json_add_str(o, "to", p->to);
     dray_json_add_int(o, "to_port", p->to_port);
+    if (p->twin)
+        dray_json_add_bool(o, "twin", true);
     return o;
 }
 

@@ -17,6 +17,7 @@ struct dray_proxy_port {
     const char *to;      /* address of the container, without prefix */
     uint16_t port, last; /* in: port 0 is any, last the end of a range or 0; out: what is used */
     uint16_t to_port;
+    bool twin; /* gets the port of the one before it */
 };
 
 /** Starts nothing: the proxy runs from the first port that needs it. */
