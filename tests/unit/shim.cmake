@@ -13,25 +13,22 @@ if(DRAY_TESTS)
 
     dray_unit_test(test_shim_detach SOURCES test_shim_detach.c ${CMAKE_SOURCE_DIR}/core/shim/detach.c)
 
-    # Once with a runtime that starts plain processes, once with real containers.
-    foreach(runtime test-host native)
-        set(test test_shim)
-        if(runtime STREQUAL "native")
-            if(NOT TARGET plugin-runtime-native)
-                continue()
-            endif()
-            set(test test_shim_native)
-        endif()
-        dray_unit_test(${test} SOURCES test_shim.c shim_harness.c LIBS dray_base)
+    # Each once with a runtime that starts plain processes, once with real containers.
+    function(dray_shim_test test source runtime)
+        dray_unit_test(${test} SOURCES ${source} shim_harness.c LIBS dray_base)
         target_compile_definitions(${test} PRIVATE SHIM_RUNTIME="${runtime}"
             SHIM_PROGRAM="$<TARGET_FILE:dray-shim>" SHIM_TEST_PLUGINS="${SHIM_TEST_PLUGINS}"
             STAGE_PLUGINS="${DRAY_STAGE}/${DRAY_PLUGIN_DIR}")
         add_dependencies(${test} dray-shim test-host-runtime test-slow-log plugin-log-json-file
             plugin-log-local)
+    endfunction()
+    foreach(test test_shim test_shim_exec test_shim_log)
+        dray_shim_test(${test} ${test}.c test-host)
+        if(TARGET plugin-runtime-native)
+            dray_shim_test(${test}_native ${test}.c native)
+            add_dependencies(${test}_native plugin-runtime-native)
+        endif()
     endforeach()
-    if(TARGET test_shim_native)
-        add_dependencies(test_shim_native plugin-runtime-native)
-    endif()
 
     foreach(driver json-file local)
         string(REPLACE "-" "_" test test_log_${driver})

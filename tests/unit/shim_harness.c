@@ -402,3 +402,58 @@ void client_end(struct client *c)
     (void)close(c->sock);
     (void)close(c->done);
 }
+
+void client_say(struct client *c, const char *text)
+{
+    CU_ASSERT_EQUAL(write(c->sock, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+void client_reads(struct client *c, const char *text)
+{
+    DRAY_AUTO(dray_buf) got = {0};
+    client_read(c, &got);
+    CU_ASSERT_STRING_EQUAL(got.data ? got.data : "", text);
+}
+
+bool client_sees(struct client *c, const char *text)
+{
+    DRAY_AUTO(dray_buf) got = {0};
+    while (readable(c->sock, 5000)) {
+        char *room = dray_buf_room(&got, 4096);
+        ssize_t n = read(c->sock, room, 4096);
+        if (n <= 0)
+            return false;
+        got.len += (size_t)n;
+        got.data[got.len] = '\0';
+        if (strstr(got.data, text))
+            return true;
+    }
+    return false;
+}
+
+char *unframe(const struct dray_buf *got, int stream)
+{
+    DRAY_AUTO(dray_buf) text = {0};
+    size_t at = 0;
+    while (at + 8 <= got->len) {
+        const uint8_t *head = (const uint8_t *)got->data + at;
+        size_t n = (size_t)head[4] << 24 | (size_t)head[5] << 16 | (size_t)head[6] << 8 | head[7];
+        CU_ASSERT_TRUE_FATAL(n > 0 && n <= got->len - at - 8);
+        if (head[0] == stream)
+            dray_buf_add(&text, got->data + at + 8, n);
+        at += 8 + n;
+    }
+    CU_ASSERT_EQUAL(at, got->len);
+    return dray_strf("%s", text.data ? text.data : "");
+}
+
+bool box_has(const struct box *b, const char *name)
+{
+    dray_autofree char *path = dray_strf("%s/%s", b->bundle, name);
+    return access(path, F_OK) == 0;
+}
+
+void nap(int ms)
+{
+    (void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
+}

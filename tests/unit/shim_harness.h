@@ -66,6 +66,8 @@ bool box_connect(struct box *b, int *fd_out);
 bool box_gone(struct box *b);
 /** The whole log file. */
 char *box_log(struct box *b);
+/** Is there such a file in the bundle? */
+bool box_has(const struct box *b, const char *name);
 
 /** A client's end of an attach session. */
 struct client {
@@ -83,9 +85,33 @@ void client_read(struct client *c, struct dray_buf *out);
 /** Wait for the end of the session: 'd' when it was detached, 0 else, -1 when it does not end. */
 int client_done(struct client *c);
 void client_end(struct client *c);
+void client_say(struct client *c, const char *text);
+/** The whole stream must be the text. */
+void client_reads(struct client *c, const char *text);
+/** Read until the text has appeared; false: it does not. */
+bool client_sees(struct client *c, const char *text);
+/** The bytes of a stream in frames, which are cut by who reads when; owned by the caller. */
+char *unframe(const struct dray_buf *got, int stream);
 
 struct json_object *request(const char *op);
 /** Wait for a descriptor to be readable. */
 bool readable(int fd, int timeout_ms);
+void nap(int ms);
+
+/* The frame of nearly every test. */
+static inline void harness_cleanup(struct harness *h)
+{
+    harness_end(h);
+}
+static inline void box_cleanup(struct box *b)
+{
+    box_end(b);
+}
+#define HARNESS(h)                                                                                 \
+    DRAY_AUTO(harness) h;                                                                          \
+    harness_begin(&h)
+#define BOX(b, h, id, script)                                                                      \
+    DRAY_AUTO(box) b;                                                                              \
+    box_begin(&b, &h, id, script)
 
 #endif

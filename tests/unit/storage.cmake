@@ -4,7 +4,7 @@ dray_unit_test(test_trash SOURCES test_trash.c LIBS dray_plugin_lib)
 
 # Programs that load the drivers as the daemon does: NAME DEFINE=driver ...
 function(dray_storage_test name)
-    dray_unit_test(${name} SOURCES ${name}.c LIBS dray_plugin_lib ${CMAKE_DL_LIBS} Threads::Threads)
+    dray_unit_test(${name} SOURCES ${name}.c ${storage_suite} LIBS dray_plugin_lib ${CMAKE_DL_LIBS} Threads::Threads)
     if(TARGET ${name})
         foreach(pair ${ARGN})
             string(REGEX MATCH "([^=]+)=(.+)" whole ${pair})
@@ -15,8 +15,11 @@ function(dray_storage_test name)
     endif()
 endfunction()
 
-dray_storage_test(test_storage OVERLAY_SO=storage-overlay VFS_SO=storage-vfs
-    BTRFS_SO=storage-btrfs)
+set(storage_suite storage_suite.c)
+foreach(test test_storage test_storage_limits)
+    dray_storage_test(${test} OVERLAY_SO=storage-overlay VFS_SO=storage-vfs BTRFS_SO=storage-btrfs)
+endforeach()
+set(storage_suite)
 dray_storage_test(test_volume_local LOCAL_SO=volume-local)
 
 # Not a test: ninja bench_layer_tar, then tests/bench/layer-tar.sh.

@@ -17,8 +17,8 @@
 
 struct st_host {
     struct dray_host host;
-    char top[64]; /* holds data and run */
-    char data[80], run[80];
+    char top[88]; /* holds data and run */
+    char data[96], run[96];
     const char *keys[ST_OPTIONS]; /* set by the test before st_open() */
     const char *values[ST_OPTIONS];
     const struct dray_plugin *plugin;

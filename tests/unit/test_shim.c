@@ -15,79 +15,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* The frame of nearly every test. */
-static void harness_cleanup(struct harness *h)
-{
-    harness_end(h);
-}
-static void box_cleanup(struct box *b)
-{
-    box_end(b);
-}
-#define HARNESS(h)                                                                                 \
-    DRAY_AUTO(harness) h;                                                                          \
-    harness_begin(&h)
-#define BOX(b, h, id, script)                                                                      \
-    DRAY_AUTO(box) b;                                                                              \
-    box_begin(&b, &h, id, script)
-
-static void say(struct client *c, const char *text)
-{
-    CU_ASSERT_EQUAL(write(c->sock, text, strlen(text)), (ssize_t)strlen(text));
-}
-
-static void reads(struct client *c, const char *text)
-{
-    DRAY_AUTO(dray_buf) got = {0};
-    client_read(c, &got);
-    CU_ASSERT_STRING_EQUAL(got.data ? got.data : "", text);
-}
-
-/* Read until the text has appeared. */
-static bool sees(struct client *c, const char *text)
-{
-    DRAY_AUTO(dray_buf) got = {0};
-    while (readable(c->sock, 5000)) {
-        char *room = dray_buf_room(&got, 4096);
-        ssize_t n = read(c->sock, room, 4096);
-        if (n <= 0)
-            return false;
-        got.len += (size_t)n;
-        got.data[got.len] = '\0';
-        if (strstr(got.data, text))
-            return true;
-    }
-    return false;
-}
-
-/* The bytes of a stream in frames; how they are cut depends on who reads when. */
-static char *unframe(const struct dray_buf *got, int stream)
-{
-    DRAY_AUTO(dray_buf) text = {0};
-    size_t at = 0;
-    while (at + 8 <= got->len) {
-        const uint8_t *head = (const uint8_t *)got->data + at;
-        size_t n = (size_t)head[4] << 24 | (size_t)head[5] << 16 | (size_t)head[6] << 8 | head[7];
-        CU_ASSERT_TRUE_FATAL(n > 0 && n <= got->len - at - 8);
-        if (head[0] == stream)
-            dray_buf_add(&text, got->data + at + 8, n);
-        at += 8 + n;
-    }
-    CU_ASSERT_EQUAL(at, got->len);
-    return dray_strf("%s", text.data ? text.data : "");
-}
-
-static bool exists(const struct box *b, const char *name)
-{
-    dray_autofree char *path = dray_strf("%s/%s", b->bundle, name);
-    return access(path, F_OK) == 0;
-}
-
-static void nap(int ms)
-{
-    (void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
-}
-
 /* Run and exit. */
 
 static void test_run(void)
@@ -107,7 +34,7 @@ static void test_run(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(log, "{\"log\":\"err\\n\",\"stream\":\"stderr\",\"time\":\""));
     CU_ASSERT_TRUE(box_gone(&b));
     if (!h.native)
-        CU_ASSERT_TRUE(exists(&b, "removed"));
+        CU_ASSERT_TRUE(box_has(&b, "removed"));
 }
 
 static void test_signal_code(void)
@@ -127,29 +54,6 @@ static void test_signal_code(void)
         CU_ASSERT_TRUE(dray_json_bool(e, "oom", false));
 }
 
-static void test_lines(void)
-{
-    HARNESS(h);
-    BOX(b, h, "lines",
-        "printf 'a\\n\\nb\\nunfinished'; head -c 40000 /dev/zero | tr '\\0' x >&2; echo >&2");
-    box_run(&b, "l");
-    CU_ASSERT_EQUAL(box_wait(&b), 0);
-    dray_autofree char *log = box_log(&b);
-    CU_ASSERT_PTR_NOT_NULL(strstr(log, "{\"log\":\"a\\n\""));
-    CU_ASSERT_PTR_NOT_NULL(strstr(log, "{\"log\":\"\\n\""));
-    CU_ASSERT_PTR_NOT_NULL(strstr(log, "{\"log\":\"unfinished\",\"stream\":\"stdout\""));
-    size_t lines = 0, pieces = 0, x = 0;
-    for (const char *p = log; *p; p++) {
-        lines += *p == '\n';
-        x += *p == 'x';
-    }
-    for (const char *p = log; (p = strstr(p, "x\",\"stream\":\"stderr\"")); p++)
-        pieces++;
-    CU_ASSERT_EQUAL(lines, 4 + 3);
-    CU_ASSERT_EQUAL(pieces, 2); /* 16384, 16384, then the rest with its newline */
-    CU_ASSERT_EQUAL(x, 40000);
-}
-
 static void test_refused(void)
 {
     HARNESS(h);
@@ -158,7 +62,7 @@ static void test_refused(void)
     dray_json_add_str(run, "runtime", "nowhere");
     CU_ASSERT_EQUAL(box_code(&b, run, NULL, 0), DRAY_E_NOTFOUND);
     CU_ASSERT_TRUE(box_gone(&b));
-    CU_ASSERT_FALSE(exists(&b, "exit.json"));
+    CU_ASSERT_FALSE(box_has(&b, "exit.json"));
 
     BOX(c, h, "bad2", "true");
     dray_autofree char *path = dray_strf("%s/config.json", c.bundle);
@@ -178,19 +82,7 @@ static void test_refused(void)
     client_end(&waiting);
     CU_ASSERT_TRUE(box_gone(&d));
     if (!h.native)
-        CU_ASSERT_TRUE(exists(&d, "removed"));
-}
-
-static void test_bad_log(void)
-{
-    HARNESS(h);
-    BOX(b, h, "badlog", "true");
-    struct json_object *run = box_run_body(&b, "l");
-    struct json_object *options = json_object_new_object();
-    dray_json_add_str(options, "max-size", "plenty");
-    dray_json_add(dray_json_obj(run, "log.info"), "options", options);
-    CU_ASSERT_EQUAL(box_code(&b, run, NULL, 0), DRAY_E_INVAL);
-    CU_ASSERT_TRUE(box_gone(&b));
+        CU_ASSERT_TRUE(box_has(&d, "removed"));
 }
 
 /* Sessions. */
@@ -203,7 +95,7 @@ static void test_attach_before_run(void)
     client_attach(&raw, &b, "o", NULL);
     client_attach(&framed, &b, "oef", NULL);
     box_run(&b, "");
-    reads(&raw, "one\n");
+    client_reads(&raw, "one\n");
     DRAY_AUTO(dray_buf) got = {0};
     client_read(&framed, &got);
     CU_ASSERT_EQUAL(got.len, 24);
@@ -223,9 +115,9 @@ static void test_half_close(void)
     struct client c;
     client_attach(&c, &b, "io", NULL);
     box_run(&b, "io");
-    say(&c, "b\na\n");
+    client_say(&c, "b\na\n");
     (void)shutdown(c.sock, SHUT_WR);
-    reads(&c, "a\nb\nend\n");
+    client_reads(&c, "a\nb\nend\n");
     CU_ASSERT_EQUAL(box_wait(&b), 0);
     client_end(&c);
 }
@@ -237,15 +129,15 @@ static void test_stdin_stays_open(void)
     struct client c, d;
     client_attach(&c, &b, "io", NULL);
     box_run(&b, "i"); /* not once: another client may go on */
-    say(&c, "1\n");
-    CU_ASSERT_TRUE(sees(&c, "got 1"));
+    client_say(&c, "1\n");
+    CU_ASSERT_TRUE(client_sees(&c, "got 1"));
     (void)shutdown(c.sock, SHUT_WR);
     client_attach(&d, &b, "io", NULL);
-    say(&d, "2\n");
-    CU_ASSERT_TRUE(sees(&d, "got 2"));
-    CU_ASSERT_TRUE(sees(&c, "got 2"));
+    client_say(&d, "2\n");
+    CU_ASSERT_TRUE(client_sees(&d, "got 2"));
+    CU_ASSERT_TRUE(client_sees(&c, "got 2"));
     box_ok(&b, request("close_stdin"), NULL, 0);
-    CU_ASSERT_TRUE(sees(&d, "eof"));
+    CU_ASSERT_TRUE(client_sees(&d, "eof"));
     CU_ASSERT_EQUAL(box_wait(&b), 0);
     client_end(&c);
     client_end(&d);
@@ -259,7 +151,7 @@ static void test_stdin_ignored(void)
     client_attach(&c, &b, "io", NULL);
     box_run(&b, "");
     (void)send(c.sock, "nobody reads this\n", 18, MSG_NOSIGNAL);
-    reads(&c, "done\n");
+    client_reads(&c, "done\n");
     CU_ASSERT_EQUAL(box_wait(&b), 0);
     client_end(&c);
 }
@@ -290,13 +182,13 @@ static void test_terminal(void)
     dray_json_add_int(size, "cols", 111);
     box_ok(&b, size, NULL, 0);
     box_run(&b, "til");
-    CU_ASSERT_TRUE(sees(&c, "33 111\r\nready\r\n"));
+    CU_ASSERT_TRUE(client_sees(&c, "33 111\r\nready\r\n"));
     size = request("resize");
     dray_json_add_int(size, "rows", 44);
     dray_json_add_int(size, "cols", 99);
     box_ok(&b, size, NULL, 0);
-    say(&c, "in\x10put\n"); /* the first of the keys alone is input */
-    CU_ASSERT_TRUE(sees(&c, "[in\x10put]\r\n44 99"));
+    client_say(&c, "in\x10put\n"); /* the first of the keys alone is input */
+    CU_ASSERT_TRUE(client_sees(&c, "[in\x10put]\r\n44 99"));
     CU_ASSERT_EQUAL(box_wait(&b), 0);
     client_end(&c);
     dray_autofree char *log = box_log(&b);
@@ -310,13 +202,13 @@ static void test_detach(void)
     struct client c, d;
     client_attach(&c, &b, "io", "\x10\x11");
     box_run(&b, "ti");
-    CU_ASSERT_TRUE(sees(&c, "ready"));
-    say(&c, "\x10");
-    say(&c, "\x11");
+    CU_ASSERT_TRUE(client_sees(&c, "ready"));
+    client_say(&c, "\x10");
+    client_say(&c, "\x11");
     CU_ASSERT_EQUAL(client_done(&c), 'd');
     client_end(&c);
     client_attach(&d, &b, "io", "\x10\x11");
-    say(&d, "go\n");
+    client_say(&d, "go\n");
     CU_ASSERT_EQUAL(box_wait(&b), 5);
     CU_ASSERT_EQUAL(client_done(&d), 0);
     client_end(&d);
@@ -329,9 +221,9 @@ static void test_detach_keys_in_pipe(void)
     struct client c;
     client_attach(&c, &b, "io", "\x10\x11");
     box_run(&b, "io");
-    say(&c, "\x10\x11");
+    client_say(&c, "\x10\x11");
     (void)shutdown(c.sock, SHUT_WR);
-    reads(&c, " 10 11\n");
+    client_reads(&c, " 10 11\n");
     client_end(&c);
 }
 
@@ -349,7 +241,7 @@ static void test_slow_reader(void)
     DRAY_AUTO(dray_buf) got = {0};
     client_read(&slow, &got);
     CU_ASSERT_EQUAL(got.len, 3000000);
-    reads(&quick, "end\n");
+    client_reads(&quick, "end\n");
     CU_ASSERT_EQUAL(box_wait(&b), 0);
     client_end(&slow);
     client_end(&quick);
@@ -423,132 +315,6 @@ static void test_gigabyte(void)
     client_end(&c);
 }
 
-/* Execs. */
-
-static void test_exec(void)
-{
-    HARNESS(h);
-    BOX(b, h, "exec", "trap 'exit 11' INT; sleep 100 & wait");
-    box_run(&b, "");
-    struct client c;
-    CU_ASSERT_EQUAL(client_exec(&c, &b, "e1", "echo hi; cat; echo err >&2; exit 7", "ioef"), 0);
-    say(&c, "x\n");
-    (void)shutdown(c.sock, SHUT_WR);
-    DRAY_AUTO(dray_buf) got = {0};
-    client_read(&c, &got);
-    dray_autofree char *out = unframe(&got, 1), *err = unframe(&got, 2);
-    CU_ASSERT_STRING_EQUAL(out, "hi\nx\n");
-    CU_ASSERT_STRING_EQUAL(err, "err\n");
-    CU_ASSERT_EQUAL(client_done(&c), 0);
-    client_end(&c);
-    dray_autojson *e = box_event(&b, "exec-exit");
-    CU_ASSERT_STRING_EQUAL(dray_json_str(e, "exec", ""), "e1");
-    CU_ASSERT_EQUAL(dray_json_int(e, "code", -1), 7);
-
-    CU_ASSERT_EQUAL(client_exec(&c, &b, "e2", "stty size; test -t 0 && echo tty", "iot"), 0);
-    CU_ASSERT_TRUE(sees(&c, "tty\r\n"));
-    client_end(&c);
-    dray_autojson *state = box_call(&b, request("state"), NULL, 0);
-    CU_ASSERT_TRUE(dray_json_bool(state, "running", false));
-    struct json_object *kill = request("kill");
-    dray_json_add_int(kill, "signal", 2);
-    box_ok(&b, kill, NULL, 0);
-    CU_ASSERT_EQUAL(box_wait(&b), 11);
-}
-
-static void exec_of(struct box *b, const char *exec, const char *arg0, const char *arg1,
-                    const char *arg2, int expect)
-{
-    const char *args[] = {arg0, arg1, arg2, NULL};
-    struct json_object *body = request("exec");
-    dray_json_add_str(body, "exec", exec);
-    dray_json_add(body, "process", process_with(args));
-    CU_ASSERT_EQUAL(box_code(b, body, NULL, 0), expect);
-}
-
-static void test_exec_failures(void)
-{
-    HARNESS(h);
-    BOX(b, h, "execfail", "sleep 100");
-    exec_of(&b, "e", "true", NULL, NULL, DRAY_E_CONFLICT);
-    box_run(&b, "");
-    exec_of(&b, "e", "/nonexistent", NULL, NULL, DRAY_E_NOCMD);
-    exec_of(&b, "e", "/etc", NULL, NULL, DRAY_E_NOEXEC);
-    exec_of(&b, "e", "sh", "-c", "exit 9", 0); /* detached: no session */
-    dray_autojson *e = box_event(&b, "exec-exit");
-    CU_ASSERT_EQUAL(dray_json_int(e, "code", -1), 9);
-    exec_of(&b, "e3", "sleep", "100", NULL, 0);
-    exec_of(&b, "e3", "sleep", "100", NULL, DRAY_E_CONFLICT);
-    struct json_object *sig = request("signal");
-    dray_json_add_str(sig, "exec", "e3");
-    dray_json_add_int(sig, "signal", 9);
-    box_ok(&b, sig, NULL, 0);
-    dray_autojson *e3 = box_event(&b, "exec-exit");
-    CU_ASSERT_EQUAL(dray_json_int(e3, "code", -1), 137);
-    sig = request("signal");
-    dray_json_add_str(sig, "exec", "unknown");
-    CU_ASSERT_EQUAL(box_code(&b, sig, NULL, 0), DRAY_E_NOTFOUND);
-    struct json_object *kill = request("kill");
-    dray_json_add_int(kill, "signal", 9);
-    box_ok(&b, kill, NULL, 0);
-    CU_ASSERT_EQUAL(box_wait(&b), 137);
-}
-
-static void test_exec_leaves_writer(void)
-{
-    HARNESS(h);
-    BOX(b, h, "leaves", "sleep 100");
-    box_run(&b, "");
-    struct client c;
-    CU_ASSERT_EQUAL(client_exec(&c, &b, "e", "sleep 600 & echo $!", "oe"), 0);
-    DRAY_AUTO(dray_buf) got = {0};
-    client_read(&c, &got); /* ends although a process left behind holds the pipe */
-    client_end(&c);
-    char script[64];
-    CU_ASSERT_TRUE_FATAL(got.len > 1 && atoi(got.data) > 1);
-    (void)snprintf(script, sizeof script, "kill -9 %d && echo killed", atoi(got.data));
-    CU_ASSERT_EQUAL(client_exec(&c, &b, "k", script, "oe"), 0); /* the number is the container's */
-    reads(&c, "killed\n");
-    client_end(&c);
-    struct json_object *end = request("kill");
-    dray_json_add_int(end, "signal", 9);
-    box_ok(&b, end, NULL, 0);
-    CU_ASSERT_EQUAL(box_wait(&b), 137);
-}
-
-static void test_hundred_execs(void)
-{
-    HARNESS(h);
-    BOX(b, h, "hundred", "sleep 100");
-    box_run(&b, "");
-    struct client c[100];
-    for (int i = 0; i < 100; i++) {
-        char id[16], script[64];
-        (void)snprintf(id, sizeof id, "e%d", i);
-        (void)snprintf(script, sizeof script, "read x; echo %d $x; exit %d", i, i);
-        CU_ASSERT_EQUAL(client_exec(&c[i], &b, id, script, "io"), 0);
-    }
-    dray_autojson *state = box_call(&b, request("state"), NULL, 0);
-    CU_ASSERT_EQUAL(dray_json_len(dray_json_arr(state, "execs")), 100);
-    for (int i = 0; i < 100; i++)
-        say(&c[i], "yes\n");
-    for (int i = 0; i < 100; i++) {
-        char want[32];
-        (void)snprintf(want, sizeof want, "%d yes\n", i);
-        reads(&c[i], want);
-        client_end(&c[i]);
-        dray_autojson *e = box_event(&b, "exec-exit");
-        const char *id = dray_json_str(e, "exec", "e-1");
-        CU_ASSERT_EQUAL(dray_json_int(e, "code", -1), atoi(id + 1));
-    }
-    struct json_object *kill = request("kill");
-    dray_json_add_int(kill, "signal", 9);
-    box_ok(&b, kill, NULL, 0);
-    CU_ASSERT_EQUAL(box_wait(&b), 137);
-}
-
-/* The daemon. */
-
 static void test_two_connections(void)
 {
     HARNESS(h);
@@ -598,7 +364,7 @@ static void test_zygote_gone(void)
     int status = 0;
     CU_ASSERT_EQUAL(waitpid(h.zygote_pid, &status, 0), h.zygote_pid);
     h.zygote_pid = 0;
-    say(&c, "go\n");
+    client_say(&c, "go\n");
     CU_ASSERT_EQUAL(box_wait(&b), 6);
     client_end(&c);
 }
@@ -648,111 +414,6 @@ static void test_malformed(void)
     CU_ASSERT_EQUAL(box_wait(&c), 1);
 }
 
-static void test_non_blocking(void)
-{
-    HARNESS(h);
-    BOX(b, h, "ring", "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done");
-    struct json_object *run = box_run_body(&b, "l");
-    dray_json_add_str(dray_json_obj(run, "log"), "mode", "non-blocking");
-    box_ok(&b, run, NULL, 0);
-    CU_ASSERT_EQUAL(box_wait(&b), 0);
-    dray_autofree char *log = box_log(&b);
-    CU_ASSERT_PTR_NOT_NULL(strstr(log, "\"line 0\\n\""));
-    CU_ASSERT_PTR_NOT_NULL(strstr(log, "\"line 1999\\n\""));
-}
-
-/* A log driver that hangs. */
-
-static void mark(const struct box *b, const char *name, bool there)
-{
-    dray_autofree char *path = dray_strf("%s/%s", b->bundle, name);
-    int rc =
-        there ? dray_fs_replace(AT_FDCWD, path, "", 0, 0600, DRAY_FS_PLAIN, NULL) : unlink(path);
-    CU_ASSERT_EQUAL(rc, 0);
-}
-
-/* What the slow driver counted. A shim closes a driver that may hang after all else, so the number
- * may come when its socket has gone already. */
-static long count(const struct box *b)
-{
-    dray_autofree char *path = dray_strf("%s/count", b->bundle);
-    for (int ms = 0; ms < 10000; ms += 5) {
-        DRAY_AUTO(dray_buf) text = {0};
-        if (dray_fs_read(AT_FDCWD, path, 64, &text, NULL) == 0)
-            return atol(text.data);
-        nap(5);
-    }
-    return -1;
-}
-
-#define MANY_LINES "yes 0123456789012345678901234567890123456789 | head -n 100000; echo >&2"
-
-static void run_slow(struct box *b, const char *mode)
-{
-    struct json_object *run = box_run_body(b, "l"), *log = dray_json_obj(run, "log");
-    dray_json_add_str(log, "driver", "test-slow");
-    dray_json_add_str(log, "mode", mode);
-    box_ok(b, run, NULL, 0);
-}
-
-static void test_log_hangs(void)
-{
-    HARNESS(h);
-    BOX(b, h, "hangs", MANY_LINES);
-    struct client c;
-    client_attach(&c, &b, "e", NULL);
-    mark(&b, "hang", true);
-    run_slow(&b, "blocking");
-    nap(100);
-    CU_ASSERT_FALSE(readable(c.sock, 0)); /* the container waits */
-    box_ok(&b, request("state"), NULL, 0);
-    struct client e;
-    CU_ASSERT_EQUAL(client_exec(&e, &b, "e", "echo alive", "o"), 0);
-    reads(&e, "alive\n");
-    client_end(&e);
-    mark(&b, "hang", false);
-    reads(&c, "\n");
-    client_end(&c);
-    CU_ASSERT_EQUAL(box_wait(&b), 0);
-    CU_ASSERT_TRUE(box_gone(&b));
-    CU_ASSERT_EQUAL(count(&b), 100001);
-}
-
-static void test_log_drops(void)
-{
-    HARNESS(h);
-    BOX(b, h, "drops", MANY_LINES "; sleep 0.2");
-    struct client c;
-    client_attach(&c, &b, "e", NULL);
-    mark(&b, "hang", true);
-    run_slow(&b, "non-blocking");
-    CU_ASSERT_TRUE(sees(&c, "\n")); /* the container does not wait */
-    mark(&b, "hang", false);
-    client_end(&c);
-    CU_ASSERT_EQUAL(box_wait(&b), 0);
-    CU_ASSERT_TRUE(box_gone(&b));
-    CU_ASSERT_TRUE(count(&b) > 5000 && count(&b) < 60000); /* what fits 1 MiB */
-}
-
-static void test_cache_driver(void)
-{
-    HARNESS(h);
-    BOX(b, h, "dual", "echo both");
-    struct json_object *run = box_run_body(&b, "l"), *log = dray_json_obj(run, "log");
-    dray_json_add_str(log, "driver", "test-slow");
-    dray_json_add_str(log, "cache_driver", "json-file");
-    struct json_object *options = json_object_new_object();
-    dray_json_add_str(options, "address", "tcp://nowhere"); /* not for the cache */
-    dray_json_add_str(options, "cache-max-size", "1m");
-    dray_json_add(dray_json_obj(log, "info"), "options", options);
-    box_ok(&b, run, NULL, 0);
-    CU_ASSERT_EQUAL(box_wait(&b), 0);
-    CU_ASSERT_TRUE(box_gone(&b));
-    dray_autofree char *text = box_log(&b);
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"both\\n\""));
-    CU_ASSERT_EQUAL(count(&b), 1);
-}
-
 /* Figures. */
 
 static long pss_kb(int pid)
@@ -770,36 +431,6 @@ static int shim_pid(const struct box *b)
     dray_autofree char *path = dray_strf("%s/%s", b->dir, DRAY_SHIM_PIDFILE);
     DRAY_AUTO(dray_buf) text = {0};
     return dray_fs_read(AT_FDCWD, path, 64, &text, NULL) == 0 ? atoi(text.data) : 0;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    return *(const double *)a < *(const double *)b ? -1 : 1;
-}
-
-static void test_exec_figures(void)
-{
-    enum { N = 101 };
-    HARNESS(h);
-    BOX(b, h, "execs", "sleep 100");
-    box_run(&b, "");
-    double ms[N];
-    for (int i = 0; i < N; i++) {
-        char id[16];
-        (void)snprintf(id, sizeof id, "x%d", i);
-        struct client c;
-        int64_t begin = dray_clock_mono();
-        CU_ASSERT_EQUAL(client_exec(&c, &b, id, "echo hi", "o"), 0);
-        reads(&c, "hi\n");
-        ms[i] = (double)(dray_clock_mono() - begin) / 1e6;
-        client_end(&c);
-    }
-    qsort(ms, N, sizeof ms[0], by_size);
-    printf(" [exec p50 %.2f ms, p99 %.2f ms] ", ms[N / 2], ms[N - 2]);
-    struct json_object *kill = request("kill");
-    dray_json_add_int(kill, "signal", 9);
-    box_ok(&b, kill, NULL, 0);
-    CU_ASSERT_EQUAL(box_wait(&b), 137);
 }
 
 static void test_figures(void)
@@ -844,9 +475,7 @@ static void test_figures(void)
 static const struct check_case cases[] = {
     {"run", test_run},
     {"code after a signal, oom", test_signal_code},
-    {"lines", test_lines},
     {"refused", test_refused},
-    {"bad log options", test_bad_log},
     {"attach before run", test_attach_before_run},
     {"half-close", test_half_close},
     {"stdin stays open", test_stdin_stays_open},
@@ -859,26 +488,18 @@ static const struct check_case cases[] = {
     {"late reader", test_late_reader},
     {"vanished reader", test_vanished_reader},
     {"1 GiB", test_gigabyte},
-    {"exec", test_exec},
-    {"exec failures", test_exec_failures},
-    {"exec leaves a writer", test_exec_leaves_writer},
-    {"100 execs", test_hundred_execs},
     {"two connections", test_two_connections},
     {"daemon gone", test_daemon_gone},
     {"zygote gone", test_zygote_gone},
     {"never run", test_never_run},
     {"run again", test_run_again},
     {"malformed", test_malformed},
-    {"non-blocking log", test_non_blocking},
-    {"log driver that hangs", test_log_hangs},
-    {"log driver that hangs, lines dropped", test_log_drops},
-    {"second log driver", test_cache_driver},
-    {"execs in a row", test_exec_figures},
     {"figures", test_figures},
 };
+
 int main(void)
 {
     if (!harness_possible())
         return 0;
-    return check_main("shim with runtime " SHIM_RUNTIME, cases, sizeof cases / sizeof cases[0]);
+    return check_main("shim, with runtime " SHIM_RUNTIME, cases, sizeof cases / sizeof cases[0]);
 }
