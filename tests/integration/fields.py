@@ -343,6 +343,12 @@ def namespaces():
          {"NetworkDisabled": False}, {"Dns": ["5.6.7.8"], "DnsSearch": ["s.t"], "DnsOptions": ["ndots:3"]}, {"bridge": {}})
     seen("ExtraHosts", "grep -w a /etc/hosts", "1.2.3.4 a", host={"ExtraHosts": ["a:1.2.3.4"]})
     refused("ExtraHosts", "bad format for add-host: \"a\"", host={"ExtraHosts": ["a"]})
+    refused("ExtraHosts", "bad format for add-host: \"a\n1.1.1.1 b:1.2.3.4\"", host={"ExtraHosts": ["a\n1.1.1.1 b:1.2.3.4"]})
+    refused("Dns", "invalid nameserver address: \"1.1.1.1\noptions rotate\"", host={"Dns": ["1.1.1.1\noptions rotate"]})
+    refused("DnsSearch", "invalid DNS search domain: \"a\nnameserver 6.6.6.6\"", host={"DnsSearch": ["a\nnameserver 6.6.6.6"]})
+    refused("DnsOptions", "invalid DNS option: \"a b\"", host={"DnsOptions": ["a b"]})
+    refused("Hostname", "invalid hostname format: \"a\n1.1.1.1 b\"", {"Hostname": "a\n1.1.1.1 b"})
+    refused("Domainname", "invalid domainname format: \"a b\"", {"Domainname": "a b"})
 
 
 def files():

@@ -10,6 +10,7 @@
 #include "engine/sysinfo.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <signal.h>
 #include <stddef.h>
 #include <strings.h>
@@ -392,6 +393,48 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, plain, raw) == 1 || inet_pton(AF_INET6, plain, raw) == 1;
 }
 
+/* What becomes part of a line in /etc/hosts or /etc/resolv.conf must not become two. */
+static bool is_one_word(const char *text)
+{
+    for (; *text; text++)
+        if (isspace((unsigned char)*text) || iscntrl((unsigned char)*text))
+            return false;
+    return true;
+}
+
+static int check_words(struct json_object *host, const char *field, const char *what,
+                       struct dray_err *err)
+{
+    struct json_object *list = dray_json_arr(host, field);
+    for (size_t i = 0; i < dray_json_len(list); i++) {
+        const char *word = json_object_get_string(json_object_array_get_idx(list, i));
+        if (!is_one_word(word))
+            return dray_fail(err, DRAY_E_INVAL, "invalid %s: \"%s\"", what, word);
+    }
+    return 0;
+}
+
+/* Whether servers are addresses is known at the start, when the daemon's own are there, too. */
+static int check_dns(struct json_object *host, struct dray_err *err)
+{
+    int rc = check_words(host, "Dns", "nameserver address", err);
+    if (rc == 0)
+        rc = check_words(host, "DnsSearch", "DNS search domain", err);
+    return rc ? rc : check_words(host, "DnsOptions", "DNS option", err);
+}
+
+static int check_own_names(struct json_object *config, struct dray_err *err)
+{
+    static const char *const fields[] = {"Hostname", "Domainname"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = dray_json_str(config, fields[i], "");
+        if (!is_one_word(name))
+            return dray_fail(err, DRAY_E_INVAL, "invalid %s format: \"%s\"",
+                             i ? "domainname" : "hostname", name);
+    }
+    return 0;
+}
+
 static int check_extra_hosts(struct json_object *host, struct dray_err *err)
 {
     struct json_object *list = dray_json_arr(host, "ExtraHosts");
@@ -400,7 +443,7 @@ static int check_extra_hosts(struct json_object *host, struct dray_err *err)
         size_t n = strcspn(line, "=");
         if (!line[n])
             n = strcspn(line, ":");
-        if (n == 0 || !line[n])
+        if (n == 0 || !line[n] || !is_one_word(line))
             return dray_fail(err, DRAY_E_INVAL, "bad format for add-host: \"%s\"", line);
         const char *addr = line + n + 1;
         if (strcmp(addr, "host-gateway") != 0 && !is_address(addr))
@@ -469,6 +512,10 @@ int dray_host_config_check_host(struct json_object *host, struct json_object *co
         rc = check_security(host, cfg, err);
     if (!rc)
         rc = check_extra_hosts(host, err);
+    if (!rc)
+        rc = check_dns(host, err);
+    if (!rc)
+        rc = check_own_names(config, err);
     if (!rc)
         rc = check_cgroup_parent(host, cfg, err);
     if (!rc)
