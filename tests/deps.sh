@@ -7,7 +7,7 @@ set -eu
 build="cmake ninja-build pkg-config gcc g++ libc6-dev git ca-certificates
  libjson-c-dev libssl-dev libmicrohttpd-dev libnghttp2-dev libcurl4-openssl-dev libarchive-dev libzstd-dev
  zlib1g-dev liblzma-dev libbz2-dev libisal-dev libnl-3-dev libnl-route-3-dev libnftables-dev libnftnl-dev libmnl-dev
- libldns-dev libseccomp-dev libsystemd-dev libmsgpack-dev
+ libldns-dev libseccomp-dev libsystemd-dev libmsgpack-dev libpcre2-dev
  busybox-static iproute2 nftables curl"
 
 test="libcunit1-dev bats clang clang-tidy cppcheck clang-format llvm skopeo docker-registry

@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 
-#include <regex.h>
+#include <dray/regex.h>
 #include <strings.h>
 
 static bool key_allowed(const char *key, const char *const *allowed)
@@ -55,6 +55,21 @@ static int parse_object(struct json_object *obj, const char *const *allowed,
     return 0;
 }
 
+/* Once, however many values are to be matched. What is no expression matches as text alone. */
+static int compile_all(struct dray_filters *f, struct dray_err *err)
+{
+    if (f->pairs.n == 0)
+        return 0;
+    f->regexes = calloc(f->pairs.n, sizeof *f->regexes);
+    if (!f->regexes)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    f->n_regexes = f->pairs.n;
+    for (size_t i = 0; i < f->n_regexes; i++)
+        if (strpbrk(f->pairs.v[i].value, "^$.*+?()[]{}|\\"))
+            (void)dray_regex_compile(&f->regexes[i], f->pairs.v[i].value, NULL);
+    return 0;
+}
+
 int dray_filters_parse(const char *text, const char *const *allowed, struct dray_filters *out,
                        struct dray_err *err)
 {
@@ -67,6 +82,7 @@ int dray_filters_parse(const char *text, const char *const *allowed, struct dray
     if (obj && !json_object_is_type(obj, json_type_object))
         return dray_fail(err, DRAY_E_INVAL, "invalid filter: not an object: %.200s", text);
     int rc = obj ? parse_object(obj, allowed, out, err) : 0;
+    rc = rc ? rc : compile_all(out, err);
     if (rc)
         dray_filters_free(out);
     return rc;
@@ -74,6 +90,9 @@ int dray_filters_parse(const char *text, const char *const *allowed, struct dray
 
 void dray_filters_free(struct dray_filters *f)
 {
+    for (size_t i = 0; i < f->n_regexes; i++)
+        dray_regex_free(&f->regexes[i]);
+    free(f->regexes);
     dray_kvlist_free(&f->pairs);
     *f = (struct dray_filters){0};
 }
@@ -118,20 +137,6 @@ static bool test_prefix(const char *wanted, const char *value)
     return dray_str_prefix(value, wanted);
 }
 
-static bool test_match(const char *wanted, const char *value)
-{
-    if (strstr(value, wanted))
-        return true;
-    if (!strpbrk(wanted, "^$.*+?()[]{}|\\") || strlen(wanted) > 1024)
-        return false;
-    regex_t re;
-    if (regcomp(&re, wanted, REG_EXTENDED | REG_NOSUB) != 0)
-        return false;
-    bool hit = regexec(&re, value, 0, NULL, 0) == 0;
-    regfree(&re);
-    return hit;
-}
-
 bool dray_filters_exact(const struct dray_filters *f, const char *key, const char *value)
 {
     return any_value(f, key, value, test_exact);
@@ -139,7 +144,16 @@ bool dray_filters_exact(const struct dray_filters *f, const char *key, const cha
 
 bool dray_filters_match(const struct dray_filters *f, const char *key, const char *value)
 {
-    return any_value(f, key, value, test_match);
+    bool seen = false;
+    for (size_t i = 0; f && i < f->pairs.n; i++) {
+        if (strcmp(f->pairs.v[i].key, key) != 0)
+            continue;
+        seen = true;
+        if (strstr(value ? value : "", f->pairs.v[i].value) ||
+            (i < f->n_regexes && dray_regex_match(&f->regexes[i], value ? value : "")))
+            return true;
+    }
+    return !seen;
 }
 
 bool dray_filters_prefix(const struct dray_filters *f, const char *key, const char *value)

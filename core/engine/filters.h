@@ -8,11 +8,14 @@
 #include <dray/util.h>
 #include <stdbool.h>
 
+struct dray_regex;
 struct json_object;
 
 /** Zero-initialised matches everything. */
 struct dray_filters {
-    struct dray_kvlist pairs; /* one per value: keys repeat */
+    struct dray_kvlist pairs;   /* one per value: keys repeat */
+    struct dray_regex *regexes; /* of the first n_regexes pairs */
+    size_t n_regexes;
 };
 
 /** text may be NULL or "". allowed is NULL-terminated. Malformed or unknown key: DRAY_E_INVAL,

@@ -2,7 +2,7 @@
 /* log_options.c - the --log-opt keys that drivers with files understand. */
 #include "log_options.h"
 
-#include <regex.h>
+#include <dray/regex.h>
 
 static const char *const FILE_KEYS[] = {"max-size", "max-file", "compress"};
 static const char *const ATTR_KEYS[] = {"labels", "labels-regex", "env", "env-regex", "tag"};
@@ -124,37 +124,15 @@ bool dray_log_attrs_key(const char *key)
     return AMONG(ATTR_KEYS, key);
 }
 
-/* Go's words for what the C library says. */
-static int compile(regex_t *re, const char *pattern, struct dray_err *err)
-{
-    int code = regcomp(re, pattern, REG_EXTENDED | REG_NOSUB);
-    if (code == 0)
-        return 0;
-    char text[128];
-    const char *why = text;
-    if (code == REG_EPAREN)
-        why = "missing closing )";
-    else if (code == REG_EBRACK)
-        why = "missing closing ]";
-    else if (code == REG_BADRPT)
-        why = "missing argument to repetition operator";
-    else
-        (void)regerror(code, re, text, sizeof text);
-    return dray_fail(err, DRAY_E_INVAL, "error parsing regexp: %s: `%s`", why, pattern);
-}
-
 int dray_log_attrs_check(struct dray_kvs options, struct dray_err *err)
 {
     static const char *const keys[] = {"labels-regex", "env-regex"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *pattern = dray_kvs_get(options, keys[i], "");
-        regex_t re;
-        if (!*pattern)
-            continue;
-        int rc = compile(&re, pattern, err);
+        DRAY_AUTO(dray_regex) re = {0};
+        int rc = *pattern ? dray_regex_compile(&re, pattern, err) : 0;
         if (rc)
             return rc;
-        regfree(&re);
     }
     const struct dray_log_info nobody = {.container_id = "", .image_id = ""};
     dray_autofree char *tag = dray_log_tag(dray_kvs_get(options, "tag", ""), &nobody, err);
@@ -203,16 +181,11 @@ static int add_named(struct dray_log_attrs *a, const char *keys, struct dray_kvs
 static int add_matching(struct dray_log_attrs *a, const char *pattern, struct dray_kvs from,
                         struct dray_err *err)
 {
-    regex_t re;
-    if (!*pattern)
-        return 0;
-    int rc = compile(&re, pattern, err);
-    if (rc)
-        return rc;
+    DRAY_AUTO(dray_regex) re = {0};
+    int rc = *pattern ? dray_regex_compile(&re, pattern, err) : 0;
     for (uint64_t i = 0; i < from.n && !rc; i++)
-        if (regexec(&re, from.v[i].key, 0, NULL, 0) == 0)
+        if (dray_regex_match(&re, from.v[i].key))
             rc = dray_log_attrs_add(a, from.v[i].key, from.v[i].value, err);
-    regfree(&re);
     return rc;
 }
 

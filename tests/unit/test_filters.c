@@ -2,8 +2,12 @@
 /* test_filters.c - the `filters` parameter in both of its shapes. */
 #include "engine/filters.h"
 
+#include "base/buf.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "check.h"
+
+#include <sys/resource.h>
 
 static const char *const allowed[] = {"label", "label!", "name", "status", "all", NULL};
 
@@ -128,6 +132,57 @@ static void test_bool(void)
     }
 }
 
+/* The C library takes gigabytes, or for ever, for some of these. */
+static void hostile_patterns_cost_nothing(void)
+{
+    static const char *const patterns[] = {
+        "((a{1,99}){1,99}){1,99}",
+        "a{1,32767}",
+        "(()()()()()()()){1,2000}",
+        ")){1,30}{9}b[^]x]$){1,30}^[^]x]?+{1,30}{1,30}",
+        "((((a?){1,30}){1,30}){1,30}){1,30}",
+        "(a*)*(a*)*(a*)*b\\\\1",
+        "(((((a|a)*)*)*)*)*c",
+        "((((((((((((((((((",
+    };
+    struct rlimit was, small = {(rlim_t)256 << 20, RLIM_INFINITY};
+    int64_t begin = dray_clock_mono();
+    CU_ASSERT_EQUAL(getrlimit(RLIMIT_DATA, &was), 0);
+    small.rlim_max = was.rlim_max;
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_DATA, &small), 0);
+    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
+        DRAY_AUTO(dray_filters) f = {0};
+        dray_autofree char *text = dray_strf("{\"name\":[\"%s\"]}", patterns[i]);
+        CU_ASSERT_EQUAL_FATAL(parse(text, &f, NULL), 0);
+        for (int k = 0; k < 100; k++)
+            (void)dray_filters_match(&f, "name", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    }
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_DATA, &was), 0);
+    CU_ASSERT_TRUE(dray_clock_mono() - begin < 10 * DRAY_NS_PER_S);
+}
+
+static void expressions_are_go_s(void)
+{
+    static const struct {
+        const char *pattern, *value;
+        bool match;
+    } cases_of[] = {
+        {"^web", "web1", true},
+        {"^web", "aweb", false},
+        {"^w.b\\\\d+$", "wab12", true},
+        {"^w.b\\\\d+$", "wab12x", false},
+        {"(?i)WEB", "aweb", true},
+        {"[", "a[b", true},
+        {"[", "ab", false},
+    };
+    for (size_t i = 0; i < sizeof cases_of / sizeof cases_of[0]; i++) {
+        DRAY_AUTO(dray_filters) f = {0};
+        dray_autofree char *text = dray_strf("{\"name\":[\"%s\"]}", cases_of[i].pattern);
+        CU_ASSERT_EQUAL_FATAL(parse(text, &f, NULL), 0);
+        CU_ASSERT_EQUAL(dray_filters_match(&f, "name", cases_of[i].value), cases_of[i].match);
+    }
+}
+
 static const struct check_case cases[] = {
     {"nothing matches everything", test_empty},
     {"lists and sets", test_shapes},
@@ -135,6 +190,8 @@ static const struct check_case cases[] = {
     {"match and prefix", test_match},
     {"labels", test_labels},
     {"booleans", test_bool},
+    {"hostile patterns cost nothing", hostile_patterns_cost_nothing},
+    {"expressions are Go's", expressions_are_go_s},
 };
 
 CHECK_MAIN("filters", cases)
