@@ -18,12 +18,20 @@ static const struct {
 #define GO_DEVICE (1u << 26)
 #define GO_CHAR_DEVICE (1u << 21)
 
+/* 0 for one that says to be two things: their bits make up a third. */
 static mode_t mode_from_go(uint32_t go)
 {
-    mode_t mode = go & 0777;
-    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
-        if (go & bits[i].go)
-            mode |= bits[i].mode;
+    mode_t mode = go & 0777, type = 0;
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
+        if (!(go & bits[i].go))
+            continue;
+        if (bits[i].mode & S_IFMT && type)
+            return 0;
+        type |= bits[i].mode & S_IFMT;
+        mode |= bits[i].mode;
+    }
+    if (go & GO_DEVICE && type)
+        return 0;
     if (go & GO_DEVICE)
         mode |= go & GO_CHAR_DEVICE ? S_IFCHR : S_IFBLK;
     return mode & S_IFMT ? mode : mode | S_IFREG;
@@ -138,7 +146,7 @@ int kit_fs_entry_read(const struct pb_field *f, struct kit_fs_entry *out, struct
         read_field(&part, &e, &go);
     e.mode = mode_from_go(go);
     bool hard = S_ISREG(e.mode) && e.link && *e.link;
-    bool ok = !m.bad && e.path && confined(e.path) && e.size >= 0;
+    bool ok = !m.bad && e.mode && e.path && confined(e.path) && e.size >= 0;
     if (ok && hard)
         ok = confined(e.link);
     if (ok && S_ISLNK(e.mode))

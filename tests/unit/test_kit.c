@@ -112,6 +112,15 @@ static void modes_are_go_s(void)
     }
 }
 
+static void an_entry_is_one_thing(void)
+{
+    static const uint64_t bad[] = {1u << 31 | 1u << 26, 1u << 31 | 1u << 27, 1u << 27 | 1u << 25,
+                                   1u << 24 | 1u << 26};
+    struct kit_fs_entry e = {0};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CU_ASSERT_EQUAL(entry_of("a", "b", bad[i] | 0644, &e), DRAY_E_INVAL);
+}
+
 static void paths_stay_inside(void)
 {
     static const char *const bad[] = {"",     "/a",    "..",   ".",    "a/..",
@@ -253,6 +262,7 @@ static const struct check_case cases[] = {
     {"fields come back", fields_come_back},
     {"malformed messages end", malformed_messages_end},
     {"modes are Go's", modes_are_go_s},
+    {"an entry is one thing", an_entry_is_one_thing},
     {"paths stay inside", paths_stay_inside},
     {"messages pass both ways", messages_pass_both_ways},
     {"a call ends with a status", a_call_ends_with_a_status},
