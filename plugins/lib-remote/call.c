@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* call.c - one call to a server: a POST with a deadline, and what its answer means. */
+/* call.c - one call to a server: a POST with a deadline. */
 #include "remote.h"
 
 #include <curl/curl.h>
@@ -22,41 +22,6 @@ static uint64_t now_ns(void)
     struct timespec ts;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec;
-}
-
-/* --- JSON --------------------------------------------------------------------------------------*/
-
-struct json_object *dray_remote_obj(struct json_object *obj, const char *key)
-{
-    struct json_object *v = NULL;
-    if (json_object_is_type(obj, json_type_object))
-        (void)json_object_object_get_ex(obj, key, &v);
-    return v;
-}
-
-const char *dray_remote_str(struct json_object *obj, const char *key)
-{
-    struct json_object *v = dray_remote_obj(obj, key);
-    return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
-}
-
-bool dray_remote_bool(struct json_object *obj, const char *key)
-{
-    struct json_object *v = dray_remote_obj(obj, key);
-    return json_object_is_type(v, json_type_boolean) && json_object_get_boolean(v);
-}
-
-void dray_remote_add(struct json_object *obj, const char *key, const char *text)
-{
-    (void)json_object_object_add(obj, key, json_object_new_string(text ? text : ""));
-}
-
-struct json_object *dray_remote_kvs(struct dray_kvs kvs)
-{
-    struct json_object *o = json_object_new_object();
-    for (uint64_t i = 0; i < kvs.n; i++)
-        dray_remote_add(o, kvs.v[i].key, kvs.v[i].value);
-    return o;
 }
 
 /* --- the transfer ------------------------------------------------------------------------------*/
@@ -237,33 +202,7 @@ static int post(struct dray_remote *r, const struct dray_call *call, const char 
     return rc;
 }
 
-/* --- what an answer means ----------------------------------------------------------------------*/
-
-static int refusal(const char *path, long status, const char *words, struct dray_err *err)
-{
-    int n = (int)strlen(words);
-    while (n > 0 && strchr(" \t\r\n", words[n - 1]))
-        n--;
-    return dray_fail(err, status == 404 ? DRAY_E_NOTFOUND : DRAY_E_INTERNAL, "%s: %.*s", path,
-                     n > 300 ? 300 : n, words);
-}
-
-static int judge(const struct dray_remote *r, const char *path, long status, const char *text,
-                 struct json_object **out, struct dray_err *err)
-{
-    dray_remote_auto *doc = text ? json_tokener_parse(text) : NULL;
-    const char *words = dray_remote_str(doc, "Err");
-    if (status != 200)
-        return refusal(path, status, *words ? words : text ? text : "no words", err);
-    if (!json_object_is_type(doc, json_type_object))
-        return dray_fail(err, DRAY_E_IO,
-                         "the plugin \"%s\" answered %s with what is no JSON object", r->name,
-                         path);
-    if (*words)
-        return refusal(path, status, words, err);
-    *out = dray_steal(doc);
-    return 0;
-}
+/* --- calls -------------------------------------------------------------------------------------*/
 
 static int ask(struct dray_remote *r, const struct dray_call *call, const char *path,
                struct json_object *body, struct json_object **out, struct dray_err *err)
@@ -275,13 +214,7 @@ static int ask(struct dray_remote *r, const struct dray_call *call, const char *
                             : "{}";
     int rc = json ? post(r, call, path, json, &status, &text, err)
                   : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    return rc ? rc : judge(r, path, status, text, out, err);
-}
-
-/* What Plugin.Activate calls it. */
-static const char *implements(const struct dray_remote *r)
-{
-    return strcmp(r->subject, "AuthZPlugin") == 0 ? "authz" : r->subject;
+    return rc ? rc : dray_remote_judge(r, path, status, text, out, err);
 }
 
 /* Ask once what it implements. */
@@ -296,16 +229,9 @@ static int activate(struct dray_remote *r, const struct dray_call *call, struct 
     int rc = ask(r, call, "Plugin.Activate", NULL, &answer, err);
     if (rc)
         return rc;
-    struct json_object *all = dray_remote_obj(answer, "Implements");
-    size_t n = json_object_is_type(all, json_type_array) ? json_object_array_length(all) : 0;
-    for (size_t i = 0; i < n && !active; i++) {
-        struct json_object *v = json_object_array_get_idx(all, i);
-        active = json_object_is_type(v, json_type_string) &&
-                 strcmp(json_object_get_string(v), implements(r)) == 0;
-    }
-    if (!active)
-        return dray_fail(err, DRAY_E_NOTSUP, "the plugin \"%s\" does not implement %s", r->name,
-                         implements(r));
+    rc = dray_remote_implements(r, answer, err);
+    if (rc)
+        return rc;
     pthread_mutex_lock(&r->lock);
     r->active = true;
     pthread_mutex_unlock(&r->lock);

@@ -79,6 +79,13 @@ static inline bool dray_remote_refused(int rc)
     return rc == DRAY_E_INTERNAL || rc == DRAY_E_NOTFOUND;
 }
 
+/** What the text that a server answered a call of that path with means: the failure, or *out. */
+int dray_remote_judge(const struct dray_remote *r, const char *path, long status, const char *text,
+                      struct json_object **out, struct dray_err *err);
+/** Does its answer to Plugin.Activate name what it must implement? NOTSUP. */
+int dray_remote_implements(const struct dray_remote *r, struct json_object *answer,
+                           struct dray_err *err);
+
 /* Reading of answers; what is absent or of another type gives "" or NULL. */
 const char *dray_remote_str(struct json_object *obj, const char *key);
 struct json_object *dray_remote_obj(struct json_object *obj, const char *key);

@@ -70,7 +70,7 @@ char *hub_url_join(const char *base_url, const char *location);
 /** Do both URLs name the same scheme, host and port? Credentials go to no other. */
 bool hub_same_origin(const char *a, const char *b);
 
-/* --- request.c --------------------------------------------------------------------------------*/
+/* --- request.c, answer.c ----------------------------------------------------------------------*/
 
 /** Gets the body of a good answer; nonzero (DRAY_E_*) ends the transfer. */
 typedef int (*hub_sink_fn)(void *ctx, const void *data, size_t len, struct dray_err *err);
@@ -103,6 +103,10 @@ struct hub_answer {
     uint64_t sunk;     /* bytes that went to the sink */
     struct hub_buf body;
 };
+/** Empty it, with what servers do not say as not said. */
+void hub_answer_begin(struct hub_answer *a);
+/** Take in one header, or the line with the status. */
+void hub_answer_header(struct hub_answer *a, const char *line, size_t len);
 void hub_answer_free(struct hub_answer *a);
 static inline void hub_answer_cleanup(struct hub_answer *a)
 {

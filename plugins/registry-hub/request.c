@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <poll.h>
-#include <strings.h>
 #include <time.h>
 
 #define CONNECT_TIMEOUT_MS 15000L
@@ -33,28 +32,6 @@ struct transfer {
     size_t header_bytes;
     char why[CURL_ERROR_SIZE];
 };
-
-int hub_buf_add(struct hub_buf *b, const void *data, size_t len)
-{
-    if (!b->data || b->len + len + 1 > b->cap) {
-        size_t cap = (b->len + len + 1) * 2;
-        char *p = realloc(b->data, cap);
-        if (!p)
-            return DRAY_E_NOMEM;
-        b->data = p;
-        b->cap = cap;
-    }
-    memcpy(b->data + b->len, data, len);
-    b->len += len;
-    b->data[b->len] = '\0';
-    return 0;
-}
-
-void hub_answer_free(struct hub_answer *a)
-{
-    free(a->body.data);
-    *a = (struct hub_answer){0};
-}
 
 /* Workers. */
 
@@ -95,56 +72,16 @@ void hub_workers_free(struct dray_self *s)
 
 /* What comes in. */
 
-static void copy_value(char *to, size_t size, const char *value, size_t len)
-{
-    while (len > 0 && (*value == ' ' || *value == '\t'))
-        value++, len--;
-    while (len > 0 && (value[len - 1] == '\r' || value[len - 1] == '\n' || value[len - 1] == ' '))
-        len--;
-    (void)snprintf(to, size, "%.*s", (int)(len < size ? len : size - 1), value);
-}
-
 static size_t on_header(char *line, size_t one, size_t len, void *ctx)
 {
     struct transfer *t = ctx;
-    struct hub_answer *a = t->out;
     (void)one;
     t->header_bytes += len;
     if (t->header_bytes > HEADERS_MAX) {
         t->rc = dray_fail(t->err, DRAY_E_LIMIT, "the server's headers are too large");
         return 0;
     }
-    if (len > 5 && strncasecmp(line, "HTTP/", 5) == 0) { /* a redirect's are dropped */
-        a->type[0] = a->digest[0] = a->location[0] = a->challenge[0] = a->link[0] = '\0';
-        a->retry_after = -1;
-        a->length = a->range_end = -1;
-        return len;
-    }
-    const struct {
-        const char *name;
-        char *to;
-        size_t size;
-    } texts[] = {{"Content-Type:", a->type, sizeof a->type},
-                 {"Docker-Content-Digest:", a->digest, sizeof a->digest},
-                 {"Location:", a->location, sizeof a->location},
-                 {"Link:", a->link, sizeof a->link}};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        size_t n = strlen(texts[i].name);
-        if (len > n && strncasecmp(line, texts[i].name, n) == 0)
-            copy_value(texts[i].to, texts[i].size, line + n, len - n);
-    }
-    char number[32] = "";
-    if (len > 17 && strncasecmp(line, "WWW-Authenticate:", 17) == 0) {
-        if (strncasecmp(a->challenge, "Bearer", 6) != 0) /* of several, this is the best */
-            copy_value(a->challenge, sizeof a->challenge, line + 17, len - 17);
-    } else if (len > 6 && strncasecmp(line, "Range:", 6) == 0) {
-        copy_value(number, sizeof number, line + 6, len - 6);
-        const char *dash = strchr(number, '-');
-        a->range_end = dash ? atoll(dash + 1) : -1;
-    } else if (len > 15 && strncasecmp(line, "Content-Length:", 15) == 0) {
-        copy_value(number, sizeof number, line + 15, len - 15);
-        a->length = atoll(number);
-    }
+    hub_answer_header(t->out, line, len);
     return len;
 }
 
@@ -437,9 +374,7 @@ int hub_exchange(struct dray_self *s, const struct hub_request *rq, struct hub_a
 {
     struct hub_worker *w = take_worker(s);
     struct transfer t = {.rq = rq, .out = out, .err = err, .easy = curl_easy_init()};
-    hub_answer_free(out);
-    out->retry_after = -1;
-    out->length = out->range_end = -1;
+    hub_answer_begin(out);
     if (!w || !t.easy) {
         if (w)
             give_worker(s, w);

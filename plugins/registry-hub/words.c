@@ -10,25 +10,30 @@ bool hub_transient(long status)
     return status == 408 || status == 429 || status >= 500;
 }
 
+static void copy_text(struct json_object *o, const char *key, char *out, size_t size)
+{
+    struct json_object *v = NULL;
+    if (!json_object_object_get_ex(o, key, &v) || !v)
+        return;
+    (void)snprintf(out, size, "%s", json_object_get_string(v));
+}
+
 /** First of {"errors":[{"code","message"}]}: "manifest unknown: manifest unknown". */
 static void first_error(const struct hub_answer *a, char *code, size_t code_size, char *text,
                         size_t text_size)
 {
     struct json_object *doc = a->body.data ? json_tokener_parse(a->body.data) : NULL;
-    struct json_object *list = NULL, *e = NULL, *v = NULL;
+    struct json_object *list = NULL, *e = NULL;
     code[0] = text[0] = '\0';
     if (json_object_is_type(doc, json_type_object) &&
         json_object_object_get_ex(doc, "errors", &list) &&
         json_object_is_type(list, json_type_array))
         e = json_object_array_get_idx(list, 0);
     if (json_object_is_type(e, json_type_object)) {
-        if (json_object_object_get_ex(e, "code", &v))
-            (void)snprintf(code, code_size, "%s", json_object_get_string(v));
-        if (json_object_object_get_ex(e, "message", &v))
-            (void)snprintf(text, text_size, "%s", json_object_get_string(v));
-    } else if (json_object_is_type(doc, json_type_object) &&
-               json_object_object_get_ex(doc, "details", &v)) {
-        (void)snprintf(text, text_size, "%s", json_object_get_string(v));
+        copy_text(e, "code", code, code_size);
+        copy_text(e, "message", text, text_size);
+    } else if (json_object_is_type(doc, json_type_object)) {
+        copy_text(doc, "details", text, text_size);
     }
     for (char *p = code; *p; p++)
         *p = (char)(*p == '_' ? ' ' : tolower((unsigned char)*p));
