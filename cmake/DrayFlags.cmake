@@ -14,6 +14,10 @@ add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed)
 set(DRAY_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread")
 if(DRAY_SANITIZE)
     # gcc warns of truncation that cannot happen when it instruments the code.
-    add_compile_options(-fsanitize=${DRAY_SANITIZE} -fno-omit-frame-pointer -O1 -Wno-format-truncation)
+    add_compile_options(-fsanitize=${DRAY_SANITIZE} -fno-omit-frame-pointer -O1
+                        $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>)
     add_link_options(-fsanitize=${DRAY_SANITIZE})
+endif()
+if(DRAY_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined)
 endif()

@@ -2,10 +2,7 @@
 /* fuzz_dns.c - messages of a container to the embedded resolver. */
 #include "base/json.h"
 #include "dns/answer.h"
-
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static struct dray_dns_table *table(struct dray_dns_container **c)
 {

@@ -3,17 +3,8 @@
  * fuzz_dockerfile.c - libFuzzer target: any bytes as a Dockerfile are parsed, expanded and linted
  * without harm; errors name a line of the file, and triggers of ONBUILD parse again.
  */
+#include "fuzz.h"
 #include "lint.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void need(bool good)
-{
-    if (!good)
-        abort();
-}
 
 static const char *get(void *arg, const char *name)
 {

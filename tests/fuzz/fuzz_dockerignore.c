@@ -4,11 +4,9 @@
  * down to the path and asking for it at once agree (but for "!", where Docker's two ways differ).
  * The first line is tried as a pattern of COPY.
  */
+#include "fuzz.h"
+
 #include <dray/dockerignore.h>
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* From folder to folder, as the client does. */
 static int walk(const struct dray_ignore *ig, char *path)

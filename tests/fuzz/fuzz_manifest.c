@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_manifest.c - libFuzzer target: any bytes as a manifest, an index, an image config, a reference. None
- * breaks the program; what is accepted holds what its reader is promised.
+ * fuzz_manifest.c - libFuzzer target: any bytes as a manifest, an index, an image config, a
+ * reference. None breaks the program; what is accepted holds what its reader is promised.
  */
 #include "engine/image/image_manifest.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void need(bool good)
-{
-    if (!good)
-        abort();
-}
+#include "fuzz.h"
 
 static void check_desc(struct json_object *o)
 {
@@ -80,11 +71,7 @@ static void try_reference(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    dray_autofree char *text = malloc(size + 1);
-    need(text != NULL);
-    if (size > 0)
-        memcpy(text, data, size);
-    text[size] = '\0';
+    dray_autofree char *text = fuzz_copy(data, size);
     try_manifest(text, size);
     try_documents(text, size);
     try_reference(text);

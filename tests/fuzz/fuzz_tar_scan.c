@@ -2,17 +2,8 @@
 /* fuzz_tar_scan.c - libFuzzer target: any bytes as a tar that streams by; each byte is told once.
  */
 #include "engine/layer/tar_scan.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void need(bool good)
-{
-    if (!good)
-        abort();
-}
+#include "fuzz.h"
+#include "tar_sums.h"
 
 static int on_raw(void *ctx, const void *data, size_t len, struct dray_err *err)
 {
@@ -30,34 +21,15 @@ static int on_file(void *ctx, const char *path, uint64_t size, struct dray_err *
     return 0;
 }
 
-/* Without right checksums nearly every mutation would end at the first header. */
-static void mend_sums(uint8_t *data, size_t size)
-{
-    for (size_t at = 0; at + 512 <= size; at += 512) {
-        uint8_t *h = data + at;
-        if (memcmp(h + 257, "ustar", 5) != 0)
-            continue;
-        unsigned sum = 0;
-        memset(h + 148, ' ', 8);
-        for (size_t i = 0; i < 512; i++)
-            sum += h[i];
-        for (unsigned i = 6; i-- > 0; sum >>= 3)
-            h[148 + i] = (uint8_t)('0' + (sum & 7));
-        h[154] = 0;
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct dray_tar_scan_ops ops = {on_raw, on_file};
     struct dray_tar_scan *s = NULL;
     uint64_t told = 0;
     bool whole = false;
-    dray_autofree uint8_t *mended = malloc(size + 1);
-    need(mended && dray_tar_scan_new(&ops, &told, &s, NULL) == 0);
-    if (size > 0)
-        memcpy(mended, data, size);
-    mend_sums(mended, size);
+    dray_autofree uint8_t *mended = (uint8_t *)fuzz_copy(data, size);
+    need(dray_tar_scan_new(&ops, &told, &s, NULL) == 0);
+    tar_mend_sums(mended, size);
     size_t piece = size > 3 ? 1 + data[3] * 7u : 1;
     for (size_t at = 0; at < size; at += piece)
         need(dray_tar_scan_feed(s, mended + at, size - at < piece ? size - at : piece, NULL) == 0);

@@ -26,13 +26,6 @@ dray_storage_test(test_volume_local LOCAL_SO=volume-local)
 add_executable(bench_layer_tar EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/layer_tar.c)
 target_link_libraries(bench_layer_tar PRIVATE dray_plugin_lib)
 
-option(DRAY_FUZZ "Build the fuzz targets (with clang)" OFF)
-if(DRAY_FUZZ)
-    include(${CMAKE_SOURCE_DIR}/tests/fuzz/storage.cmake)
-    include(${CMAKE_SOURCE_DIR}/tests/fuzz/images.cmake)
-    include(${CMAKE_SOURCE_DIR}/tests/fuzz/builder.cmake)
-endif()
-
 if(TARGET dray_plugin_host)
     dray_unit_test(test_storage_load SOURCES test_storage_load.c LIBS dray_plugin_host)
     if(TARGET test_storage_load)
