@@ -1,6 +1,6 @@
-# Tests that load network and ipam drivers as the daemon does.
+# Tests that load network and ipam drivers as the daemon does: NAME DRIVER [more sources].
 function(dray_driver_test name plugin)
-    dray_unit_test(${name} SOURCES ${name}.c LIBS ${CMAKE_DL_LIBS} Threads::Threads)
+    dray_unit_test(${name} SOURCES ${name}.c ${ARGN} LIBS ${CMAKE_DL_LIBS} Threads::Threads)
     if(TARGET ${name})
         target_compile_definitions(${name} PRIVATE
             PLUGIN_SO="$<TARGET_FILE:plugin-${plugin}>")
@@ -9,7 +9,8 @@ function(dray_driver_test name plugin)
 endfunction()
 
 dray_driver_test(test_ipam ipam-default)
-dray_driver_test(test_net_bridge net-bridge)
+dray_driver_test(test_net_bridge net-bridge net_bridge_rig.c)
+dray_driver_test(test_net_bridge_state net-bridge net_bridge_rig.c)
 
 if(TARGET dray_engine)
     dray_unit_test(test_networks SOURCES test_networks.c LIBS dray_engine)

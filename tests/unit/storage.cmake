@@ -2,11 +2,13 @@
 dray_unit_test(test_layer_tar SOURCES test_layer_tar.c LIBS dray_plugin_lib)
 dray_unit_test(test_trash SOURCES test_trash.c LIBS dray_plugin_lib)
 
-# Programs that load the drivers as the daemon does: NAME DEFINE=driver ...
+# Programs that load the drivers as the daemon does: NAME [sources] DRIVERS DEFINE=driver ...
 function(dray_storage_test name)
-    dray_unit_test(${name} SOURCES ${name}.c ${storage_suite} LIBS dray_plugin_lib ${CMAKE_DL_LIBS} Threads::Threads)
+    cmake_parse_arguments(T "" "" "DRIVERS" ${ARGN})
+    dray_unit_test(${name} SOURCES ${name}.c ${T_UNPARSED_ARGUMENTS}
+        LIBS dray_plugin_lib ${CMAKE_DL_LIBS} Threads::Threads)
     if(TARGET ${name})
-        foreach(pair ${ARGN})
+        foreach(pair ${T_DRIVERS})
             string(REGEX MATCH "([^=]+)=(.+)" whole ${pair})
             target_compile_definitions(${name} PRIVATE
                 ${CMAKE_MATCH_1}="$<TARGET_FILE:plugin-${CMAKE_MATCH_2}>")
@@ -15,12 +17,11 @@ function(dray_storage_test name)
     endif()
 endfunction()
 
-set(storage_suite storage_suite.c)
 foreach(test test_storage test_storage_limits)
-    dray_storage_test(${test} OVERLAY_SO=storage-overlay VFS_SO=storage-vfs BTRFS_SO=storage-btrfs)
+    dray_storage_test(${test} storage_suite.c
+        DRIVERS OVERLAY_SO=storage-overlay VFS_SO=storage-vfs BTRFS_SO=storage-btrfs)
 endforeach()
-set(storage_suite)
-dray_storage_test(test_volume_local LOCAL_SO=volume-local)
+dray_storage_test(test_volume_local DRIVERS LOCAL_SO=volume-local)
 
 # Not a test: ninja bench_layer_tar, then tests/bench/layer-tar.sh.
 add_executable(bench_layer_tar EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/layer_tar.c)
