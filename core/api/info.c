@@ -177,21 +177,22 @@ static void add_counts(struct json_object *o, struct dray_engine *e)
     dray_json_add_int(o, "NFd", dray_machine_count("fd"));
     dray_json_add_int(o, "NGoroutines", dray_machine_count("task"));
     dray_json_add_int(o, "NEventsListener", (int64_t)dray_events_readers(e->events));
-    dray_json_add(o, "Labels", dray_engine_labels(e));
+    dray_json_add(o, "Labels", dray_json_strs(&dray_engine_live(e)->labels));
 }
 
-static void add_config(struct json_object *o, const struct dray_config *c)
+static void add_config(struct json_object *o, const struct dray_config *c,
+                       const struct dray_config *live)
 {
     dray_json_add_str(o, "LoggingDriver", c->log_driver);
-    dray_json_add_bool(o, "Debug", c->debug);
+    dray_json_add_bool(o, "Debug", live->debug);
     dray_json_add_str(o, "DockerRootDir", c->data_root);
     dray_json_add_str(o, "HttpProxy", c->http_proxy ? c->http_proxy : "");
     dray_json_add_str(o, "HttpsProxy", c->https_proxy ? c->https_proxy : "");
     dray_json_add_str(o, "NoProxy", c->no_proxy ? c->no_proxy : "");
     dray_json_add_bool(o, "ExperimentalBuild", c->experimental);
-    dray_json_add_str(o, "DefaultRuntime", c->default_runtime);
+    dray_json_add_str(o, "DefaultRuntime", live->default_runtime);
     dray_json_add_str(o, "InitBinary", c->init_path ? c->init_path : "");
-    dray_json_add(o, "RegistryConfig", registry_config(c));
+    dray_json_add(o, "RegistryConfig", registry_config(live));
     if (c->default_address_pools.n)
         dray_json_add(o, "DefaultAddressPools", address_pools(c));
 }
@@ -263,7 +264,7 @@ int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *e
         dray_json_add(o, "FirewallBackend", firewall_backend(e));
     dray_json_add_str(o, "SystemTime", now);
     dray_machine_info(o);
-    add_config(o, e->config);
+    add_config(o, e->config, dray_engine_live(e));
     dray_json_add_str(o, "IndexServerAddress", "https://index.docker.io/v1/");
     dray_json_add(o, "GenericResources", NULL);
     dray_json_add_str(o, "ServerVersion", DRAY_VERSION);

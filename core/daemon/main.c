@@ -147,8 +147,6 @@ static int start(struct drayd *d, struct dray_err *err)
     return 0;
 }
 
-/* What can change while running: the log level, the plugins' reloadable options, authorization,
- * labels. */
 static void reload(struct drayd *d)
 {
     struct dray_err err = {0};
@@ -157,13 +155,12 @@ static void reload(struct drayd *d)
     int rc = drayd_config_load(&d->options, &fresh, &err);
     if (!rc)
         rc = dray_engine_reload(d->engine, fresh, &err);
-    if (!rc && !set_log_level(fresh, &err))
+    if (!rc && !set_log_level(dray_engine_live(d->engine), &err))
         rc = err.code;
     if (rc)
         dray_error("the configuration was not reloaded: %s", err.text);
     else
         dray_info("the configuration was reloaded");
-    dray_config_free(fresh);
     drayd_notify("READY=1");
 }
 
@@ -199,7 +196,8 @@ static void stop(struct drayd *d, sigset_t *signals)
     (void)sigdelset(signals, SIGUSR1);
     if (pthread_create(&watcher, NULL, exit_at_second_signal, signals) == 0)
         (void)pthread_detach(watcher);
-    int seconds = d->config->shutdown_timeout_s < 0 ? 15 : d->config->shutdown_timeout_s;
+    int seconds = dray_engine_live(d->engine)->shutdown_timeout_s;
+    seconds = seconds < 0 ? 15 : seconds;
     dray_metrics_server_close(d->metrics);
     bool idle = dray_server_close(d->server, seconds * 1000);
     if (d->pid_path)

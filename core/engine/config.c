@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "engine/config_load.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <limits.h>
 #include <strings.h>
@@ -218,6 +219,34 @@ static int check_network(const struct dray_config *c, struct dray_err *err)
         return dray_fail(err, DRAY_E_INVAL,
                          "You specified --iptables=false with --icc=false. ICC=false uses iptables "
                          "to function. Please set --icc or --iptables to true");
+    return 0;
+}
+
+static bool is_cidr(const char *text)
+{
+    uint8_t addr[16];
+    char base[64];
+    char *end = NULL;
+    const char *slash = strchr(text, '/');
+    if (!slash || (size_t)(slash - text) >= sizeof base)
+        return false;
+    (void)snprintf(base, sizeof base, "%.*s", (int)(slash - text), text);
+    unsigned long bits = strtoul(slash + 1, &end, 10);
+    if (end == slash + 1 || *end)
+        return false;
+    return (inet_pton(AF_INET, base, addr) == 1 && bits <= 32) ||
+           (inet_pton(AF_INET6, base, addr) == 1 && bits <= 128);
+}
+
+/* Networks, or hosts with or without a port. */
+static int check_registries(const struct dray_config *c, struct dray_err *err)
+{
+    for (size_t i = 0; i < c->insecure_registries.n; i++) {
+        const char *r = c->insecure_registries.v[i];
+        if (!*r || (strchr(r, '/') && !is_cidr(r) && !strstr(r, "://")))
+            return dray_fail(err, DRAY_E_INVAL,
+                             "insecure registry %s is not valid: invalid host \"%s\"", r, r);
+    }
     return 0;
 }
 
@@ -449,6 +478,8 @@ int dray_config_build(struct json_object *flags, struct json_object *file, const
     if (!rc)
         rc = check_network(c, err);
     if (!rc)
+        rc = check_registries(c, err);
+    if (!rc)
         rc = check_exec_opts(c, err);
     if (!rc)
         rc = derive_names(c, err);
@@ -486,5 +517,6 @@ void dray_config_free(struct dray_config *c)
     free(c->libexec_dir);
     json_object_put(c->plugins);
     json_object_put(c->raw);
+    dray_config_free(c->older);
     free(c);
 }

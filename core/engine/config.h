@@ -10,8 +10,9 @@
 
 struct json_object;
 
-/** Owned by the daemon; constant while the engine is open, but for the reloadable fields. */
+/** Constant; a reload makes another one. */
 struct dray_config {
+    struct dray_config *older; /* of before a reload, which may be in use; owned */
     char *data_root;  /* /var/lib/dray */
     char *exec_root;  /* /run/dray */
     char *config_file;

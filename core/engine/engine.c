@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/authz.h"
+#include "engine/config_load.h"
 #include "engine/build/builds.h"
 #include "engine/container/containers.h"
 #include "engine/events.h"
@@ -222,23 +223,6 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
     return rc ? rc : dray_extensions_open(e, &e->extensions, err);
 }
 
-static void set_labels(struct dray_engine *e, const struct dray_strlist *labels)
-{
-    struct json_object *fresh = dray_json_strs(labels);
-    pthread_mutex_lock(&e->lock);
-    dray_autojson *old __attribute__((unused)) = e->labels;
-    e->labels = fresh;
-    pthread_mutex_unlock(&e->lock);
-}
-
-struct json_object *dray_engine_labels(struct dray_engine *e)
-{
-    pthread_mutex_lock(&e->lock);
-    struct json_object *copy = dray_json_copy(e->labels);
-    pthread_mutex_unlock(&e->lock);
-    return copy;
-}
-
 int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
                      struct dray_err *err)
 {
@@ -248,8 +232,6 @@ int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
     e->config = config;
     e->data_fd = e->exec_fd = e->lock_fd = -EBADF;
     e->started_ns = dray_clock_now();
-    pthread_mutex_init(&e->lock, NULL);
-    set_labels(e, &config->labels);
     e->metrics = dray_metrics_new();
     int rc = open_parts(e, err);
     if (rc)
@@ -272,18 +254,47 @@ static void add_list(struct json_object *attrs, const char *key, const struct dr
     dray_json_add_str(attrs, key, dray_json_text(v));
 }
 
-/* The event has the attributes of Docker's, each a string: what holds now. */
-static void tell_reload(struct dray_engine *e, const struct dray_config *fresh)
+/* "other:/usr/bin/runsc runc:runc" */
+static void add_runtimes(struct json_object *attrs, struct json_object *runtimes)
 {
-    const struct dray_config *c = e->config;
+    DRAY_AUTO(dray_buf) b = {0};
+    if (runtimes) {
+        json_object_object_foreach(runtimes, name, o)
+            dray_buf_addf(&b, "%s:%s ", name, dray_json_str(o, "path", ""));
+    }
+    dray_buf_addf(&b, "native:native");
+    dray_json_add_str(attrs, "runtimes", b.data ? b.data : "");
+}
+
+/* "map[buildkit:true]" */
+static void add_features(struct json_object *attrs, struct json_object *features)
+{
+    DRAY_AUTO(dray_buf) b = {0};
+    const char *gap = "";
+    dray_buf_addf(&b, "map[");
+    if (features) {
+        json_object_object_foreach(features, name, on)
+        {
+            dray_buf_addf(&b, "%s%s:%s", gap, name, json_object_get_string(on));
+            gap = " ";
+        }
+    }
+    dray_buf_addf(&b, "]");
+    dray_json_add_str(attrs, "features", b.data ? b.data : "");
+}
+
+/* The event has the attributes of Docker's, each a string: what holds now. */
+static void tell_reload(struct dray_engine *e)
+{
+    const struct dray_config *c = dray_engine_live(e);
     struct json_object *attrs = json_object_new_object();
     char host[256] = "";
     if (gethostname(host, sizeof host - 1) == 0)
         dray_json_add_str(attrs, "name", host);
-    dray_json_add_str(attrs, "debug", fresh->debug ? "true" : "false");
-    add_list(attrs, "insecure-registries", &fresh->insecure_registries);
-    add_list(attrs, "registry-mirrors", &fresh->registry_mirrors);
-    add_list(attrs, "labels", &fresh->labels);
+    dray_json_add_str(attrs, "debug", c->debug ? "true" : "false");
+    add_list(attrs, "insecure-registries", &c->insecure_registries);
+    add_list(attrs, "registry-mirrors", &c->registry_mirrors);
+    add_list(attrs, "labels", &c->labels);
     add_int(attrs, "max-concurrent-downloads", c->max_concurrent_downloads);
     add_int(attrs, "max-concurrent-uploads", c->max_concurrent_uploads);
     add_int(attrs, "max-download-attempts", c->max_download_attempts);
@@ -292,24 +303,51 @@ static void tell_reload(struct dray_engine *e, const struct dray_config *fresh)
     dray_json_add_str(attrs, "default-runtime", c->default_runtime);
     dray_json_add_str(attrs, "default-ipc-mode",
                       c->default_ipc_mode ? c->default_ipc_mode : "private");
+    add_runtimes(attrs, e->config->runtimes);
+    add_features(attrs, dray_json_obj(c->raw, "features"));
     dray_json_add_str(attrs, "live-restore", "true");
     dray_events_emit(e->events, "daemon", "reload", e->id, attrs);
 }
 
-int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
-                       struct dray_err *err)
+static bool same(struct json_object *a, struct json_object *b)
+{
+    return strcmp(a ? dray_json_text(a) : "", b ? dray_json_text(b) : "") == 0;
+}
+
+static int check_runtime(struct dray_engine *e, const struct dray_config *c, struct dray_err *err)
+{
+    if (dray_drivers_find(e->drivers, DRAY_KIND_RUNTIME, c->default_runtime))
+        return 0;
+    bool fresh = !same(c->runtimes, e->config->runtimes);
+    return dray_fail(
+        err, DRAY_E_INVAL, "specified default runtime '%s' does not exist%s", c->default_runtime,
+        fresh ? "; a runtime that is new is there when the daemon has been restarted" : "");
+}
+
+static int take_over(struct dray_engine *e, const struct dray_config *config, struct dray_err *err)
 {
     DRAY_AUTO(dray_plugin_conf) plugins = {0};
-    int rc = dray_plugin_conf_make(config->plugins, &plugins, err);
+    int rc = check_runtime(e, config, err);
+    rc = rc ? rc : dray_plugin_conf_make(config->plugins, &plugins, err);
+    rc = rc ? rc : dray_drivers_reload(e->drivers, plugins.v, plugins.n, err);
+    return rc ? rc : dray_authz_set(e->authz, &config->authorization_plugins, err);
+}
+
+int dray_engine_reload(struct dray_engine *e, struct dray_config *config /* takes */,
+                       struct dray_err *err)
+{
+    int rc = take_over(e, config, err);
+    if (rc || same(config->raw, dray_engine_live(e)->raw)) {
+        dray_config_free(config);
+    } else {
+        if (!same(config->runtimes, e->config->runtimes))
+            dray_warn("runtimes change when the daemon is restarted");
+        config->older = atomic_load(&e->fresh);
+        atomic_store(&e->fresh, config);
+    }
     if (!rc)
-        rc = dray_drivers_reload(e->drivers, plugins.v, plugins.n, err);
-    if (!rc)
-        rc = dray_authz_set(e->authz, &config->authorization_plugins, err);
-    if (rc)
-        return rc;
-    set_labels(e, &config->labels);
-    tell_reload(e, config);
-    return 0;
+        tell_reload(e);
+    return rc;
 }
 
 void dray_engine_close(struct dray_engine *e)
@@ -336,7 +374,6 @@ void dray_engine_close(struct dray_engine *e)
     dray_cleanup_fd(&e->exec_fd);
     dray_cleanup_fd(&e->data_fd);
     dray_cleanup_fd(&e->lock_fd);
-    json_object_put(e->labels);
-    pthread_mutex_destroy(&e->lock);
+    dray_config_free(atomic_load(&e->fresh));
     free(e);
 }

@@ -49,8 +49,8 @@ struct dray_engine {
     int lock_fd;                  /* the data root is ours while this is open */
     char id[DRAY_ID_LEN];         /* of this installation, kept in data_root */
     int64_t started_ns;
-    pthread_mutex_t lock;       /* guards: labels. order: leaf */
-    struct json_object *labels; /* array */
+    /* As it was last read, with those of before behind it; NULL: as at the start. */
+    _Atomic(struct dray_config *) fresh;
     /* A document could not be read at the start. What belongs to it is not known, so nothing is
      * taken for left over. */
     atomic_bool damaged;
@@ -64,11 +64,17 @@ struct dray_engine {
 int dray_engine_open(const struct dray_config *config, struct dray_engine **out,
                      struct dray_err *err);
 /** Take over what of a newly read configuration can change while running: options of plugins, the
- *  authorization plugins, labels. */
-int dray_engine_reload(struct dray_engine *e, const struct dray_config *config,
+ *  authorization plugins, and what dray_engine_live() is asked for. */
+int dray_engine_reload(struct dray_engine *e, struct dray_config *config /* takes */,
                        struct dray_err *err);
-/** The daemon's labels as they are now: a new array. */
-struct json_object *dray_engine_labels(struct dray_engine *e);
+/** The configuration as it was last read, until the engine is closed. For settings that a reload
+ *  changes: debug, labels, limits of transfers, shutdown-timeout, registries, features, and the
+ *  defaults of new containers. All others are e->config's. */
+static inline const struct dray_config *dray_engine_live(struct dray_engine *e)
+{
+    const struct dray_config *fresh = atomic_load(&e->fresh);
+    return fresh ? fresh : e->config;
+}
 /** End without stopping containers: they outlive the daemon. */
 void dray_engine_close(struct dray_engine *e);
 

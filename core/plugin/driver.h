@@ -84,8 +84,8 @@ int dray_drivers_open(const struct dray_drivers_config *config, struct dray_driv
                       struct dray_err *err);
 /** Finish what is under way (10 s), close every instance, free the registry. NULL is allowed. */
 void dray_drivers_close(struct dray_drivers *r);
-/** Hand new options to open instances; only reloadable ones may differ, else INVAL and no change.
- */
+/** Hand new options to open instances. One of which others differ than reloadable ones keeps what it
+ *  has, and the log says so. Options that are not valid: INVAL and no change at all. */
 int dray_drivers_reload(struct dray_drivers *r, const struct dray_plugin_config *plugins,
                         size_t n_plugins, struct dray_err *err);
 

@@ -13,6 +13,7 @@ struct change {
     struct dray_instance *in;
     struct dray_options *options;
     const char *json; /* the same, for an isolated one; the config's */
+    bool fixed;       /* not to be taken over: something else changed that cannot */
 };
 
 static bool is_open(struct dray_instance *in)
@@ -41,24 +42,23 @@ static struct dray_instance *find_instance(struct dray_drivers *r,
     return NULL;
 }
 
-static int plan(struct dray_drivers *r, const struct dray_plugin_config *c, struct change *out,
+/* options NULL: all are the defaults. */
+static int plan(struct dray_instance *in, struct json_object *options, struct change *out,
                 struct dray_err *err)
 {
-    struct dray_instance *in = find_instance(r, c);
-    if (!in)
-        return 0; /* loading and dropping plugins needs a restart */
     const struct dray_plugin *desc = in->desc ? in->desc : &in->file->desc;
-    int rc = dray_options_parse(desc->options, desc->n_options, c->options, &out->options, err);
+    int rc = dray_options_parse(desc->options, desc->n_options, options, &out->options, err);
     if (rc)
         return err ? dray_err_note(err, "plugin %s", label_of(in)) : rc;
-    out->in = in;
-    out->json = c->options ? dray_json_text(c->options) : "{}";
+    out->json = options ? dray_json_text(options) : "{}";
     const char *fixed = dray_options_fixed_change(atomic_load(&in->options), out->options);
-    if (fixed)
-        return dray_fail(err, DRAY_E_INVAL,
-                         "plugin %s: option \"%s\" cannot be changed while it runs; restart the "
-                         "daemon",
-                         label_of(in), fixed);
+    if (!fixed)
+        return 0;
+    dray_warn(
+        "plugin %s: option \"%s\" cannot be changed while it runs: its options stay as they are "
+        "until the daemon is restarted",
+        label_of(in), fixed);
+    out->fixed = true;
     return 0;
 }
 
@@ -88,17 +88,48 @@ static void apply(struct change *ch)
             tell(child);
 }
 
+static bool planned(const struct change *changes, size_t n, const struct dray_instance *in)
+{
+    for (size_t i = 0; i < n; i++)
+        if (changes[i].in == in)
+            return true;
+    return false;
+}
+
+static size_t count_instances(const struct dray_drivers *r)
+{
+    size_t n = 0;
+    for (const struct dray_instance *in = r->instances; in; in = in->next)
+        n++;
+    return n;
+}
+
 int dray_drivers_reload(struct dray_drivers *r, const struct dray_plugin_config *plugins,
                         size_t n_plugins, struct dray_err *err)
 {
-    dray_autofree struct change *changes = calloc(n_plugins + 1, sizeof *changes);
+    /* Loading and dropping plugins needs a restart: entries without an instance are passed over,
+     * instances without an entry have their defaults. */
+    size_t n = 0;
+    dray_autofree struct change *changes =
+        calloc(n_plugins + count_instances(r) + 1, sizeof *changes);
     if (!changes)
         return dray_fail(err, DRAY_E_NOMEM, "reload plugins: out of memory");
     int rc = 0;
-    for (size_t i = 0; !rc && i < n_plugins; i++)
-        rc = plan(r, &plugins[i], &changes[i], err);
-    for (size_t i = 0; i < n_plugins; i++) {
-        if (!rc && changes[i].in)
+    for (size_t i = 0; !rc && i < n_plugins; i++) {
+        changes[n].in = find_instance(r, &plugins[i]);
+        if (changes[n].in)
+            rc = plan(changes[n].in, plugins[i].options, &changes[n], err);
+        n += changes[n].in != NULL;
+    }
+    size_t named = n;
+    for (struct dray_instance *in = r->instances; !rc && in; in = in->next) {
+        if (!is_open(in) || planned(changes, named, in))
+            continue;
+        changes[n].in = in;
+        rc = plan(in, NULL, &changes[n++], err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!rc && !changes[i].fixed)
             apply(&changes[i]);
         dray_options_free(changes[i].options);
     }

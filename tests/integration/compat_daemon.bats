@@ -33,6 +33,40 @@ reloaded() { docker events --since "$1" --until "$(date +%s.%N)" "${@:2}" | grep
     [ "$status" -ne 0 ]
 }
 
+settings() { docker info -f '{{.Debug}} {{.Labels}} {{.DefaultRuntime}} {{.RegistryConfig.Mirrors}} {{range $k, $v := .RegistryConfig.IndexConfigs}}{{$k}} {{end}}'; }
+are() { [ "$(settings)" = "$1" ]; }
+told() { grep -q "$1" "$T/drayd.log"; }
+
+@test "what a reload can change changes, to and fro; the rest waits for a restart" {
+    local before attrs begin
+    before=$(cat "$T/daemon.json")
+    begin=$(date +%s.%N)
+    echo '{"debug":true,"labels":["a=b"],"max-concurrent-downloads":7,"max-concurrent-uploads":8,"max-download-attempts":9,
+        "shutdown-timeout":33,"default-runtime":"runc","insecure-registries":["x.example:1"],"default-shm-size":"77m",
+        "registry-mirrors":["https://m.example"],"features":{"buildkit":true},"default-cgroupns-mode":"private"}' >"$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    wait_until 10 are 'true [a=b] runc [https://m.example/] docker.io x.example:1 '
+    attrs=$(docker events --since "$begin" --until "$(date +%s.%N)" -f type=daemon --format '{{json .Actor.Attributes}}')
+    [ "$(jq -r '[."max-concurrent-downloads", ."max-concurrent-uploads", ."max-download-attempts", ."shutdown-timeout",
+        ."default-runtime", ."default-shm-size", .features] | join(" ")' <<<"$attrs")" = "7 8 9 33 runc 80740352 map[buildkit:true]" ]
+    docker create --name new busybox >/dev/null
+    [ "$(docker inspect -f '{{.HostConfig.Runtime}} {{.HostConfig.ShmSize}}' new)" = 'runc 80740352' ]
+    docker rm new >/dev/null
+    # What is not valid changes nothing; what cannot change does not keep the rest from changing.
+    echo '{"insecure-registries":["not/valid"]}' >"$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    wait_until 10 told 'not reloaded: insecure registry not/valid is not valid'
+    echo '{"default-runtime":"nosuch"}' >"$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    wait_until 10 told "not reloaded: specified default runtime 'nosuch' does not exist"
+    are 'true [a=b] runc [https://m.example/] docker.io x.example:1 '
+    jq -c '. + {mtu: 1400}' <<<"$before" >"$T/daemon.json"
+    kill -HUP "$(daemon_pid)"
+    wait_until 10 are 'false [foo=bar] native [] b.example:1 docker.io '
+    told 'option "mtu" cannot be changed while it runs: its options stay as they are until the daemon is restarted'
+    echo "$before" >"$T/daemon.json"
+}
+
 @test "clients before API 1.41 get no namespace of control groups, but on version 2" {
     local mode=host
     [ ! -e /sys/fs/cgroup/cgroup.controllers ] || mode=private

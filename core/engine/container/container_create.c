@@ -29,7 +29,11 @@ struct creation {
 static int prepare_config(struct creation *k, const struct dray_create_req *req,
                           struct dray_err *err)
 {
-    const struct dray_config *cfg = k->cs->engine->config;
+    struct dray_config now = *k->cs->engine->config;
+    const struct dray_config *cfg = &now, *live = dray_engine_live(k->cs->engine);
+    now.default_runtime = live->default_runtime;
+    now.default_shm_size = live->default_shm_size;
+    now.default_ipc_mode = live->default_ipc_mode;
     int rc = dray_create_compat(req->body, req->api_version, k->warnings, err);
     if (rc == 0)
         rc = dray_container_config(req->body, &k->config, err);

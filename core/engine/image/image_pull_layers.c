@@ -128,7 +128,7 @@ static int pause_between(const struct img_source *s, struct dray_err *err)
 /* Fetch until all is there, going on where it broke. */
 static int fetch_all(struct intake *in, struct dray_err *err)
 {
-    int attempts = in->p->source->im->engine->config->max_download_attempts;
+    int attempts = dray_engine_live(in->p->source->im->engine)->max_download_attempts;
     for (int n = 1;; n++) {
         struct dray_err why = {0};
         bool ours = false;
@@ -240,7 +240,7 @@ static int get_blob(struct pull_layers *p, struct pull_layer *l, bool tee, bool 
     int rc = img_blob_claim(im, l->blob, p->source->abort_fd, &mine, err);
     if (rc || !mine)
         return rc;
-    int max = im->engine->config->max_concurrent_downloads;
+    int max = dray_engine_live(im->engine)->max_concurrent_downloads;
     rc = img_slot_take(im, &im->downloads, max > 0 ? (unsigned)max : UINT32_MAX,
                        p->source->abort_fd, err);
     if (!rc) {
@@ -364,7 +364,7 @@ static void say_waiting(struct pull_layers *p, size_t workers)
 static int run_workers(struct pull_layers *p, size_t todo, struct dray_err *err)
 {
     pthread_t threads[WORKERS_MAX];
-    int max = p->source->im->engine->config->max_concurrent_downloads;
+    int max = dray_engine_live(p->source->im->engine)->max_concurrent_downloads;
     size_t want = max > 0 && (unsigned)max < WORKERS_MAX ? (size_t)max : WORKERS_MAX;
     size_t n = 0;
     want = want < todo ? want : todo;

@@ -219,7 +219,7 @@ static int push_blob(struct push *p, const struct img_desc *d, const char *id,
         return 0;
     }
     *result = PUSH_UPLOADED;
-    int max = p->im->engine->config->max_concurrent_uploads;
+    int max = dray_engine_live(p->im->engine)->max_concurrent_uploads;
     int rc = img_slot_take(p->im, &p->im->uploads, max > 0 ? (unsigned)max : UINT32_MAX,
                            p->source.abort_fd, err);
     if (rc)
@@ -282,7 +282,7 @@ static void *worker(void *arg)
 static int push_layers(struct push *p, struct dray_err *err)
 {
     pthread_t threads[WORKERS_MAX];
-    int max = p->im->engine->config->max_concurrent_uploads;
+    int max = dray_engine_live(p->im->engine)->max_concurrent_uploads;
     size_t want = max > 0 && (unsigned)max < WORKERS_MAX ? (size_t)max : WORKERS_MAX, n = 0;
     want = want < p->n ? want : p->n;
     for (size_t i = p->n; i > 0; i--)
