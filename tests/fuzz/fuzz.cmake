@@ -37,7 +37,8 @@ dray_fuzz(create LIBS dray_engine)
 dray_fuzz(query LIBS dray_api)
 dray_fuzz(documents LIBS dray_engine)
 dray_fuzz(template LIBS dray_client)
-dray_fuzz(seccomp SOURCES ${plugins}/runtime-native/seccomp.c INCLUDES ${plugins}/runtime-native
+dray_fuzz(seccomp INCLUDES ${plugins}/runtime-native
+    SOURCES ${plugins}/runtime-native/seccomp.c ${plugins}/runtime-native/compact.c
     LIBS dray_engine dray_plugin_runtime PkgConfig::SECCOMP)
 
 # Builds of clients that speak BuildKit's protocol.
