@@ -83,12 +83,10 @@ static void run(const uint8_t *data, size_t size, bool as_server)
     int stop = eventfd(0, EFD_CLOEXEC);
     need(grpc_conn_new(sock, as_server ? serve : NULL, NULL, &c, NULL) == 0);
     if (!as_server)
-        need(pthread_create(&thread, NULL, ask, grpc_conn_ref(c)) == 0);
+        need(pthread_create(&thread, NULL, ask, c) == 0);
     grpc_conn_run(c, stop);
-    if (!as_server) {
+    if (!as_server)
         (void)pthread_join(thread, NULL);
-        grpc_conn_unref(c);
-    }
     grpc_conn_unref(c);
     (void)close(stop);
     (void)close(sock);
