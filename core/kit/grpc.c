@@ -39,7 +39,7 @@ int grpc_conn_new(int sock, grpc_serve_fn serve, void *ctx, struct grpc_conn **o
     return rc;
 }
 
-static struct grpc_conn *conn_ref(struct grpc_conn *c)
+struct grpc_conn *grpc_conn_ref(struct grpc_conn *c)
 {
     atomic_fetch_add(&c->refs, 1);
     return c;
@@ -70,7 +70,7 @@ struct grpc_call *grpc_call_new(struct grpc_conn *c)
     struct grpc_call *call = calloc(1, sizeof *call);
     if (!call)
         return NULL;
-    call->conn = conn_ref(c);
+    call->conn = grpc_conn_ref(c);
     call->id = -1;
     call->gone = -EBADF;
     call->next = c->calls;
@@ -168,7 +168,7 @@ void grpc_call_free(struct grpc_call *call)
 {
     if (!call)
         return;
-    struct grpc_conn *c = conn_ref(call->conn);
+    struct grpc_conn *c = grpc_conn_ref(call->conn);
     pthread_mutex_lock(&c->lock);
     call->released = true;
     if (!call->closed && c->h2 && !c->dead) {
@@ -387,7 +387,7 @@ int grpc_unary(struct grpc_conn *c, const char *method, const struct dray_buf *r
 static void *serve_main(void *arg)
 {
     struct grpc_call *call = arg;
-    struct grpc_conn *c = conn_ref(call->conn);
+    struct grpc_conn *c = grpc_conn_ref(call->conn);
     c->serve(c->ctx, call);
     grpc_finish(call, GRPC_UNKNOWN, "not answered");
     pthread_mutex_lock(&c->lock);

@@ -38,6 +38,7 @@ int grpc_conn_new(int sock, grpc_serve_fn serve, void *ctx, struct grpc_conn **o
 /** Move bytes until either side has ended the connection, or stop_fd is readable. Then every call
  *  fails, and all calls that were served have returned. */
 void grpc_conn_run(struct grpc_conn *c, int stop_fd);
+struct grpc_conn *grpc_conn_ref(struct grpc_conn *c);
 void grpc_conn_unref(struct grpc_conn *c);
 /** Readable once the connection has ended; lives as long as the connection. */
 int grpc_conn_dead_fd(const struct grpc_conn *c);
