@@ -40,6 +40,9 @@ int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target
                          struct dray_err *err);
 void kit_frontend_cleanup(struct kit_frontend *f);
 
+/** google.protobuf.Any of a builder's "place" object; false: it is not to be had. */
+bool kit_place_detail(struct json_object *place, struct dray_buf *any);
+
 /** What the progress of a build belongs to. */
 struct kit_build_ctx {
     struct kit_server *server;

@@ -3,7 +3,9 @@
 #include "kit/grpc_priv.h"
 
 #include "base/clock.h"
+#include "kit/pb.h"
 
+#include <openssl/evp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -102,6 +104,8 @@ void grpc_call_drop(struct grpc_call *call)
         call->next->prev = call->prev;
     free(call->method);
     free(call->text);
+    free(call->coded);
+    dray_buf_free(&call->details);
     dray_kvlist_free(&call->headers);
     dray_buf_free(&call->in);
     dray_buf_free(&call->out);
@@ -452,6 +456,29 @@ static char *encode_text(const char *text)
     return dray_buf_steal(&b);
 }
 
+void grpc_add_detail(struct grpc_call *call, const struct dray_buf *any)
+{
+    pb_message(&call->details, 3, any);
+}
+
+/* google.rpc.Status in a header, whose binary values are base64. */
+static char *encode_status(const struct grpc_call *call, int status, const char *text)
+{
+    DRAY_AUTO(dray_buf) msg = {0};
+    DRAY_AUTO(dray_buf) out = {0};
+    if (status == GRPC_OK || call->details.len == 0 || call->details.failed)
+        return NULL;
+    pb_uint(&msg, 1, (uint64_t)status);
+    pb_text(&msg, 2, text);
+    dray_buf_add(&msg, call->details.data, call->details.len);
+    char *room = msg.failed ? NULL : dray_buf_room(&out, 4 * (msg.len / 3 + 1) + 4);
+    if (!room)
+        return NULL;
+    out.len = (size_t)EVP_EncodeBlock((unsigned char *)room, (const unsigned char *)msg.data,
+                                      (int)msg.len);
+    return dray_buf_steal(&out);
+}
+
 void grpc_finish(struct grpc_call *call, enum grpc_status status, const char *text)
 {
     struct grpc_conn *c = call->conn;
@@ -460,6 +487,7 @@ void grpc_finish(struct grpc_call *call, enum grpc_status status, const char *te
         call->out_end = true;
         call->status = (int)status;
         call->text = text ? encode_text(text) : NULL;
+        call->coded = encode_status(call, (int)status, text);
         if (!call->closed) {
             answer(call);
             resume(call);

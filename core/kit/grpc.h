@@ -76,6 +76,8 @@ int grpc_gone_fd(const struct grpc_call *call);
 const char *grpc_metadata(const struct grpc_call *call, const char *key);
 /** End the call; text is for people, or NULL. */
 void grpc_finish(struct grpc_call *call, enum grpc_status status, const char *text);
+/** A google.protobuf.Any that goes with the status of a call which fails. */
+void grpc_add_detail(struct grpc_call *call, const struct dray_buf *any);
 /** End the call with an error of ours. */
 void grpc_finish_err(struct grpc_call *call, const struct dray_err *err);
 

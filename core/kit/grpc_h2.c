@@ -106,18 +106,26 @@ static int on_close(nghttp2_session *h2, int32_t id, uint32_t code, void *arg)
 
 /* ---- What is sent ---- */
 
-static void submit_trailers(struct grpc_call *call)
+static void add_trailer(nghttp2_nv *nv, size_t *n, const char *key, const char *value)
 {
-    char status[16];
-    int n = snprintf(status, sizeof status, "%d", call->status);
     union {
         const char *in;
         uint8_t *out;
-    } text = {.in = call->text ? call->text : ""};
-    nghttp2_nv nv[2] = {
-        {(uint8_t *)"grpc-status", (uint8_t *)status, 11, (size_t)n, NGHTTP2_NV_FLAG_NONE},
-        {(uint8_t *)"grpc-message", text.out, 12, strlen(text.in), NGHTTP2_NV_FLAG_NONE}};
-    (void)nghttp2_submit_trailer(call->conn->h2, call->id, nv, *text.in ? 2 : 1);
+    } k = {.in = key}, v = {.in = value};
+    if (value && *value)
+        nv[(*n)++] = (nghttp2_nv){k.out, v.out, strlen(key), strlen(value), NGHTTP2_NV_FLAG_NONE};
+}
+
+static void submit_trailers(struct grpc_call *call)
+{
+    char status[16];
+    nghttp2_nv nv[3];
+    size_t n = 0;
+    (void)snprintf(status, sizeof status, "%d", call->status);
+    add_trailer(nv, &n, "grpc-status", status);
+    add_trailer(nv, &n, "grpc-message", call->text);
+    add_trailer(nv, &n, "grpc-status-details-bin", call->coded);
+    (void)nghttp2_submit_trailer(call->conn->h2, call->id, nv, n);
 }
 
 static ssize_t read_source(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t len,

@@ -43,6 +43,8 @@ struct grpc_call {
     uint32_t reset; /* error code of HTTP/2 that it was closed with */
     int status;     /* of ours */
     char *text;
+    struct dray_buf details; /* of google.rpc.Status; the serving thread's until the call ends */
+    char *coded;             /* that whole message in base64, when it has details */
 };
 
 /** Set up the callbacks; serve says whether the calls are the peer's. */

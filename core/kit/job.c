@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "engine/build/builds.h"
 #include "engine/engine.h"
+#include "engine/image/image_ref.h"
 
 #include <dray/registry.h>
 #include <sys/epoll.h>
@@ -82,6 +83,9 @@ static int on_line(void *ctx, const char *json, size_t len)
     dray_autojson *line = NULL;
     if (dray_json_parse(json, len, &line, NULL) != 0)
         return 0;
+    struct json_object *place = dray_json_obj(line, "place");
+    if (place && j->req->place)
+        j->req->place(j->req->ctx, place);
     return kit_trace_line(&j->trace, line);
 }
 
@@ -180,14 +184,25 @@ static int run(struct kit_job *j, char image_out[72], struct dray_err *err)
     return rc;
 }
 
+/* "docker.io/library/a:1" of "a:1". */
+static char *full_name(const char *tag)
+{
+    DRAY_AUTO(dray_ref) r = {0};
+    if (dray_ref_parse(tag, &r, NULL) != 0)
+        return strdup(tag);
+    return r.tag || r.digest ? dray_ref_key(&r) : strdup(r.repo);
+}
+
 static void tell_image(struct kit_job *j, const char *image)
 {
     dray_autofree char *text = dray_strf("writing image %s", image);
     kit_trace_begin(&j->trace, "export", "exporting to image");
+    kit_trace_progress(&j->trace, "export", "exporting layers", 0, 0, true);
     if (text)
         kit_trace_progress(&j->trace, "export", text, 0, 0, true);
     for (uint64_t i = 0; i < j->spec.tags.n; i++) {
-        dray_autofree char *name = dray_strf("naming to %s", j->spec.tags.v[i]);
+        dray_autofree char *full = full_name(j->spec.tags.v[i]);
+        dray_autofree char *name = full ? dray_strf("naming to %s", full) : NULL;
         if (name)
             kit_trace_progress(&j->trace, "export", name, 0, 0, true);
     }

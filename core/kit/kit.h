@@ -16,6 +16,7 @@
 struct dray_engine;
 struct dray_kit;
 struct dray_buf;
+struct json_object;
 
 int dray_kit_open(struct dray_engine *e, struct dray_kit **out, struct dray_err *err);
 /** When no session, build or connection is left. */
@@ -42,6 +43,10 @@ struct dray_kit_output {
  *  nonzero: nobody looks any more. */
 typedef int (*dray_kit_status_fn)(void *ctx, const void *message, size_t len);
 
+/** Where in the Dockerfile the build has failed, as the builder says it: {"file", "line",
+ *  "end_line", "text"}. Before dray_kit_build() returns the error. */
+typedef void (*dray_kit_place_fn)(void *ctx, struct json_object *place);
+
 struct dray_kit_build {
     struct dray_build_spec spec; /**< its context is -1 unless it comes over HTTP */
     const char *session;         /**< id; "" is none */
@@ -53,6 +58,7 @@ struct dray_kit_build {
     bool allow_insecure, allow_host_network;
     struct dray_kit_output output; /**< type NULL: the image stays here */
     dray_kit_status_fn status;
+    dray_kit_place_fn place; /**< or NULL */
     void *ctx;
     int cancel_fd;
 };

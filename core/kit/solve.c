@@ -10,7 +10,8 @@
 
 #define FIND_NS (10 * DRAY_NS_PER_S)
 #define SOLVES_MAX 64u
-#define WAITING_MAX ((size_t)4 << 20) /* bytes of progress that nobody has taken */
+#define DETAILS_MAX ((size_t)40 << 10) /* they go in a header */
+#define WAITING_MAX ((size_t)4 << 20)  /* bytes of progress that nobody has taken */
 
 /** A piece of progress. */
 struct piece {
@@ -27,6 +28,7 @@ struct kit_solve {
     bool returned, over;
     bool failed;
     struct dray_err err;
+    struct dray_buf details; /* of the error: fields of google.rpc.Status */
     char image[72];
     unsigned readers;
     struct piece *first, **last;
@@ -43,6 +45,7 @@ static void solve_free(struct kit_solve *v)
         v->first = next;
     }
     kit_target_fini(&v->target);
+    dray_buf_free(&v->details);
     free(v->ref);
     free(v);
 }
@@ -115,6 +118,17 @@ static void answer_text(const struct kit_solve *v, struct dray_buf *out)
         pb_entry(out, 1, "image.name", names);
 }
 
+static void pass_details(struct grpc_call *call, const struct dray_buf *status)
+{
+    struct pb m = pb_open(status->data, status->len);
+    struct pb_field f;
+    while (pb_next(&m, &f)) {
+        DRAY_AUTO(dray_buf) any = {0};
+        dray_buf_add(&any, f.data ? f.data : "", f.len);
+        grpc_add_detail(call, &any);
+    }
+}
+
 int kit_control_solve(struct kit_server *s, struct grpc_call *call, struct pb req,
                       struct dray_err *err)
 {
@@ -138,6 +152,7 @@ int kit_control_solve(struct kit_server *s, struct grpc_call *call, struct pb re
     if (!rc && v->failed) {
         rc = v->err.code;
         *err = v->err;
+        pass_details(call, &v->details);
     }
     if (!rc)
         answer_text(v, &msg);
@@ -293,6 +308,14 @@ static void add_result(struct dray_buf *msg, const char *image, bool array)
     pb_message(msg, 3, &result);
 }
 
+static void on_place(void *ctx, struct json_object *place)
+{
+    struct kit_build_ctx *b = ctx;
+    DRAY_AUTO(dray_buf) any = {0};
+    if (kit_place_detail(place, &any))
+        grpc_add_detail(b->call, &any);
+}
+
 int kit_bridge_solve(struct kit_server *s, struct grpc_call *call, struct pb req,
                      struct dray_err *err)
 {
@@ -309,6 +332,7 @@ int kit_bridge_solve(struct kit_server *s, struct grpc_call *call, struct pb req
         rc = kit_frontend_prepare(&f, &v->target, err);
     if (!rc && *f.frontend) {
         f.build.status = on_status;
+        f.build.place = on_place;
         f.build.ctx = &ctx;
         f.build.cancel_fd = grpc_gone_fd(call);
         rc = dray_kit_build(s->kit, &f.build, image, err);
@@ -333,6 +357,8 @@ static void read_failure(const struct pb_field *status, struct kit_solve *v)
         if (f.number == 2) {
             free(text);
             text = pb_dup(&f);
+        } else if (f.number == 3 && f.data && v->details.len + f.len < DETAILS_MAX) {
+            pb_bytes(&v->details, 3, f.data, f.len);
         }
     v->failed = true;
     (void)dray_fail(&v->err, DRAY_E_INTERNAL, "%s", text ? text : "the build has failed");

@@ -96,7 +96,7 @@ static int load_dockerfile(struct kit_job *j, struct smalls *files, const char *
     bool usual = strcmp(name, "Dockerfile") == 0;
     const char *paths[] = {name, ignore_name, "dockerfile"};
     dray_autofree char *title = dray_strf("[internal] load build definition from %s", name);
-    kit_trace_begin(&j->trace, "dockerfile", title ? title : "");
+    kit_trace_begin(&j->trace, KIT_TRACE_DOCKERFILE, title ? title : "");
     int rc = fetch(j, j->req->dockerfile_dir, (struct dray_strs){paths, usual ? 3 : 2}, files, err);
     const struct small *f = rc ? NULL : small_find(files, name);
     if (!rc && !f && usual)
@@ -113,7 +113,7 @@ static int load_dockerfile(struct kit_job *j, struct smalls *files, const char *
         if (j->dockerfile.failed)
             rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
         j->spec.dockerfile_text = j->dockerfile.data;
-        kit_trace_progress(&j->trace, "dockerfile",
+        kit_trace_progress(&j->trace, KIT_TRACE_DOCKERFILE,
                            "transferring dockerfile:", (int64_t)f->text.len, 0, true);
     }
     return rc;
@@ -241,7 +241,7 @@ int kit_source_open(struct kit_job *j, struct dray_err *err)
         if (!ignore_name)
             return dray_fail(err, DRAY_E_NOMEM, "out of memory");
         rc = load_dockerfile(j, &files, ignore_name, err);
-        kit_trace_end(&j->trace, "dockerfile", rc && err ? err->text : NULL);
+        kit_trace_end(&j->trace, KIT_TRACE_DOCKERFILE, rc && err ? err->text : NULL);
         if (!rc)
             rc = load_ignore(j, &files, ignore_name, err);
     }

@@ -207,11 +207,19 @@ void kit_trace_fini(struct kit_trace *t, const char *error)
 void kit_trace_words(const char *text, char *out, size_t room)
 {
     static const char head[] = "The command '", tail[] = "' returned a non-zero code: ";
+    static const char copy[] =
+        "file not found in build context or excluded by .dockerignore: stat ";
+    const char *missing = strstr(text, copy);
     const char *end = dray_str_prefix(text, head) ? strstr(text, tail) : NULL;
     if (end)
         (void)snprintf(out, room, "process \"%.*s\" did not complete successfully: exit code: %s",
                        (int)(end - text - (ptrdiff_t)strlen(head)), text + strlen(head),
                        end + strlen(tail));
+    else if (missing)
+        (void)snprintf(
+            out, room,
+            "failed to compute cache key: failed to calculate checksum: \"/%.*s\": not found",
+            (int)strcspn(missing + strlen(copy), ":"), missing + strlen(copy));
     else
         (void)snprintf(out, room, "%s", text);
 }
@@ -291,7 +299,9 @@ static int take_warning(struct kit_trace *t, struct json_object *o)
     dray_autofree char *text =
         dray_strf("%s: %s (line %d)", dray_json_str(o, "rule", ""), dray_json_str(o, "detail", ""),
                   (int)dray_json_int(o, "line", 0));
-    pb_text(&b, 1, t->vertexes ? t->vertexes->digest : "");
+    const struct kit_vertex *v = find(t, KIT_TRACE_DOCKERFILE);
+    v = v ? v : t->vertexes;
+    pb_text(&b, 1, v ? v->digest : "");
     pb_uint(&b, 2, 1);
     pb_text(&b, 3, text);
     pb_text(&b, 4, dray_json_str(o, "description", ""));

@@ -13,6 +13,9 @@
 struct json_object;
 struct kit_vertex;
 
+/** The step of ours that reads the Dockerfile, which warnings belong to. */
+#define KIT_TRACE_DOCKERFILE "dockerfile"
+
 struct kit_trace {
     dray_kit_status_fn status;
     void *ctx;

@@ -41,8 +41,10 @@ struct bd_stage {
     bool started;
     enum bd_stage_state state; /**< build->lock */
     struct bd_buf output;      /**< held back until its turn; build->lock */
-    unsigned traced;           /**< steps that trace=1 has told of; build->lock */
+    unsigned traced;           /**< steps that the client was told of; build->lock */
     bool trace_open, trace_cached;
+    unsigned trace_total;       /**< steps of its kind */
+    struct dray_df_where where; /**< of the instruction that is under way */
 
     /* Its own thread's until it is done. */
     struct dray_df_arena arena;
@@ -104,12 +106,31 @@ int bd_emit_text(struct bd_build *b, const char *text);
 /** The stage has ended: let the next one talk. build->lock is held. */
 void bd_screen_next(struct bd_build *b);
 
-/** With DRAY_BUILD_TRACE every step is told of in "step" objects, as things happen, in place of
- *  the classic lines: a step begins (and the one before has ended), was in the cache, failed. */
+/** The longest prefix that does not end amid a UTF-8 character. */
+size_t bd_whole_characters(const char *text, size_t n);
+
+/* --- trace.c
+ * -------------------------------------------------------------------------------------*/
+
+/** Does the client want (DRAY_BUILD_TRACE) "step" objects in place of the classic lines? Without
+ *  it the others do nothing. */
+bool bd_tracing(const struct bd_build *b);
+/** Is such an instruction a step to people? Others only change the config. */
+bool bd_trace_counts(enum dray_df_kind kind);
+/** A step of the stage begins, was in the cache, is done. */
 void bd_trace_step(struct bd_stage *s, const char *text);
 void bd_trace_cached(struct bd_stage *s);
-/** The stage has ended; err is NULL when it is well. build->lock is held. */
+void bd_trace_done(struct bd_stage *s);
+/** The step that is open, if any, has ended; err is NULL when it is well. build->lock is held. */
 void bd_trace_end(struct bd_stage *s, const struct dray_err *err);
+/** Send what the step has said; `last`: also half a character. build->lock is held. */
+void bd_trace_output(struct bd_stage *s, bool last);
+/** A step beside the stages: begins, has ended. The same id is the same step. */
+void bd_trace_begin(struct bd_build *b, const char *id, const char *name);
+void bd_trace_finish(struct bd_build *b, const char *id, const struct dray_err *err);
+/** Tell in a "place" object where in the Dockerfile's text the build has failed. */
+void bd_trace_place(struct bd_build *b, const char *text, size_t len,
+                    const struct dray_df_where *where);
 
 /* --- check.c
  * -------------------------------------------------------------------------------------*/
@@ -266,6 +287,11 @@ int bd_mounts_make(struct bd_stage *s, const struct dray_df_mounts *mounts,
 /** Layer and config of what --from names: a stage that is done, or an image. *layer lives as long
  *  as the build. */
 int bd_from(struct bd_stage *s, const char *from, const char **layer, struct dray_err *err);
+/** Make an image present, as a step that people see. */
+int bd_image(struct bd_build *b, const char *ref, const char *platform,
+             struct dray_build_image *out, struct dray_err *err);
+/** "docker.io/library/busybox:latest" of "busybox". The host's, or ref. */
+const char *bd_image_name(struct bd_build *b, const char *ref);
 /** A tree of a layer; the caller frees it. */
 int bd_layer_tree(struct bd_build *b, const char *layer, struct bd_tree **out,
                   struct dray_err *err);

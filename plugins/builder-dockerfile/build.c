@@ -159,6 +159,7 @@ static void *stage_main(void *arg)
 static int first_failure(struct bd_build *b, struct dray_err *err)
 {
     int rc = 0;
+    const struct dray_df_where *where = NULL;
     for (uint32_t i = 0; i < b->n_stages; i++) {
         const struct bd_stage *s = &b->stages[i];
         if (s->state != BD_FAILED || (rc && s->err.code == DRAY_E_CANCELED))
@@ -166,9 +167,12 @@ static int first_failure(struct bd_build *b, struct dray_err *err)
         if (rc && rc != DRAY_E_CANCELED)
             continue;
         rc = s->err.code;
+        where = &s->where;
         if (err)
             *err = s->err;
     }
+    if (rc)
+        bd_trace_place(b, b->file->text, b->file->len, where);
     return rc;
 }
 
@@ -279,7 +283,7 @@ static int read_epoch(struct bd_build *b, struct dray_err *err)
 static void say_globals(struct bd_build *b)
 {
     unsigned step = 0;
-    if (b->spec->flags & DRAY_BUILD_TRACE)
+    if (bd_tracing(b))
         return;
     for (const struct dray_df_instr *in = b->file->args; in; in = in->next) {
         DRAY_AUTO(bd_buf) text = {0};
@@ -315,7 +319,9 @@ static int build_all(struct bd_build *b, const char **image_out, struct dray_err
         rc = bd_context_open(b, &text, err);
     if (!rc) {
         rc = dray_df_parse(text.text, text.len, b->spec->dockerfile, &b->file, &where, err);
-        if (rc)
+        if (rc && bd_tracing(b))
+            bd_trace_place(b, text.text, text.len, &where);
+        else if (rc)
             dray_df_explain(text.text, text.len, b->spec->dockerfile, &where, err);
     }
     if (!rc && (b->spec->flags & DRAY_BUILD_CHECK))

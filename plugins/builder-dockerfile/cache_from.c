@@ -31,10 +31,15 @@ static void open_one(struct bd_build *b, const char *source)
     struct dray_build_image image = {.size = sizeof image};
     struct json_object *config = NULL;
     struct dray_err why = {0};
+    dray_autofree char *title = bd_strf("importing cache manifest from %s", ref ? ref : source);
+    if (title)
+        bd_trace_begin(b, title, title);
     if (!ref)
         (void)dray_fail(&why, DRAY_E_INVAL, "it names no image");
     else if (b->engine->image_get(b->call, ref, b->spec->platform, 0, &image, &why) == 0)
         (void)bd_json_parse(image.config, &config, &why);
+    if (title)
+        bd_trace_finish(b, title, config ? NULL : &why);
     if (!config) {
         say_unusable(b, source, why.text);
         return;

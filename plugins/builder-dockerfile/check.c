@@ -65,7 +65,7 @@ static void emit_object(struct bd_build *b, const char *key, const struct dray_d
     bd_json_set(o, "file", b->spec->dockerfile);
     json_object_object_add(o, "line", json_object_new_int64(f->where.line));
     dray_autofree char *shown =
-        dray_df_excerpt(b->file->text, b->file->len, b->spec->dockerfile, &f->where);
+        dray_df_excerpt(b->file->text, b->file->len, b->spec->dockerfile, &f->where, false);
     bd_json_set(o, "excerpt", shown ? shown : "");
     json_object_object_add(line, key, o);
     (void)bd_emit_json(b, line);
@@ -130,6 +130,6 @@ void bd_check_warn(struct bd_build *b)
 {
     struct dray_err ignored = {0};
     bool bad = false;
-    if (b->spec->flags & DRAY_BUILD_TRACE)
+    if (bd_tracing(b))
         (void)lint(b, emit_warning, &bad, &ignored);
 }

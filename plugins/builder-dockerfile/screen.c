@@ -21,8 +21,7 @@ int bd_emit_text(struct bd_build *b, const char *text)
     return b->host->emit(b->call, &rec);
 }
 
-/* The longest prefix that does not end amid a UTF-8 character. */
-static size_t whole_characters(const char *text, size_t n)
+size_t bd_whole_characters(const char *text, size_t n)
 {
     size_t back = 0;
     while (back < n && back < 4 && ((unsigned char)text[n - 1 - back] & 0xc0) == 0x80)
@@ -38,7 +37,7 @@ static size_t whole_characters(const char *text, size_t n)
 static void flush(struct bd_stage *s, bool last)
 {
     struct bd_buf *o = &s->output;
-    size_t n = last ? o->len : whole_characters(o->text, o->len);
+    size_t n = last ? o->len : bd_whole_characters(o->text, o->len);
     if (n == 0)
         return;
     char kept = o->text[n];
@@ -50,83 +49,6 @@ static void flush(struct bd_stage *s, bool last)
     o->text[o->len] = '\0';
 }
 
-/* --- steps, for clients that want them ---------------------------------------------------------*/
-
-static bool tracing(const struct bd_stage *s)
-{
-    return (s->build->spec->flags & DRAY_BUILD_TRACE) != 0;
-}
-
-/* An event of the step that is under way, with one field more. */
-static void trace(struct bd_stage *s, const char *state, const char *key, const char *value)
-{
-    struct json_object *line = json_object_new_object(), *step = json_object_new_object();
-    char id[32];
-    (void)snprintf(id, sizeof id, "%u.%u", s->df->index, s->traced);
-    bd_json_set(step, "id", id);
-    if (state)
-        bd_json_set(step, "state", state);
-    if (key)
-        bd_json_set(step, key, value);
-    if (s->trace_cached)
-        json_object_object_add(step, "cached", json_object_new_boolean(true));
-    json_object_object_add(line, "step", step);
-    (void)bd_emit_json(s->build, line);
-}
-
-/* build->lock is held. */
-static void trace_output(struct bd_stage *s, bool last)
-{
-    struct bd_buf *o = &s->output;
-    size_t n = last ? o->len : whole_characters(o->text, o->len);
-    if (n == 0)
-        return;
-    char kept = o->text[n];
-    o->text[n] = '\0';
-    trace(s, NULL, "text", o->text);
-    o->text[n] = kept;
-    memmove(o->text, o->text + n, o->len - n);
-    o->len -= n;
-    o->text[o->len] = '\0';
-}
-
-void bd_trace_end(struct bd_stage *s, const struct dray_err *err)
-{
-    if (!tracing(s) || !s->trace_open)
-        return;
-    trace_output(s, true);
-    trace(s, err ? "error" : "done", err ? "error" : NULL, err ? err->text : NULL);
-    s->trace_open = s->trace_cached = false;
-}
-
-void bd_trace_step(struct bd_stage *s, const char *text)
-{
-    struct bd_build *b = s->build;
-    DRAY_AUTO(bd_buf) name = {0};
-    if (!tracing(s))
-        return;
-    pthread_mutex_lock(&b->lock);
-    bd_trace_end(s, NULL);
-    s->traced++;
-    s->trace_open = true;
-    if (b->n_stages == 1)
-        bd_adds(&name, "[");
-    else if (s->df->name)
-        bd_addf(&name, "[%s ", s->df->name);
-    else
-        bd_addf(&name, "[stage-%u ", s->df->index);
-    bd_addf(&name, "%u/%u] %s", s->traced, s->steps, text);
-    trace(s, "started", "name", bd_text(&name));
-    pthread_mutex_unlock(&b->lock);
-}
-
-void bd_trace_cached(struct bd_stage *s)
-{
-    pthread_mutex_lock(&s->build->lock);
-    s->trace_cached = true;
-    pthread_mutex_unlock(&s->build->lock);
-}
-
 /* --- the classic lines -------------------------------------------------------------------------*/
 
 void bd_say_text(struct bd_stage *s, const char *text, size_t n)
@@ -134,8 +56,8 @@ void bd_say_text(struct bd_stage *s, const char *text, size_t n)
     struct bd_build *b = s->build;
     pthread_mutex_lock(&b->lock);
     bd_add(&s->output, text, n);
-    if (tracing(s))
-        trace_output(s, false);
+    if (bd_tracing(b))
+        bd_trace_output(s, false);
     else if (b->shown == s->df->index)
         flush(s, false);
     pthread_mutex_unlock(&b->lock);
@@ -145,7 +67,7 @@ void bd_say(struct bd_stage *s, const char *fmt, ...)
 {
     char *text = NULL;
     va_list ap;
-    if (tracing(s))
+    if (bd_tracing(s->build))
         return;
     va_start(ap, fmt);
     int n = vasprintf(&text, fmt, ap);

@@ -9,6 +9,32 @@ int bd_layer_tree(struct bd_build *b, const char *layer, struct bd_tree **out, s
     return rc ? rc : bd_tree_dir(root.fd, out, err);
 }
 
+const char *bd_image_name(struct bd_build *b, const char *ref)
+{
+    const char *name = ref;
+    (void)b->engine->image_name(b->call, ref, &name, NULL);
+    return name;
+}
+
+int bd_image(struct bd_build *b, const char *ref, const char *platform,
+             struct dray_build_image *out, struct dray_err *err)
+{
+    struct dray_err why = {0};
+    const char *name = bd_image_name(b, ref);
+    dray_autofree char *title = bd_strf("[internal] load metadata for %s", name);
+    if (!title)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    bd_trace_begin(b, title, title);
+    int rc =
+        b->engine->image_get(b->call, ref, platform, b->spec->flags & DRAY_BUILD_PULL, out, &why);
+    bd_trace_finish(b, title, rc ? &why : NULL);
+    if (rc && err)
+        *err = why;
+    return rc && bd_tracing(b)
+               ? dray_err_note(err, "%s: failed to resolve source metadata for %s", ref, name)
+               : rc;
+}
+
 int bd_from(struct bd_stage *s, const char *from, const char **layer, struct dray_err *err)
 {
     struct bd_build *b = s->build;
@@ -22,8 +48,7 @@ int bd_from(struct bd_stage *s, const char *from, const char **layer, struct dra
                          strtoul(from, NULL, 10) == s->df->index ? "refers to current build stage"
                                                                  : "index out of bounds");
     struct dray_build_image image = {.size = sizeof image};
-    int rc = b->engine->image_get(b->call, from, b->spec->platform,
-                                  b->spec->flags & DRAY_BUILD_PULL, &image, err);
+    int rc = bd_image(b, from, b->spec->platform, &image, err);
     if (!rc)
         *layer = image.layer;
     return rc ? dray_err_note(err, "invalid from flag value %s", from) : 0;

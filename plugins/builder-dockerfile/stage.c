@@ -24,11 +24,13 @@ void bd_say_cached(struct bd_stage *s)
     bd_trace_cached(s);
 }
 
-static void say_step(struct bd_stage *s, const char *text)
+static void say_step(struct bd_stage *s, const struct dray_df_instr *in)
 {
     unsigned total = s->build->total_steps;
-    bd_trace_step(s, text);
-    bd_say(s, "Step %u/%u : %s\n", s->first_step + s->step++, total, text);
+    s->where = in->where;
+    if (bd_trace_counts(in->kind))
+        bd_trace_step(s, in->text);
+    bd_say(s, "Step %u/%u : %s\n", s->first_step + s->step++, total, in->text);
 }
 
 static const char *short_id(const struct bd_stage *s)
@@ -121,8 +123,7 @@ static int base_image(struct bd_stage *s, const char *ref, const char *platform,
     struct bd_build *b = s->build;
     struct dray_build_image image = {.size = sizeof image};
     bd_autojson *doc = NULL;
-    int rc =
-        b->engine->image_get(b->call, ref, platform, b->spec->flags & DRAY_BUILD_PULL, &image, err);
+    int rc = bd_image(b, ref, platform, &image, err);
     if (!rc)
         rc = bd_json_parse(image.config, &doc, err);
     if (rc)
@@ -174,6 +175,22 @@ static int base_name(struct bd_stage *s, const char **image, const char **platfo
     return 0;
 }
 
+/* The steps that people see: from_image says whether the base is one of them. */
+static void count_steps(struct bd_stage *s, bool from_image)
+{
+    struct json_object *triggers = bd_json_get(s->config, "OnBuild");
+    size_t n = triggers ? json_object_array_length(triggers) : 0;
+    s->trace_total = from_image;
+    for (size_t i = 0; i < n; i++) {
+        const struct dray_df_instr *in = NULL;
+        const char *text = json_object_get_string(json_object_array_get_idx(triggers, i));
+        if (dray_df_parse_one(&s->arena, text, true, &in, NULL) == 0)
+            s->trace_total += bd_trace_counts(in->kind);
+    }
+    for (const struct dray_df_instr *in = s->df->first; in; in = in->next)
+        s->trace_total += bd_trace_counts(in->kind);
+}
+
 static int run_triggers(struct bd_stage *s, struct dray_err *err)
 {
     bd_autojson *triggers = json_object_get(bd_json_get(s->config, "OnBuild"));
@@ -186,23 +203,35 @@ static int run_triggers(struct bd_stage *s, struct dray_err *err)
         const struct dray_df_instr *in = NULL;
         const char *text = json_object_get_string(json_object_array_get_idx(triggers, i));
         int rc = dray_df_parse_one(&s->arena, text, true, &in, err);
+        dray_autofree char *shown = rc ? NULL : bd_strf("ONBUILD %s", in->text);
+        if (shown && bd_trace_counts(in->kind))
+            bd_trace_step(s, shown);
         if (!rc)
             rc = dispatch(s, in, err);
         if (rc)
             return rc;
+        bd_trace_done(s);
     }
     return 0;
+}
+
+static void trace_base(struct bd_stage *s, const char *image)
+{
+    dray_autofree char *text = bd_strf("FROM %s", bd_image_name(s->build, image));
+    bd_trace_step(s, text ? text : "FROM");
+    bd_trace_done(s);
 }
 
 static int begin(struct bd_stage *s, struct dray_err *err)
 {
     const char *image = NULL, *platform = NULL;
-    say_step(s, s->df->from->text);
+    say_step(s, s->df->from);
     int rc = base_name(s, &image, &platform, err);
     if (rc)
         return rc;
     int i = dray_df_stage_find(s->build->file, image, s->df->index);
-    if (strcmp(image, "scratch") == 0)
+    bool scratch = strcmp(image, "scratch") == 0, named = !scratch && i < 0;
+    if (scratch)
         base_scratch(s);
     else if (i >= 0)
         base_stage(s, &s->build->stages[i]);
@@ -210,6 +239,9 @@ static int begin(struct bd_stage *s, struct dray_err *err)
         rc = base_image(s, image, platform, err);
     if (rc)
         return rc;
+    count_steps(s, named);
+    if (named)
+        trace_base(s, image);
     s->base_layer = s->layer;
     s->base_layers = json_object_array_length(s->diffs);
     memcpy(s->base_id, s->id, sizeof s->base_id);
@@ -244,7 +276,7 @@ static int add_labels(struct bd_stage *s, struct dray_err *err)
                                          .name = "LABEL",
                                          .text = text ? text : "LABEL",
                                          .u.pairs = {.v = &kv, .n = 1}};
-        say_step(s, in.text);
+        say_step(s, &in);
         rc = change_config(s, &in, err);
         if (!rc)
             bd_say(s, " ---> %.12s\n", short_id(s));
@@ -258,10 +290,12 @@ int bd_stage_run(struct bd_stage *s, struct dray_err *err)
     for (const struct dray_df_instr *in = s->df->first; !rc && in; in = in->next) {
         if (stopped(s->build))
             return dray_fail(err, DRAY_E_CANCELED, "canceled");
-        say_step(s, in->text);
+        say_step(s, in);
         rc = dispatch(s, in, err);
-        if (!rc)
-            bd_say(s, " ---> %.12s\n", short_id(s));
+        if (rc)
+            break;
+        bd_trace_done(s);
+        bd_say(s, " ---> %.12s\n", short_id(s));
     }
     return !rc && s == s->build->target ? add_labels(s, err) : rc;
 }

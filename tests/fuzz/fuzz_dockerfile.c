@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         dray_df_free(f);
     } else {
         need(err.code < 0 && err.text[0]);
-        free(dray_df_excerpt(text, size, "Dockerfile", &where));
+        free(dray_df_excerpt(text, size, "Dockerfile", &where, false));
     }
     return 0;
 }

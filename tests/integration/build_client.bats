@@ -37,7 +37,7 @@ files_of() { # ARGS of dray build
     echo "$stderr"
     [ "$status" -eq 0 ]
     [ -z "$output" ]
-    [[ $stderr == *"] FROM busybox AS base"* ]]
+    [[ $stderr == *"] FROM docker.io/library/busybox:latest"* ]]
     [[ $stderr == *"[base 2/2] RUN --network=none echo one; echo two >&2"* ]]
     [[ $stderr =~ \#[0-9]+\ [0-9.]+\ one ]]
     [[ $stderr =~ \#[0-9]+\ DONE\ [0-9.]+s ]]

@@ -124,7 +124,7 @@ static void excerpts(void)
     struct dray_err err = {0};
     CU_ASSERT_EQUAL(dray_df_parse(text, strlen(text), "d/Dockerfile", &f, &where, &err),
                     DRAY_E_INVAL);
-    char *got = dray_df_excerpt(text, strlen(text), "d/Dockerfile", &where);
+    char *got = dray_df_excerpt(text, strlen(text), "d/Dockerfile", &where, false);
     CU_ASSERT_STRING_EQUAL(got, "d/Dockerfile:4\n"
                                 "--------------------\n"
                                 "   2 |     USER u\n"
@@ -135,7 +135,7 @@ static void excerpts(void)
                                 "   7 |     USER x\n"
                                 "--------------------\n");
     free(got);
-    got = dray_df_excerpt("\xc3\xa9\r\n", 4, "f", &(struct dray_df_where){1, 1, 1});
+    got = dray_df_excerpt("\xc3\xa9\r\n", 4, "f", &(struct dray_df_where){1, 1, 1}, false);
     CU_ASSERT_STRING_EQUAL(got, "f:1\n--------------------\n   1 | >>> \xc3\xa9\n"
                                 "--------------------\n");
     free(got);

@@ -23,6 +23,7 @@ struct show {
     struct dray_buf notes;    /* of the builder, for the end */
     struct dray_buf warnings; /* a line each */
     size_t n_warnings;
+    char *place; /* where it has failed: the lines around */
 };
 
 void build_result_cleanup(struct build_result *r)
@@ -138,7 +139,8 @@ static void tell_warnings(struct show *w)
 static int take_error(struct show *w, struct json_object *m, const char *error)
 {
     w->out->exit_code = (int)dray_json_int(m, "errorDetail.code", 0);
-    return cli_fail(w->v.cli, "%s", error);
+    return w->place ? cli_fail(w->v.cli, "%s\n%s", error, w->place)
+                    : cli_fail(w->v.cli, "%s", error);
 }
 
 /* What the builder says beside its steps; the image is told of in our own words. */
@@ -200,6 +202,9 @@ static int take_message(struct show *w, struct json_object *m, const char *line,
         take_finding(w, part);
     } else if (json_object_object_get_ex(m, "warning", &part)) {
         keep_warning(w, part);
+    } else if (json_object_object_get_ex(m, "place", &part)) {
+        free(w->place);
+        w->place = cli_strdup(dray_json_str(part, "excerpt", ""));
     } else if (json_object_object_get_ex(m, "check", &part)) {
         take_check(w, part);
     } else if (w->v.mode == BUILD_QUIET && stream && dray_str_prefix(stream, "sha256:")) {
@@ -333,6 +338,7 @@ int build_show(struct cli *cli, struct http_conn *conn, enum build_progress mode
         progress_free(w.classic);
     (void)fflush(w.v.out);
     dray_buf_free(&w.notes);
+    free(w.place);
     dray_buf_free(&w.warnings);
     end_view(&w.v);
     return rc;

@@ -10,9 +10,10 @@
  *     {"step":{"id":"0.2","state":"done","cached":true}}
  *     {"step":{"id":"0.2","state":"error","error":"exit code: 2"}}
  *
+ * of where it has failed in {"place":{"file","line","end_line","text","excerpt"}} before the error,
  * of findings in {"warning":{"rule","description","url","detail","file","line","excerpt"}} when all
- * is done; of those of check=1 in {"finding":{..}} and {"check":{"warnings":1,"error":"..."}} at the
- * end.
+ * is done; of those of check=1 in {"finding":{..}} and {"check":{"warnings":1,"error":"..."}} at
+ * the end.
  */
 #ifndef DRAY_CLIENT_BUILD_VIEW_H
 #define DRAY_CLIENT_BUILD_VIEW_H

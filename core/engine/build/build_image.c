@@ -105,6 +105,22 @@ int32_t build_image_get(const struct dray_call *call, const char *ref, const cha
     return out->id && out->config && out->layer ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
+int32_t build_image_name(const struct dray_call *call, const char *ref, const char **name_out,
+                         struct dray_err *err)
+{
+    struct build *b = build_of(call, err);
+    DRAY_AUTO(dray_ref) r = {0};
+    int rc = b ? dray_ref_parse_tagged(ref, &r, err) : DRAY_E_INVAL;
+    if (rc)
+        return rc;
+    dray_autofree char *key = dray_ref_key(&r);
+    const char *name = key ? build_text(b, key) : NULL;
+    if (!name)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    *name_out = name;
+    return 0;
+}
+
 /* --- put ---------------------------------------------------------------------------------------*/
 
 /* The parts of top and of all below it, bottom first; media types are owned. */

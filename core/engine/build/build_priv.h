@@ -185,6 +185,8 @@ int32_t build_image_put(const struct dray_call *call, const char *config, const 
 
 int32_t build_image_tag(const struct dray_call *call, const char *id, struct dray_strs tags,
                         const char **id_out, struct dray_err *err);
+int32_t build_image_name(const struct dray_call *call, const char *ref, const char **name_out,
+                         struct dray_err *err);
 
 /* --- build_cache.c
  * -------------------------------------------------------------------------------*/

@@ -23,6 +23,7 @@ const struct dray_build_host dray_builds_iface = {
     .cache_put = build_cache_put,
     .image_put = build_image_put,
     .image_tag = build_image_tag,
+    .image_name = build_image_name,
 };
 
 /* --- what the builder says ---------------------------------------------------------------------*/

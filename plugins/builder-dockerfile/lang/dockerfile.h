@@ -232,7 +232,8 @@ int dray_df_parse_one(struct dray_df_arena *a, const char *text, bool onbuild,
                       const struct dray_df_instr **out, struct dray_err *err);
 
 /**
- * The lines around a place, as BuildKit shows them under an error; the caller frees it:
+ * The lines around a place, as BuildKit shows them under an error; the caller frees it. column:
+ * name that as well.
  *
  *     Dockerfile:3
  *     --------------------
@@ -242,7 +243,7 @@ int dray_df_parse_one(struct dray_df_arena *a, const char *text, bool onbuild,
  *     --------------------
  */
 char *dray_df_excerpt(const char *text, size_t len, const char *path,
-                      const struct dray_df_where *where);
+                      const struct dray_df_where *where, bool column);
 
 /** Add the place and the lines around it to an error's text, as far as they fit. */
 void dray_df_explain(const char *text, size_t len, const char *path,

@@ -53,10 +53,12 @@ static char *excerpt(const char *text, size_t len, const char *path,
 }
 
 char *dray_df_excerpt(const char *text, size_t len, const char *path,
-                      const struct dray_df_where *where)
+                      const struct dray_df_where *where, bool column)
 {
     char place[512];
-    (void)snprintf(place, sizeof place, "%.480s:%u", path, where->line);
+    int n = snprintf(place, sizeof place, "%.480s:%u", path, where->line);
+    if (column && where->column)
+        (void)snprintf(place + n, sizeof place - (size_t)n, ":%u", where->column);
     return excerpt(text, len, place, where, AROUND, WIDTH);
 }
 

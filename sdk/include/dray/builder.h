@@ -39,9 +39,9 @@ struct dray_build_spec {
     struct dray_kvs args;          /**< --build-arg */
     struct dray_kvs labels;
     struct dray_strs cache_from;
-    const char *host_config; /**< JSON text: the limits of steps, in the shape of a container's
-                                  HostConfig; part of what a step's result depends on */
-    const char *network;     /**< --network, or "" */
+    const char *host_config;     /**< JSON text: the limits of steps, in the shape of a container's
+                                      HostConfig; part of what a step's result depends on */
+    const char *network;         /**< --network, or "" */
     const char *dockerfile_text; /**< the Dockerfile itself, when it is not to be looked for in the
                                       context, which is then surely a tar: `dockerfile`
                                       only names it. Or NULL */
@@ -174,6 +174,9 @@ struct dray_build_host {
     /** Only name an image that is there. */
     int32_t (*image_tag)(const struct dray_call *, const char *id, struct dray_strs tags,
                          const char **id_out, struct dray_err *);
+    /** The whole name of an image: "docker.io/library/busybox:latest" of "busybox". */
+    int32_t (*image_name)(const struct dray_call *, const char *ref, const char **name_out,
+                          struct dray_err *);
 };
 
 struct dray_builder_ops {
