@@ -30,18 +30,30 @@ dead_unmount() {
 
 others_are_quick() { python3 "$BATS_TEST_DIRNAME/quick_others.py" "$T/dray.sock" "$T/baseline"; }
 
-@test "a bind mount of a dead file server fails in time, and nobody else waits" {
+@test "a dead file server, bound or as a volume: start and cp fail in time, and nobody else waits" {
     [ -c /dev/fuse ] || skip "no FUSE on this machine"
+    local pids=()
     dead_mount
     docker create --name waits -v "$T/dead:/x" busybox true
-    docker start waits >"$T/out" 2>&1 3>&- 9>&- &
-    starting=$!
+    docker run -d --name runs -v "$T:/x" busybox sleep 1000
+    docker volume create --opt type=none --opt o=bind --opt "device=$T/dead" dead
+    docker start waits >"$T/out1" 2>&1 3>&- 9>&- &
+    pids+=($!)
+    docker run --rm -v dead:/x busybox true >"$T/out2" 2>&1 3>&- 9>&- &
+    pids+=($!)
+    docker cp runs:/x/dead/file - >"$T/out3" 2>&1 3>&- 9>&- &
+    pids+=($!)
     sleep 0.3
     others_are_quick
     docker inspect waits >/dev/null
-    if wait $starting; then false; fi
-    grep -q "does not answer" "$T/out"
-    docker rm waits
+    for i in 0 1 2; do
+        if wait "${pids[i]}"; then false; fi
+        grep "does not answer after 10 s" "$T/out$((i + 1))"
+    done
+    grep "^docker: .*volume dead: " "$T/out2"
+    grep "/x/dead/file in container" "$T/out3"
+    docker rm -f waits runs
+    docker volume rm dead
     dead_unmount
 }
 

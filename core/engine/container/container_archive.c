@@ -162,7 +162,7 @@ int dray_containers_stat_path(struct dray_containers *cs, const char *name, cons
     struct stat_job job = {.path = clean, .given = path, .container = name};
     if (!clean)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    rc = dray_rootfs_inside(c, stat_inside, &job, err);
+    rc = dray_rootfs_inside(c, clean, stat_inside, &job, err);
     if (rc == 0)
         *stat_out = job.out;
     return rc;
@@ -363,7 +363,7 @@ int dray_containers_archive_get(struct dray_containers *cs, const char *name, co
     job.remap = dray_container_remap(c, &remap) ? &remap : NULL;
     rc = first ? prepare_get(&job, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (rc == 0)
-        rc = dray_rootfs_inside(c, get_inside, &job, err);
+        rc = dray_rootfs_inside(c, clean, get_inside, &job, err);
     if (rc != 0 && job.out)
         archive_write_fail(job.out);
     archive_read_free(job.in);
@@ -602,7 +602,7 @@ int dray_containers_archive_put(struct dray_containers *cs, const char *name, co
     job.remap = dray_container_remap(c, &remap) ? &remap : NULL;
     rc = prepare_put(&job, in_fd, err);
     if (rc == 0)
-        rc = dray_rootfs_inside(c, put_inside, &job, err);
+        rc = dray_rootfs_inside(c, clean, put_inside, &job, err);
     archive_read_free(job.in);
     archive_write_free(job.out);
     if (rc == 0)

@@ -88,6 +88,9 @@ static int volume_source(struct dray_container *c, struct json_object *p, char *
     int rc = dray_volumes_mount(c->set->engine->volumes, name, c->id,
                                 dray_json_str(p, "Destination", ""), dray_json_bool(p, "RW", true),
                                 out, err);
+    struct stat st;
+    if (rc == 0 && dray_bounded_stat(*out, DRAY_BOUNDED_MS, &st, err) == DRAY_E_TIMEOUT)
+        return dray_err_note(err, "volume %s", name);
     if (rc != 0 || !*sub)
         return rc;
     dray_autofree char *whole = dray_steal(*out);

@@ -23,8 +23,10 @@ typedef int (*dray_inside_fn)(void *arg, struct dray_err *err);
 /**
  * Run fn on a thread of its own whose root is the container's, with everything mounted that a
  * process of the container sees or would see: also when it is stopped. Returns fn's result.
+ * path: what fn will look at. When that does not answer in time (a dead file server), fn is not
+ * called, and it is DRAY_E_TIMEOUT; a thread stays behind until the answer comes.
  */
-int dray_rootfs_inside(struct dray_container *c, dray_inside_fn fn, void *arg,
+int dray_rootfs_inside(struct dray_container *c, const char *path, dray_inside_fn fn, void *arg,
                        struct dray_err *err);
 
 /** Copy the content of folder `from` into folder `to`: files, links, devices, owners, modes,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rootfs_inside.c - runs a function with a container's root as its own, confined by the kernel. */
+#include "base/bounded.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/logging.h"
@@ -11,6 +13,7 @@
 
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -18,22 +21,74 @@
 
 #define DRAY_LOG_AREA "rootfs"
 
-/** One visit. */
+enum { ENTERING, INSIDE, GONE };
+
+/** One visit, shared by who asked and the thread; whoever is last frees it. What the thread needs
+ *  before it is inside is the visit's own: then the one who asked may have given up. */
 struct visit {
     struct dray_container *c;
-    dray_inside_fn fn;
-    void *arg;
+    char *path; /* looked at to see whether its file server answers */
     int root;
     bool running;
     struct json_object *points; /* to be bound by hand when it does not run */
+    char *workdir;              /* of one that was never started, if it has one */
     bool fresh;                 /* it was never started */
-    const char *workdir;        /* then, and if it has one */
     char *at;                   /* mount point for a stopped container's root */
     bool remapped;
     struct dray_remap remap; /* of its ids, if it is */
+    dray_inside_fn fn;
+    void *arg;
+
+    pthread_mutex_t lock; /* guards: the rest. order: leaf */
+    pthread_cond_t moved;
+    unsigned users;
+    int state;
+    bool given_up; /* fn must not be called any more */
     int rc;
     struct dray_err err;
 };
+
+static struct visit *visit_new(struct dray_container *c)
+{
+    struct visit *v = calloc(1, sizeof *v);
+    if (!v)
+        return NULL;
+    pthread_condattr_t mono;
+    (void)pthread_condattr_init(&mono);
+    (void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&v->lock, NULL);
+    (void)pthread_cond_init(&v->moved, &mono);
+    (void)pthread_condattr_destroy(&mono);
+    v->c = dray_container_ref(c);
+    v->root = -EBADF;
+    v->users = 1;
+    return v;
+}
+
+static void visit_unref(struct visit *v)
+{
+    (void)pthread_mutex_lock(&v->lock);
+    bool last = --v->users == 0;
+    (void)pthread_mutex_unlock(&v->lock);
+    if (!last)
+        return;
+    if (v->root >= 0)
+        (void)close(v->root);
+    json_object_put(v->points);
+    free(v->path);
+    free(v->workdir);
+    free(v->at);
+    dray_container_unref(v->c);
+    (void)pthread_cond_destroy(&v->moved);
+    (void)pthread_mutex_destroy(&v->lock);
+    free(v);
+}
+
+static void visit_cleanup(struct visit **v)
+{
+    if (*v)
+        visit_unref(*v);
+}
 
 /* A stopped container's mounts, in a mount namespace that dies with the thread. */
 
@@ -137,20 +192,42 @@ static int enter(struct visit *v)
     return 0;
 }
 
+static int go_inside(struct visit *v)
+{
+    struct dray_fsids was; /* goes with the thread */
+    int rc =
+        v->remapped ? dray_fsids_take(v->remap.uid.first, v->remap.gid.first, &was, &v->err) : 0;
+    if (rc == 0)
+        rc = enter(v);
+    if (rc == 0 && (chroot(".") != 0 || chdir("/") != 0))
+        rc = dray_fail_errno(&v->err, "chroot");
+    if (rc == 0 && v->workdir) /* it is there from the creation on, as far as one can see */
+        (void)dray_fs_mkdirs(AT_FDCWD, v->workdir, 0755, NULL);
+    struct stat st;
+    if (rc == 0)
+        (void)lstat(v->path, &st);
+    return rc;
+}
+
+/** Whether the one who asked still waits. */
+static bool move(struct visit *v, int state, int rc)
+{
+    (void)pthread_mutex_lock(&v->lock);
+    v->state = state;
+    v->rc = rc;
+    bool wanted = !v->given_up;
+    (void)pthread_cond_signal(&v->moved);
+    (void)pthread_mutex_unlock(&v->lock);
+    return wanted;
+}
+
 static void *visit_thread(void *arg)
 {
     struct visit *v = arg;
-    struct dray_fsids was; /* goes with the thread */
-    v->rc =
-        v->remapped ? dray_fsids_take(v->remap.uid.first, v->remap.gid.first, &was, &v->err) : 0;
-    if (v->rc == 0)
-        v->rc = enter(v);
-    if (v->rc == 0 && (chroot(".") != 0 || chdir("/") != 0))
-        v->rc = dray_fail_errno(&v->err, "chroot");
-    if (v->rc == 0 && v->workdir) /* it is there from the creation on, as far as one can see */
-        (void)dray_fs_mkdirs(AT_FDCWD, v->workdir, 0755, NULL);
-    if (v->rc == 0)
-        v->rc = v->fn(v->arg, &v->err);
+    int rc = go_inside(v);
+    if (move(v, rc == 0 ? INSIDE : GONE, rc) && rc == 0)
+        (void)move(v, GONE, v->fn(v->arg, &v->err));
+    visit_unref(v);
     return NULL;
 }
 
@@ -182,45 +259,86 @@ static void unmount_volumes(struct visit *v, const char *user)
     }
 }
 
-static int run(struct visit *v, struct dray_err *err)
+static int start_thread(struct visit *v, struct dray_err *err)
 {
+    pthread_attr_t attr;
     pthread_t thread;
-    if (pthread_create(&thread, NULL, visit_thread, v) != 0)
-        return dray_fail_errno(err, "start a thread");
-    pthread_join(thread, NULL);
-    if (v->rc != 0 && err)
-        *err = v->err;
-    return v->rc;
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    v->users++;
+    int rc = pthread_create(&thread, &attr, visit_thread, v);
+    (void)pthread_attr_destroy(&attr);
+    if (rc == 0)
+        return 0;
+    v->users--;
+    errno = rc;
+    return dray_fail_errno(err, "start a thread");
 }
 
-int dray_rootfs_inside(struct dray_container *c, dray_inside_fn fn, void *arg, struct dray_err *err)
+static int run(struct visit *v, struct dray_err *err)
 {
-    struct visit v = {.c = c, .fn = fn, .arg = arg, .root = -EBADF};
-    v.remapped = dray_container_remap(c, &v.remap);
-    pthread_mutex_lock(&c->lock);
-    v.running = dray_container_alive(c);
-    v.fresh = c->st.started_ns == 0 && !v.running;
-    pthread_mutex_unlock(&c->lock);
-    dray_autojson *config = v.fresh ? dray_container_json(c, &c->config) : NULL;
-    const char *workdir = dray_json_str(config, "WorkingDir", "");
-    v.workdir = workdir[0] == '/' && workdir[1] ? workdir : NULL;
-    dray_autofree char *at = dray_strf("%s/inside", c->set->engine->config->exec_root);
-    v.at = at;
-    int rc = dray_rootfs_open(c, &v.root, err);
-    dray_autofd int root = v.root;
-    if (rc != 0 || v.running)
-        return rc != 0 ? rc : run(&v, err);
-    (void)root;
-    dray_autojson *points = dray_container_json(c, &c->mounts);
-    v.points = points;
+    int rc = start_thread(v, err);
+    if (rc != 0)
+        return rc;
+    int64_t end = dray_clock_mono() + (int64_t)DRAY_BOUNDED_MS * 1000000;
+    const struct timespec until = {.tv_sec = end / DRAY_NS_PER_S, .tv_nsec = end % DRAY_NS_PER_S};
+    (void)pthread_mutex_lock(&v->lock);
+    while (v->state == ENTERING && rc == 0)
+        rc = pthread_cond_timedwait(&v->moved, &v->lock, &until);
+    v->given_up = v->state == ENTERING;
+    while (!v->given_up && v->state != GONE)
+        (void)pthread_cond_wait(&v->moved, &v->lock);
+    if (v->given_up)
+        rc = dray_fail(err, DRAY_E_TIMEOUT,
+                       "%s in container %.12s, or a mount on the way to it, does not answer after "
+                       "%d s: is its file server dead?",
+                       v->path, v->c->id, DRAY_BOUNDED_MS / 1000);
+    else if ((rc = v->rc) != 0 && err)
+        *err = v->err;
+    (void)pthread_mutex_unlock(&v->lock);
+    return rc;
+}
+
+static int run_stopped(struct visit *v, struct dray_err *err)
+{
     char user[DRAY_ID_LEN + 8], tail[7];
     dray_id_hex(tail, 6);
-    (void)snprintf(user, sizeof user, "%s-%s", c->id, tail);
-    rc = dray_fs_mkdirs(AT_FDCWD, at, 0700, err);
+    (void)snprintf(user, sizeof user, "%s-%s", v->c->id, tail);
+    int rc = dray_fs_mkdirs(AT_FDCWD, v->at, 0700, err);
     if (rc == 0)
-        rc = mount_volumes(&v, user, err);
+        rc = mount_volumes(v, user, err);
     if (rc == 0)
-        rc = run(&v, err);
-    unmount_volumes(&v, user);
+        rc = run(v, err);
+    unmount_volumes(v, user);
     return rc;
+}
+
+int dray_rootfs_inside(struct dray_container *c, const char *path, dray_inside_fn fn, void *arg,
+                       struct dray_err *err)
+{
+    __attribute__((cleanup(visit_cleanup))) struct visit *v = visit_new(c);
+    if (!v)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    v->fn = fn;
+    v->arg = arg;
+    v->remapped = dray_container_remap(c, &v->remap);
+    pthread_mutex_lock(&c->lock);
+    v->running = dray_container_alive(c);
+    v->fresh = c->st.started_ns == 0 && !v->running;
+    pthread_mutex_unlock(&c->lock);
+    dray_autojson *config = v->fresh ? dray_container_json(c, &c->config) : NULL;
+    const char *workdir = dray_json_str(config, "WorkingDir", "");
+    if (workdir[0] == '/' && workdir[1])
+        v->workdir = strdup(workdir);
+    v->path = strdup(path);
+    v->at = dray_strf("%s/inside", c->set->engine->config->exec_root);
+    if (!v->path || !v->at)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc = dray_rootfs_open(c, &v->root, err);
+    if (rc != 0)
+        return rc;
+    if (v->running)
+        return run(v, err);
+    v->points = dray_container_json(c, &c->mounts);
+    return run_stopped(v, err);
 }
