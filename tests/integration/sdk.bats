@@ -41,7 +41,7 @@ headers_of() { # NAME SOURCE
     cd "$SDK/template"
     export PKG_CONFIG_PATH=$SDK_ROOT/share/pkgconfig
     # shellcheck disable=SC2046
-    cc $(pkg-config --cflags dray-sdk) -O2 -D_GNU_SOURCE -o volume-myvol.so myvol.c $(pkg-config --libs dray-sdk)
+    cc $(pkg-config --cflags dray-sdk) -O2 -o volume-myvol.so myvol.c $(pkg-config --libs dray-sdk)
     build/test_myvol ./volume-myvol.so
     [ "$(pkg-config --variable=abi dray-sdk)" = 0.1 ]
     # One exported symbol, and nothing asked of whoever loads it but libc.
