@@ -14,10 +14,10 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#define SETTLE_MS 50  /* firewalls change many rules in a row */
-#define LATEST_MS 300 /* also while they go on */
-#define PAUSE_MS 500  /* between two times, lest we and another quarrel without end */
-#define STACK_SIZE (128 * 1024)
+#define SETTLE_MS 50            /* firewalls change many rules in a row */
+#define LATEST_MS 300           /* also while they go on */
+#define PAUSE_MS 500            /* between two times, lest we and another quarrel without end */
+#define STACK_SIZE (256 * 1024) /* libnftables takes 100 kB of it */
 
 /** What has been heard of; milliseconds of the monotonic clock. */
 struct news {

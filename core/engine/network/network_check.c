@@ -11,7 +11,8 @@
 #define DRAY_LOG_AREA "net"
 
 #define CHECK_EVERY_S 10
-#define STACK_SIZE (128 * 1024)
+/* Drivers run in it, whatever they need: libnftables takes 100 kB. */
+#define STACK_SIZE (256 * 1024)
 
 static void check_driver(struct dray_driver *d)
 {
