@@ -190,6 +190,9 @@ int dray_container_broken_remove(struct dray_containers *cs, const char *id, boo
 
 int dray_container_save(struct dray_container *c, struct dray_err *err);
 int dray_container_save_state(struct dray_container *c, struct dray_err *err);
+/** The moment at key of a document, ns since 1970; def also for an earlier one: two can be
+ *  subtracted, whatever happened to the document. */
+int64_t dray_container_time(struct json_object *doc, const char *key, int64_t def);
 int dray_container_load(struct dray_containers *cs, const char *id, struct dray_container **out,
                         struct dray_err *err);
 /** Replace one of the JSON texts; call with lock held. */

@@ -203,6 +203,12 @@ static char *dup_str(struct json_object *doc, const char *key)
     return s ? strdup(s) : NULL;
 }
 
+int64_t dray_container_time(struct json_object *doc, const char *key, int64_t def)
+{
+    int64_t ns = dray_json_int(doc, key, def);
+    return ns >= 0 ? ns : def;
+}
+
 static void load_state(struct dray_container *c, struct json_object *s)
 {
     c->st = (struct dray_container_state){
@@ -213,8 +219,8 @@ static void load_state(struct dray_container *c, struct json_object *s)
         .manually_stopped = dray_json_bool(s, "ManuallyStopped", false),
         .has_been_started = dray_json_bool(s, "HasBeenStarted", false),
         .restart_count = (int)dray_json_int(s, "RestartCount", 0),
-        .started_ns = dray_json_int(s, "StartedAt", 0),
-        .finished_ns = dray_json_int(s, "FinishedAt", 0),
+        .started_ns = dray_container_time(s, "StartedAt", 0),
+        .finished_ns = dray_container_time(s, "FinishedAt", 0),
     };
     (void)snprintf(c->st.error, sizeof c->st.error, "%s", dray_json_str(s, "Error", ""));
     c->netns = dup_str(s, "Netns");
@@ -225,7 +231,7 @@ static void load_state(struct dray_container *c, struct json_object *s)
 
 static void load_doc(struct dray_container *c, struct json_object *doc)
 {
-    c->created_ns = dray_json_int(doc, "Created", 0);
+    c->created_ns = dray_container_time(doc, "Created", 0);
     c->name = dup_str(doc, "Name");
     (void)snprintf(c->image_id, sizeof c->image_id, "%s", dray_json_str(doc, "ImageID", ""));
     c->image = dup_str(doc, "Image");

@@ -84,7 +84,7 @@ static struct ending read_ending(struct dray_container *c)
         dray_json_load(c->set->run_dir, dray_exit_file(c).text, &doc, NULL) == 0)
         return (struct ending){.code = (int)dray_json_int(doc, "code", 0),
                                .oom = dray_json_bool(doc, "oom", false),
-                               .at_ns = dray_json_int(doc, "at_ns", dray_clock_now())};
+                               .at_ns = dray_container_time(doc, "at_ns", dray_clock_now())};
     dray_warn("container %.12s: its shim has died", c->id);
     dray_container_end_orphans(c);
     return (struct ending){.code = 137, .at_ns = dray_clock_now()};

@@ -88,7 +88,7 @@ static int take_over(struct dray_container *c, struct dray_err *err)
         return dray_fail(err, DRAY_E_UNAVAIL, "container %.12s has ended", c->id);
     pthread_mutex_lock(&c->lock);
     c->st.pid = (int)dray_json_int(state, "pid", c->st.pid);
-    c->st.started_ns = dray_json_int(state, "started_ns", c->st.started_ns);
+    c->st.started_ns = dray_container_time(state, "started_ns", c->st.started_ns);
     if (c->st.status != DRAY_CS_PAUSED)
         c->st.status = DRAY_CS_RUNNING;
     c->st.has_been_started = true;

@@ -372,7 +372,7 @@ static void note_success(struct start *s, struct json_object *reply)
     pthread_mutex_lock(&c->lock);
     c->st.status = DRAY_CS_RUNNING;
     c->st.pid = (int)dray_json_int(reply, "pid", 0);
-    c->st.started_ns = dray_json_int(reply, "started_ns", dray_clock_now());
+    c->st.started_ns = dray_container_time(reply, "started_ns", dray_clock_now());
     c->st.exit_code = 0;
     c->st.oom_killed = false;
     c->st.error[0] = '\0';
