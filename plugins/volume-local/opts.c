@@ -44,7 +44,9 @@ bool dray_local_opts_mounts(const struct local_opts *opts)
 static int check_names(struct dray_kvs kvs, struct dray_err *err)
 {
     static const char *const known[] = {"type", "o", "device", "size"};
-    static const char *const need_each_other[] = {"type", "device"};
+    static const struct {
+        const char *given, *needed;
+    } needs[] = {{"device", "type"}, {"type", "device"}, {"o", "device"}, {"o", "type"}};
     for (uint64_t i = 0; i < kvs.n; i++) {
         bool found = false;
         for (size_t k = 0; k < sizeof known / sizeof *known; k++)
@@ -52,11 +54,10 @@ static int check_names(struct dray_kvs kvs, struct dray_err *err)
         if (!found)
             return dray_fail(err, DRAY_E_INVAL, "invalid option: \"%s\"", kvs.v[i].key);
     }
-    for (size_t k = 0; k < 2; k++)
-        if (dray_kvs_get(kvs, need_each_other[1 - k], NULL) &&
-            !dray_kvs_get(kvs, need_each_other[k], NULL))
+    for (size_t k = 0; k < sizeof needs / sizeof *needs; k++)
+        if (dray_kvs_get(kvs, needs[k].given, NULL) && !dray_kvs_get(kvs, needs[k].needed, NULL))
             return dray_fail(err, DRAY_E_INVAL, "missing required option: \"%s\"",
-                             need_each_other[k]);
+                             needs[k].needed);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # outlive.bats - containers outlive the daemon: kill -9 with 20 running, 20 times over.
 
+bats_require_minimum_version 1.5.0
 load lib
 
 ROUNDS=${DRAY_OUTLIVE_ROUNDS:-20}
@@ -118,6 +119,41 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
     kill -HUP "$(daemon_pid)"
     reloaded() { [[ "$(docker events --since "$since" --until "$(date +%s)" --filter type=daemon)" == *"reload"*"debug=false"* ]]; }
     wait_until 10 reloaded
+}
+
+@test "a running container whose document is broken keeps its address and its port" {
+    local id pid ip port doc
+    port=$(free_port)
+    docker run -d --name torn -p "$port:80" busybox sh -c 'echo torn >/index.html; exec httpd -f -p 80 -h /' >/dev/null
+    id=$(docker inspect -f '{{.Id}}' torn)
+    pid=$(docker inspect -f '{{.State.Pid}}' torn)
+    ip=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' torn)
+    wait_until 5 curl -sf --max-time 2 -o /dev/null "http://127.0.0.1:$port/"
+    doc=$T/data/containers/$id/container.json
+    daemon_stop
+    cp "$doc" "$T/whole"
+    echo '{"Id"' >"$doc"
+    daemon_start
+    [ "$(docker network inspect bridge | jq -r ".[0].Containers[\"$id\"].IPv4Address")" = "$ip/16" ]
+    run -125 docker run --rm -p "$port:80" busybox true
+    [[ $output == *"port is already allocated"* ]]
+    docker run -d --name other busybox sleep 1000 >/dev/null
+    [ "$(docker inspect -f '{{.NetworkSettings.IPAddress}}' other)" != "$ip" ]
+    [ "$(curl -s --max-time 3 "http://127.0.0.1:$port/")" = torn ]
+    # It is mended: nothing has changed for it.
+    daemon_stop
+    cp "$T/whole" "$doc"
+    daemon_start
+    [ "$(docker inspect -f '{{.NetworkSettings.IPAddress}} {{.State.Pid}}' torn)" = "$ip $pid" ]
+    # Removed as it is, it leaves both to others.
+    daemon_stop
+    echo '{"Id"' >"$doc"
+    daemon_start
+    docker rm -f "$id" >/dev/null
+    wait_until 5 gone "$pid"
+    [ "$(docker network inspect bridge | jq -r ".[0].Containers[\"$id\"]")" = null ]
+    docker run -d --name next -p "$port:80" busybox sleep 1000 >/dev/null
+    docker rm -f other next >/dev/null
 }
 
 @test "a shim that dies takes its container with it, and is reported" {

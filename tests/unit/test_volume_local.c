@@ -167,6 +167,7 @@ static void test_options(void)
     const struct dray_kv unknown[] = {{"tpye", "tmpfs"}};
     const struct dray_kv no_device[] = {{"type", "tmpfs"}};
     const struct dray_kv no_type[] = {{"device", "tmpfs"}};
+    const struct dray_kv o_alone[] = {{"o", "size=10m"}};
     const struct dray_kv no_quota[] = {{"size", "1g"}};
     const struct dray_kv bad_size[] = {{"size", "much"}};
     start();
@@ -176,6 +177,8 @@ static void test_options(void)
     CU_ASSERT(strcmp(err.text, "missing required option: \"device\"") == 0);
     create("vol", no_type, 1, DRAY_E_INVAL);
     CU_ASSERT(strcmp(err.text, "missing required option: \"type\"") == 0);
+    create("vol", o_alone, 1, DRAY_E_INVAL);
+    CU_ASSERT(strcmp(err.text, "missing required option: \"device\"") == 0);
     create("vol", no_quota, 1, DRAY_E_INVAL);
     CU_ASSERT(strcmp(err.text, "quota size requested but no quota support") == 0);
     create("vol", bad_size, 1, DRAY_E_INVAL);

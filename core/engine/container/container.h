@@ -179,6 +179,8 @@ void dray_container_erase(struct dray_containers *cs, struct dray_container *c);
 bool dray_container_half_made(struct dray_containers *cs, const char *id);
 /** Log why, remember id, and have nothing swept at this start. */
 void dray_container_broken_note(struct dray_containers *cs, const char *id, const char *why);
+/** What runs keeps its addresses and ports, as far as its state tells them. */
+void dray_container_broken_hold(struct dray_containers *cs);
 /** The id of the one that begins with prefix; false if none or several do. */
 bool dray_container_broken_find(struct dray_containers *cs, const char *prefix,
                                 char id_out[DRAY_ID_LEN]);

@@ -8,6 +8,7 @@
 #include "engine/container/container.h"
 #include "engine/container/shims.h"
 #include "engine/network/netns.h"
+#include "engine/network/networks.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -45,6 +46,76 @@ bool dray_container_broken_find(struct dray_containers *cs, const char *prefix,
     return found == 1;
 }
 
+/** Its state, where that can be read. */
+static struct json_object *state_of(struct dray_containers *cs, const char *id)
+{
+    struct json_object *state = NULL;
+    dray_autofree char *path = dray_strf("%s/state.json", id);
+    return path && dray_json_load(cs->dir, path, &state, NULL) == 0 ? state : NULL;
+}
+
+static void hold_endpoint(struct dray_containers *cs, const char *id, const char *network,
+                          struct json_object *ep, struct json_object *ports, int netns)
+{
+    char name[13];
+    (void)snprintf(name, sizeof name, "%s", id);
+    struct dray_err err = {0};
+    struct dray_join_req req = {.container_id = id,
+                                .container_name = name,
+                                .hostname = "",
+                                .network = network,
+                                .config = ep,
+                                .ports = ports,
+                                .netns = netns,
+                                .ifname = "",
+                                .replay = true};
+    dray_autojson *endpoint = NULL, *published = NULL;
+    if (dray_networks_join(cs->engine->networks, &req, &endpoint, &published, &err) != 0)
+        dray_warn("the broken container %.12s is not held on network %s: %s", id, network,
+                  err.text);
+}
+
+static void hold(struct dray_containers *cs, const char *id)
+{
+    dray_autojson *state = state_of(cs, id);
+    struct json_object *networks = dray_json_obj(state, "Networks");
+    struct json_object *ports = dray_json_obj(state, "Ports");
+    const char *netns = dray_json_str(state, "Netns", "");
+    dray_autofd int fd = *netns ? open(netns, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0 || !networks)
+        return;
+    json_object_object_foreach(networks, name, ep)
+    {
+        if (!*dray_json_str(ep, "EndpointID", ""))
+            continue;
+        bool leads_out = *dray_json_str(ep, "Gateway", "") != '\0';
+        hold_endpoint(cs, id, name, ep, leads_out ? ports : NULL, fd);
+        if (leads_out)
+            ports = NULL; /* they are published once */
+    }
+}
+
+void dray_container_broken_hold(struct dray_containers *cs)
+{
+    for (size_t i = 0; i < cs->broken.n; i++)
+        hold(cs, cs->broken.v[i]);
+}
+
+static void leave_networks(struct dray_containers *cs, const char *id)
+{
+    dray_autojson *state = state_of(cs, id);
+    struct json_object *networks = dray_json_obj(state, "Networks");
+    if (!networks)
+        return;
+    json_object_object_foreach(networks, name, ep)
+    {
+        struct dray_err err = {0};
+        if (*dray_json_str(ep, "EndpointID", "") &&
+            dray_networks_leave(cs->engine->networks, id, ep, -1, &err) != 0)
+            dray_info("the broken container %.12s leaves network %s: %s", id, name, err.text);
+    }
+}
+
 /** Which drivers it had is not known: each is asked, and those that do not know it have nothing to
  * do. */
 static int drop_parts(struct dray_containers *cs, const char *id, struct dray_err *err)
@@ -66,10 +137,9 @@ static int drop_parts(struct dray_containers *cs, const char *id, struct dray_er
 /** Where its state still tells which sandbox it had; else the next start finds that. */
 static void drop_sandbox(struct dray_containers *cs, const char *id)
 {
-    dray_autojson *state = NULL;
-    dray_autofree char *path = dray_strf("%s/state.json", id);
+    dray_autojson *state = state_of(cs, id);
     dray_autofree char *dir = dray_strf("%s/netns/", cs->engine->config->exec_root);
-    if (!path || !dir || dray_json_load(cs->dir, path, &state, NULL) != 0)
+    if (!dir)
         return;
     const char *netns = dray_json_str(state, "Netns", "");
     if (strncmp(netns, dir, strlen(dir)) == 0 && !strchr(netns + strlen(dir), '/'))
@@ -97,6 +167,7 @@ int dray_container_broken_remove(struct dray_containers *cs, const char *id, boo
                          "restart the daemon, or force remove",
                          id);
     int rc = drop_parts(cs, id, err);
+    leave_networks(cs, id);
     drop_sandbox(cs, id);
     if (rc == 0)
         rc = dray_fs_remove_tree(cs->dir, id, err);

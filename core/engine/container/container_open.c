@@ -327,6 +327,7 @@ int dray_containers_open(struct dray_engine *e, struct dray_containers **out, st
     size_t n = dray_container_snapshot(cs, &v);
     for_each(cs, (void **)v, n, HANDS, reconcile);
     dray_container_list_free(v, n);
+    dray_container_broken_hold(cs);
     drop_steps(cs);
     n = dray_container_snapshot(cs, &v); /* some removed themselves */
     collect(cs, v, n);
