@@ -9,7 +9,6 @@
 #include <sys/xattr.h>
 
 #define PERMISSIONS 07777u
-#define EARLY_WRITE_MIN (256 * 1024)
 
 struct meta {
     uid_t uid;
@@ -247,9 +246,6 @@ static int make_file(struct unpacker *u, struct archive_entry *e, struct spot *s
         return rc;
     if (futimens(fd, m->times) < 0 && errno != EINVAL)
         return make_failed(u, "set the time");
-    /* Let the disk work while we unpack on: the flush at the end then has little left to do. */
-    if (u->job->sync && size >= EARLY_WRITE_MIN)
-        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     return dray_tar_made(u, spot->dir->fd, spot->name);
 }
 

@@ -215,15 +215,66 @@ refuses_to_list() { # a pull that the disk did not take is no image
     [ -z "$(docker images -aq)" ]
 }
 
-@test "a disk that fails to write is said, and nothing is listed that is not on it" {
+# a_disk SIZE STORE: a file system of SIZE at $T/small, on a disk that takes no more than STORE
+a_disk() {
     mkdir -p "$T/tiny" "$T/small"
-    mount -t tmpfs -o size=16m tmpfs "$T/tiny"
-    truncate -s 100M "$T/tiny/disk" # its file system believes in blocks that tmpfs will not give
+    mount -t tmpfs -o size="$2" tmpfs "$T/tiny"
+    truncate -s "$1" "$T/tiny/disk"
     mkfs.ext4 -q -O ^has_journal "$T/tiny/disk"
     mount -o loop "$T/tiny/disk" "$T/small"
-    run on_disk refuses_to_list
+}
+
+no_disk() {
     wait_until 5 umount "$T/small"
     wait_until 5 umount "$T/tiny"
+}
+
+@test "a disk that fails to write is said, and nothing is listed that is not on it" {
+    a_disk 100M 16m # its file system believes in blocks that it will not give
+    run on_disk refuses_to_list
+    no_disk
+    [ "$status" -eq 0 ] || { echo "$output"; false; }
+}
+
+written() { awk '{print int($7 / 2048)}' "/sys/dev/block/$(mountpoint -d "$T/small")/stat"; }
+
+# an_import: feed 150 MB to `docker import` and end the archive only after `ready` was run
+an_import() {
+    local size=150000000
+    BEFORE=$(written)
+    [ -p "$T/slow" ] || mkfifo "$T/slow"
+    { python3 -c "
+import sys, tarfile
+entry = tarfile.TarInfo('big')
+entry.size = $size
+sys.stdout.buffer.write(entry.tobuf())"
+      head -c "$size" /dev/urandom; "$@"; head -c $((1024 + 512 - size % 512)) /dev/zero; } >"$T/slow" &
+    docker import "$T/slow" slow >"$T/out" 2>&1
+}
+
+enough() { [ "$(written)" -ge $((BEFORE + 64)) ]; } # of the 150 that were sent
+on_its_way() { wait_until 5 enough && touch "$T/early"; }
+
+@test "what is unpacked goes to the disk while more comes in" {
+    a_disk 400M 390m
+    run on_disk an_import on_its_way
+    no_disk
+    [ "$status" -eq 0 ] || { echo "$output"; false; }
+    [ -e "$T/early" ]
+}
+
+then_well() { on_its_way && mount -o remount,size=390m "$T/tiny"; }
+
+refuses_import() {
+    ! an_import then_well || return 1
+    grep -qi 'input/output error' "$T/out" || { cat "$T/out"; return 1; }
+    [ -z "$(docker images -aq)" ]
+}
+
+@test "a disk that failed to write while more came in is said, though it is well at the end" {
+    a_disk 400M 40m
+    run on_disk refuses_import
+    no_disk
     [ "$status" -eq 0 ] || { echo "$output"; false; }
 }
 

@@ -111,6 +111,7 @@ static int blob_block(struct load *l, struct dray_ingest *in, const void *block,
         uint64_t gap = (uint64_t)offset - dray_ingest_offset(in);
         rc = dray_ingest_write(in, zeros, gap < sizeof zeros ? (size_t)gap : sizeof zeros, err);
     }
+    img_flush_early(l->im, size);
     return rc ? rc : dray_ingest_write(in, block, size, err);
 }
 

@@ -21,6 +21,7 @@
 
 #include <json-c/linkhash.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define MANIFEST_MAX (4u << 20) /**< largest manifest, index or config accepted */
 #define CONFIG_MAX (16u << 20)
@@ -118,8 +119,20 @@ struct dray_images {
     struct json_object *layer_parents; /**< while the store is opened */
     struct json_object *lost_refs;     /**< of images whose document cannot be read; constant */
 
+    struct img_flusher *flusher;
+
     pthread_mutex_t refs_io; /**< orders the writers of references.json. order: before lock */
 };
+
+/* --- image_flush.c ----------------------------------------------------------------------------*/
+
+int img_flusher_open(struct dray_images *im, struct dray_err *err);
+void img_flusher_close(struct img_flusher *f);
+/** Flush blobs, documents and layers to the disk: once for all of an image. */
+int img_flush(struct dray_images *im, struct dray_err *err);
+/** len more bytes of blobs or layers were made. What was is sent to the disk now and then, in the
+ *  background and without a promise, so that img_flush() has little left to wait for. Any thread. */
+void img_flush_early(struct dray_images *im, size_t len);
 
 /* --- image_store.c: tables and documents -------------------------------------------------------*/
 
@@ -131,8 +144,6 @@ void img_chain_next(const char *parent, const char *diff, char out[DRAY_DIGEST_L
  * lists it. takes g; an image of that id that exists already is kept, with its index updated.
  */
 int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_err *err);
-/** Flush blobs, documents and layers to the disk. */
-int img_flush(struct dray_images *im, struct dray_err *err);
 /** The document of an image; of a listed one with the lock held. Owned; NULL without memory. */
 char *img_doc_text(const struct img *g);
 int img_save(struct dray_images *im, const char *id, const char *text, bool sync,

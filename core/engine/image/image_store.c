@@ -118,7 +118,9 @@ int dray_images_open(struct dray_engine *e, struct dray_images **out, struct dra
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&im->changed, &attr);
     pthread_condattr_destroy(&attr);
-    int rc = open_parts(im, err);
+    int rc = img_flusher_open(im, err);
+    if (!rc)
+        rc = open_parts(im, err);
     if (rc) {
         dray_images_close(im);
         return dray_err_note(err, "open the image store");
@@ -149,6 +151,7 @@ void dray_images_close(struct dray_images *im)
 {
     if (!im)
         return;
+    img_flusher_close(im->flusher);
     if (im->by_id && im->refs && im->layers && im->blob_table)
         free_tables(im);
     dray_blobs_close(im->blobs);
@@ -382,21 +385,6 @@ static void merge_known(struct img *known, struct img *g)
         known->top = g->top;
         g->top = NULL;
     }
-}
-
-/* Flush what an image stands on, once for all its layers: blobs and documents, and the storage
- * driver's folder where that is another file system. */
-int img_flush(struct dray_images *im, struct dray_err *err)
-{
-    int rc = dray_blobs_sync(im->blobs, err);
-    dray_autofree char *path = dray_strf("storage/%s", dray_driver_name(im->engine->storage));
-    dray_autofd int fd =
-        path ? openat(im->data_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
-    struct stat data, layers;
-    if (rc || fd < 0 || fstat(im->data_fd, &data) != 0 || fstat(fd, &layers) != 0 ||
-        data.st_dev == layers.st_dev)
-        return rc;
-    return syncfs(fd) == 0 ? 0 : dray_fail_errno(err, "sync the image layers");
 }
 
 int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_err *err)

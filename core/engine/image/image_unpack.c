@@ -92,6 +92,7 @@ static int take_plain(void *ctx, const void *data, size_t len, struct dray_err *
 {
     struct img_unpack *u = ctx;
     dray_sha256_add(u->hash, data, len);
+    img_flush_early(u->im, len);
     return u->out >= 0 ? write_pipe(u, data, len, err) : 0;
 }
 
