@@ -49,9 +49,13 @@ if [ ! -e $policy ]; then
     chmod 755 $policy
     trap 'rm -f $policy' EXIT
 fi
-# shellcheck disable=SC2086
-apt-get install -y -q --no-install-recommends $missing >/dev/null 2>&1 || {
-    apt-get update -q
-    # shellcheck disable=SC2086
-    apt-get install -y -q --no-install-recommends $missing
+install() { # PACKAGES
+    apt-get install -y -q --no-install-recommends "$@" >/dev/null 2>&1 || {
+        apt-get update -q
+        apt-get install -y -q --no-install-recommends "$@"
+    }
 }
+# shellcheck disable=SC2086
+install $missing
+# Debian 13 has the docker CLI in a package of its own.
+[ "$1" = build ] || command -v docker >/dev/null || install docker-cli

@@ -7,7 +7,7 @@
 
 /** The body of POST /containers/create. New reference; NULL with the error kept. */
 struct json_object *create_body(struct cli *cli, const struct cli_args *args);
-/** Pull an image and show its progress on out; quiet shows nothing. (image.c) */
+/** Pull an image and show its progress on out; quiet shows nothing. */
 int image_pull(struct cli *cli, const char *ref, const char *platform, bool quiet, FILE *out);
 /** "name", or "name:latest" when it has neither tag nor digest. Caller frees. */
 char *image_with_tag(const char *ref);

@@ -134,7 +134,7 @@ int img_flush(struct dray_images *im, struct dray_err *err);
  *  background and without a promise, so that img_flush() has little left to wait for. Any thread. */
 void img_flush_early(struct dray_images *im, size_t len);
 
-/* --- image_store.c: tables and documents -------------------------------------------------------*/
+/* --- image_store.c, image_doc.c: tables and documents ------------------------------------------*/
 
 struct img *img_find(struct dray_images *im, const char *id); /* lock held */
 void img_free(struct img *g);
