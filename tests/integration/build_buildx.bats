@@ -4,6 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 load lib
+load build_kit
 
 setup_file() {
     BUILDX=$("$BATS_TEST_DIRNAME/buildx.sh" 2>"$BATS_FILE_TMPDIR/why") || skip "$(cat "$BATS_FILE_TMPDIR/why")"
@@ -20,15 +21,6 @@ teardown_file() {
     [ -n "$T" ] || return 0
     docker rmi -f "$(docker images -q)" >/dev/null 2>&1
     daemon_done
-}
-
-setup() {
-    C=$(mktemp -d "$T/ctx.XXXXXX")
-    cd "$C" || return 1
-}
-
-teardown() {
-    cd / && rm -rf "$C"
 }
 
 build() { timeout 60 docker build --progress plain "$@"; }
@@ -77,15 +69,7 @@ RUN grep 10.9.8.7 /etc/hosts && ulimit -n && df -k /dev/shm'
 }
 
 @test "-o: the files of the result in a folder and a tar" {
-    mkdir -p d && echo x >d/f && ln -s f d/l && chmod 600 d/f
-    head -c 7000000 /dev/urandom >d/big
-    printf 'FROM scratch\nCOPY d /d\n' >Dockerfile
-    build -o "$T/out" .
-    [ "$(cat "$T/out/d/l")" = x ] && [ "$(stat -c %a "$T/out/d/f")" = 600 ]
-    cmp d/big "$T/out/d/big"
-    build -o "type=tar,dest=$T/out.tar" .
-    [ "$(tar tf "$T/out.tar" | sort | tr '\n' ' ')" = "d/ d/big d/f d/l " ]
-    tar xOf "$T/out.tar" d/big | cmp d/big
+    files_of_the_result
 }
 
 @test "failures: BuildKit's words, the exit code; what is not supported says so" {
@@ -118,15 +102,7 @@ Dockerfile:2
 }
 
 @test "the ssh agent is there while a step mounts it" {
-    ssh-keygen -q -t ed25519 -N '' -C build-key -f "$T/key"
-    mkdir root
-    for f in $(command -v ssh-add) $(ldd "$(command -v ssh-add)" | grep -o '/[^ ]*'); do
-        cp -L --parents "$f" root
-    done
-    printf 'FROM busybox\nCOPY root /\nRUN --mount=type=ssh,required --network=none ssh-add -L | grep -c %s\n' "$(cut -d' ' -f2 "$T/key.pub")" >Dockerfile
-    run build --ssh "default=$T/key" .
-    echo "$output"
-    [ "$status" -eq 0 ]
+    ssh_agent_in_a_step
 }
 
 @test "buildx ls, inspect, du, prune" {

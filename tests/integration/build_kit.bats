@@ -4,6 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 load lib
+load build_kit
 load registry
 
 setup_file() {
@@ -21,15 +22,6 @@ teardown_file() {
     registry_stop
     docker rmi -f "$(docker images -q)" >/dev/null 2>&1
     daemon_done
-}
-
-setup() {
-    C=$(mktemp -d "$T/ctx.XXXXXX")
-    cd "$C" || return 1
-}
-
-teardown() {
-    cd / && rm -rf "$C"
 }
 
 build() {
@@ -116,15 +108,7 @@ P
 }
 
 @test "-o: the files of the result in a folder and a tar" {
-    mkdir -p d && echo x >d/f && ln -s f d/l && chmod 600 d/f
-    head -c 7000000 /dev/urandom >d/big
-    printf 'FROM scratch\nCOPY d /d\n' >Dockerfile
-    build -o "$T/out" .
-    [ "$(cat "$T/out/d/l")" = x ] && [ "$(stat -c %a "$T/out/d/f")" = 600 ]
-    cmp d/big "$T/out/d/big"
-    build -o "type=tar,dest=$T/out.tar" .
-    [ "$(tar tf "$T/out.tar" | sort | tr '\n' ' ')" = "d/ d/big d/f d/l " ]
-    tar xOf "$T/out.tar" d/big | cmp d/big
+    files_of_the_result
     run build -o type=nope .
     [ "$status" -eq 1 ] && [[ $output == *'exporter "nope" could not be found'* ]]
 }
@@ -147,15 +131,7 @@ P
 }
 
 @test "the ssh agent is there while a step mounts it" {
-    ssh-keygen -q -t ed25519 -N '' -C build-key -f "$T/key"
-    mkdir root
-    for f in $(command -v ssh-add) $(ldd "$(command -v ssh-add)" | grep -o '/[^ ]*'); do
-        cp -L --parents "$f" root
-    done
-    printf 'FROM busybox\nCOPY root /\nRUN --mount=type=ssh,required --network=none ssh-add -l | grep ED25519 && ssh-add -L | grep -c %s\n' "$(cut -d' ' -f2 "$T/key.pub")" >Dockerfile
-    run build --ssh "default=$T/key" .
-    echo "$output"
-    [ "$status" -eq 0 ]
+    ssh_agent_in_a_step
     run build --no-cache .
     [ "$status" -eq 1 ] && [[ $output == *"unset ssh forward key default"* ]]
 }
