@@ -200,6 +200,8 @@ run_body() { # NAME JSON: create and start
     answers POST '/containers/ss/start?checkpoint=c' 400 'checkpoint is only supported in experimental mode'
     answers POST /containers/ss/exec 400 'o exec command specified' -H 'Content-Type: application/json' -d '{}'
     [ "$(status_of POST /containers/ss/start -H 'Content-Type: application/json' -d '{}')" = 204 ]
+    answers POST '/containers/ss/attach?stream=1&detachKeys=ctrl-A,a' 400 'Invalid detach keys (ctrl-A,a) provided'
+    answers POST '/containers/ss/attach?stream=1&detachKeys=a,,b' 400 'Invalid detach keys (a,,b) provided'
     answers POST /containers/ss/unpause 500 'is not paused'
     answers POST '/containers/ss/kill?signal=0' 400 'invalid signal: 0'
     docker create --name tt busybox

@@ -5,7 +5,6 @@
 #include "engine/container/container.h"
 #include "engine/container/shims.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -15,16 +14,17 @@
 #define ANNOUNCED_WAIT_NS (5 * DRAY_NS_PER_S)
 #define DEFAULT_KEYS "ctrl-p,ctrl-q"
 
-/* "ctrl-p,ctrl-q", "a", "ctrl-[,x" */
+/* "ctrl-p,ctrl-q", "a", "ctrl-[,x". As with Docker "ctrl-A" is none. */
 static bool parse_key(const char *key, struct json_object *out)
 {
     int byte = -1;
     if (strlen(key) == 1) {
         byte = (unsigned char)key[0];
     } else if (strncmp(key, "ctrl-", 5) == 0 && strlen(key) == 6) {
-        int c = toupper((unsigned char)key[5]);
-        if ((c >= '@' && c <= '_'))
-            byte = c - '@';
+        static const char names[] = "@abcdefghijklmnopqrstuvwxyz[\\]^_";
+        const char *at = strchr(names, key[5]);
+        if (at)
+            byte = (int)(at - names);
     } else if (strcmp(key, "DEL") == 0) {
         byte = 127;
     }
