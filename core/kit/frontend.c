@@ -3,6 +3,7 @@
 #include "kit/frontend.h"
 
 #include "base/json.h"
+#include "engine/build/builds.h"
 
 #include <strings.h>
 
@@ -59,6 +60,7 @@ void kit_frontend_cleanup(struct kit_frontend *f)
     dray_kvlist_free(&f->opts);
     dray_kvlist_free(&f->args);
     dray_kvlist_free(&f->labels);
+    dray_kvlist_free(&f->contexts);
     dray_strlist_free(&f->tags);
     dray_strlist_free(&f->cache_from);
     json_object_put(f->host);
@@ -227,9 +229,12 @@ static int take_option(struct kit_frontend *f, const struct dray_kv *kv, struct 
         ok = dray_kvlist_set(&f->args, kv->key + strlen(arg), kv->value);
     else if (dray_str_prefix(kv->key, label))
         ok = dray_kvlist_set(&f->labels, kv->key + strlen(label), kv->value);
+    else if (dray_str_prefix(kv->key, context) && !build_context_valid(kv->value))
+        return dray_fail(err, DRAY_E_NOTSUP,
+                         "context %s: %s is not supported: give a folder or docker-image://NAME",
+                         kv->key + strlen(context), kv->value);
     else if (dray_str_prefix(kv->key, context))
-        return dray_fail(err, DRAY_E_NOTSUP, "named contexts are not supported: %s",
-                         kv->key + strlen(context));
+        ok = dray_kvlist_set(&f->contexts, kv->key + strlen(context), kv->value);
     else if (strcmp(kv->key, "requestid") == 0 && *kv->value)
         return dray_fail(err, DRAY_E_NOTSUP, "request %s is not supported", kv->value);
     for (size_t i = 0; ok && i < sizeof options / sizeof *options; i++)
@@ -296,6 +301,7 @@ int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target
     for (size_t i = 0; !rc && i < f->opts.n; i++)
         rc = take_option(f, &f->opts.v[i], err);
     choose_context(f);
+    f->build.contexts = dray_kvlist_view(&f->contexts);
     f->build.spec.args = dray_kvlist_view(&f->args);
     f->build.spec.labels = dray_kvlist_view(&f->labels);
     f->build.spec.tags = dray_strlist_view(&f->tags);

@@ -29,7 +29,7 @@ struct kit_frontend {
     bool array_ref; /**< the client knows of results that are arrays */
     /* Made of it, for build: */
     struct dray_kit_build build;
-    struct dray_kvlist args, labels;
+    struct dray_kvlist args, labels, contexts;
     struct dray_strlist tags, cache_from;
     struct json_object *host;
 };

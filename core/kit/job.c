@@ -38,8 +38,10 @@ static bool lend_agent(void *ctx, const char *id, int fd /* takes */)
     return kit_links_add(j->links, j->session, id, fd);
 }
 
-static const struct dray_build_lender lender = {
-    .secret = lend_secret, .has_agent = lend_has_agent, .agent = lend_agent};
+static const struct dray_build_lender lender = {.secret = lend_secret,
+                                                .has_agent = lend_has_agent,
+                                                .agent = lend_agent,
+                                                .folder = kit_source_folder};
 
 static void credentials_free(struct kit_credentials *c)
 {
@@ -170,6 +172,7 @@ static int run(struct kit_job *j, char image_out[72], struct dray_err *err)
                                            .auth = on_auth,
                                            .ctx = j,
                                            .lender = &lender,
+                                           .contexts = q->contexts,
                                            .allow_insecure = q->allow_insecure,
                                            .allow_host_network = q->allow_host_network,
                                            .cancel_fd = j->cancel};

@@ -46,6 +46,9 @@ int kit_source_open(struct kit_job *j, struct dray_err *err);
 /** Wait for the context's end. The failure of the transfer, when it is why the build has failed. */
 int kit_source_close(struct kit_job *j, int rc, struct dray_err *err);
 
+/** A lender's folder() on a job: what its ignore file names stays away. */
+int kit_source_folder(void *job, const char *name, int fd, struct dray_err *err);
+
 /* --- upload.c --- */
 
 /** Wait for dray_kit_upload() of this build: *fd_out is borrowed until kit_upload_done(). */

@@ -54,6 +54,7 @@ struct dray_kit_build {
     const char *context_dir;     /**< the client's folder with the context: its name, or NULL */
     const char *dockerfile_dir;  /**< the same of the Dockerfile; NULL: it is in the context */
     const char *context_url;     /**< the context is what the client serves under it, or NULL */
+    struct dray_kvs contexts;    /**< named contexts, as in struct dray_build_req */
     bool upload;                 /**< the context comes with dray_kit_upload() */
     bool allow_insecure, allow_host_network;
     struct dray_kit_output output; /**< type NULL: the image stays here */

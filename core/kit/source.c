@@ -121,34 +121,40 @@ static int load_dockerfile(struct kit_job *j, struct smalls *files, const char *
 
 /* ---- What is left out of the context ---- */
 
-static int read_ignore(struct kit_job *j, const struct small *f, struct dray_err *err)
+static int read_ignore(struct dray_strlist *out, const struct small *f, struct dray_err *err)
 {
     DRAY_AUTO(dray_ignore) ig = {0};
     int rc = f ? dray_ignore_parse(&ig, f->text.data ? f->text.data : "", f->text.len, err) : 0;
     for (size_t i = 0; !rc && i < ig.n; i++)
-        if (!dray_strlist_addf(&j->excludes, "%s%s", ig.v[i].negated ? "!" : "", ig.v[i].text))
+        if (!dray_strlist_addf(out, "%s%s", ig.v[i].negated ? "!" : "", ig.v[i].text))
             rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     return rc ? dray_err_note(err, "failed to read dockerignore patterns") : 0;
+}
+
+/* Fetch the ignore file of a folder; *out is NULL when it has none. */
+static int fetch_ignore(struct kit_job *j, const char *dir, struct smalls *files,
+                        const struct small **out, struct dray_err *err)
+{
+    static const char *const path[] = {".dockerignore"};
+    int rc = fetch(j, dir, (struct dray_strs){path, 1}, files, err);
+    *out = rc ? NULL : small_find(files, path[0]);
+    return rc;
 }
 
 /* The Dockerfile's own ignore file goes before the folder's. */
 static int load_ignore(struct kit_job *j, const struct smalls *beside, const char *own_name,
                        struct dray_err *err)
 {
-    static const char *const path[] = {".dockerignore"};
     struct smalls files __attribute__((cleanup(smalls_cleanup))) = {0};
     const struct small *f = small_find(beside, own_name);
     int rc = 0;
     kit_trace_begin(&j->trace, "ignore", "[internal] load .dockerignore");
-    if (!f && j->req->context_dir) {
-        rc = fetch(j, j->req->context_dir, (struct dray_strs){(const char *const *)path, 1}, &files,
-                   err);
-        f = rc ? NULL : small_find(&files, path[0]);
-    }
+    if (!f && j->req->context_dir)
+        rc = fetch_ignore(j, j->req->context_dir, &files, &f, err);
     kit_trace_progress(&j->trace, "ignore", "transferring context:", f ? (int64_t)f->text.len : 0,
                        0, true);
     if (!rc)
-        rc = read_ignore(j, f, err);
+        rc = read_ignore(&j->excludes, f, err);
     kit_trace_end(&j->trace, "ignore", rc && err ? err->text : NULL);
     return rc;
 }
@@ -168,6 +174,46 @@ static int feed_folder(struct kit_job *j)
                                    .exclude = dray_strlist_view(&j->excludes)};
     return kit_fs_receive_tar(kit_session_conn(j->session), &req, j->feed, on_bytes, j, j->cancel,
                               &j->feed_err);
+}
+
+struct folder_trace {
+    struct kit_job *job;
+    const char *title;
+    int64_t bytes;
+};
+
+static void on_folder_bytes(void *ctx, int64_t bytes)
+{
+    struct folder_trace *t = ctx;
+    t->bytes = bytes;
+    kit_trace_progress(&t->job->trace, t->title, "transferring files:", bytes, 0, false);
+}
+
+int kit_source_folder(void *job, const char *name, int fd, struct dray_err *err)
+{
+    struct kit_job *j = job;
+    struct smalls files __attribute__((cleanup(smalls_cleanup))) = {0};
+    DRAY_AUTO(dray_strlist) excludes = {0};
+    const struct small *ignore = NULL;
+    dray_autofree char *title = dray_strf("[context %s] load from client", name);
+    if (!title)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!j->session)
+        return dray_fail(err, DRAY_E_INVAL, "this build needs a session");
+    struct folder_trace t = {.job = j, .title = title};
+    kit_trace_begin(&j->trace, title, title);
+    int rc = fetch_ignore(j, name, &files, &ignore, err);
+    if (!rc)
+        rc = read_ignore(&excludes, ignore, err);
+    if (!rc) {
+        const struct kit_fs_req req = {.dir = name, .exclude = dray_strlist_view(&excludes)};
+        rc = kit_fs_receive_tar(kit_session_conn(j->session), &req, fd, on_folder_bytes, &t,
+                                j->cancel, err);
+    }
+    if (!rc)
+        kit_trace_progress(&j->trace, title, "transferring files:", t.bytes, 0, true);
+    kit_trace_end(&j->trace, title, rc && err ? err->text : NULL);
+    return rc;
 }
 
 /* What the client was given on its standard input: "http://HOST/PATH" within the session. */

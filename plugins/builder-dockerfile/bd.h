@@ -258,10 +258,12 @@ int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err 
 /** A here-document as an executable file in a layer of its own, at *path (owned by the caller). */
 int bd_copy_script(struct bd_stage *s, const struct dray_df_heredoc *script, const char **layer,
                    char **path, struct dray_err *err);
-/** A path of the context for RUN --mount=type=bind: its digest; and as a layer of its own, in which
- *  it is at *path (owned by the caller). layer NULL: only the digest. */
-int bd_copy_context(struct bd_stage *s, const char *source, char hash[BD_DIGEST_LEN + 8],
-                    const char **layer, char **path, struct dray_err *err);
+/** Digest of a path's content, as COPY sees it; from NULL: of the context. */
+int bd_copy_sum(struct bd_stage *s, const char *from, const char *source,
+                char hash[BD_DIGEST_LEN + 8], struct dray_err *err);
+/** A path of the context as a layer of its own, in which it is at *path (owned by the caller). */
+int bd_copy_context(struct bd_stage *s, const char *source, const char **layer, char **path,
+                    struct dray_err *err);
 
 /* --- run.c
  * ---------------------------------------------------------------------------------------*/
@@ -284,9 +286,11 @@ int bd_mounts_make(struct bd_stage *s, const struct dray_df_mounts *mounts,
 /* --- source.c
  * ------------------------------------------------------------------------------------*/
 
-/** Layer and config of what --from names: a stage that is done, or an image. *layer lives as long
- *  as the build. */
-int bd_from(struct bd_stage *s, const char *from, const char **layer, struct dray_err *err);
+/** Layer of what --from names: a stage that is done, or an image. *layer lives as long as the
+ *  build. *folder (or NULL) becomes true when the client gives a folder in place of the image: its
+ * layer has another name with each build, so that only its content tells whether it has changed. */
+int bd_from(struct bd_stage *s, const char *from, const char **layer, bool *folder,
+            struct dray_err *err);
 /** Make an image present, as a step that people see. */
 int bd_image(struct bd_build *b, const char *ref, const char *platform,
              struct dray_build_image *out, struct dray_err *err);

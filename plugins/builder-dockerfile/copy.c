@@ -68,7 +68,7 @@ static int open_from(struct bd_copying *c, struct bd_tree **tree, struct dray_er
     if (!c->in->from)
         return 0;
     c->keep_owner = !c->in->chown;
-    int rc = bd_from(c->stage, c->in->from, &layer, err);
+    int rc = bd_from(c->stage, c->in->from, &layer, NULL, err);
     if (!rc)
         rc = bd_layer_tree(c->stage->build, layer, &c->from, err);
     *tree = c->from;
@@ -220,8 +220,20 @@ int bd_copy_script(struct bd_stage *s, const struct dray_df_heredoc *script, con
     return rc ? rc : context_layer(&c, layer, path, err);
 }
 
-int bd_copy_context(struct bd_stage *s, const char *source, char hash[BD_DIGEST_LEN + 8],
-                    const char **layer, char **path, struct dray_err *err)
+int bd_copy_sum(struct bd_stage *s, const char *from, const char *source,
+                char hash[BD_DIGEST_LEN + 8], struct dray_err *err)
+{
+    const char *const sources[] = {source};
+    const struct dray_df_copy in = {.from = from, .sources = {sources, 1}, .dest = "/m/"};
+    struct bd_copying c __attribute__((cleanup(copying_cleanup))) = {.stage = s, .in = &in};
+    int rc = set_dest(&c, err);
+    if (!rc)
+        rc = gather(&c, err);
+    return rc ? rc : bd_copy_hash(&c, hash, err);
+}
+
+int bd_copy_context(struct bd_stage *s, const char *source, const char **layer, char **path,
+                    struct dray_err *err)
 {
     const char *const sources[] = {source};
     const struct dray_df_copy in = {.sources = {sources, 1}, .dest = "/m/"};
@@ -229,7 +241,5 @@ int bd_copy_context(struct bd_stage *s, const char *source, char hash[BD_DIGEST_
     int rc = set_dest(&c, err);
     if (!rc)
         rc = gather(&c, err);
-    if (!rc)
-        rc = bd_copy_hash(&c, hash, err);
-    return !rc && layer ? context_layer(&c, layer, path, err) : rc;
+    return rc ? rc : context_layer(&c, layer, path, err);
 }

@@ -15,12 +15,11 @@ static int sum_bind(struct bd_stage *s, const struct dray_df_mount *m, struct bd
 {
     const char *layer = NULL;
     char hash[BD_DIGEST_LEN + 8] = "";
-    int rc = 0;
-    if (m->from)
-        rc = bd_from(s, m->from, &layer, err);
-    else
-        rc = bd_copy_context(s, or_empty(m->source), hash, NULL, NULL, err);
-    bd_sum_text(sum, layer);
+    bool folder = !m->from;
+    int rc = m->from ? bd_from(s, m->from, &layer, &folder, err) : 0;
+    if (!rc && folder)
+        rc = bd_copy_sum(s, m->from, or_empty(m->source), hash, err);
+    bd_sum_text(sum, folder ? NULL : layer);
     bd_sum_text(sum, hash);
     bd_sum_text(sum, m->source);
     return rc;
@@ -51,14 +50,13 @@ static const char *keep(struct bd_stage *s, const char *text)
 static int make_bind(struct bd_stage *s, const struct dray_df_mount *m,
                      struct dray_build_mount *out, struct dray_err *err)
 {
-    char hash[BD_DIGEST_LEN + 8];
     dray_autofree char *path = NULL;
     out->type = DRAY_BUILD_MOUNT_LAYER;
     if (m->from) {
         out->path = or_empty(m->source);
-        return bd_from(s, m->from, &out->layer, err);
+        return bd_from(s, m->from, &out->layer, NULL, err);
     }
-    int rc = bd_copy_context(s, or_empty(m->source), hash, &out->layer, &path, err);
+    int rc = bd_copy_context(s, or_empty(m->source), &out->layer, &path, err);
     if (!rc && !(out->path = keep(s, path)))
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     return rc;
@@ -74,7 +72,7 @@ static int make_cache(struct bd_stage *s, const struct dray_df_mount *m,
     out->sharing = sharing[m->sharing];
     out->path = or_empty(m->source);
     out->layer = "";
-    return m->from ? bd_from(s, m->from, &out->layer, err) : 0;
+    return m->from ? bd_from(s, m->from, &out->layer, NULL, err) : 0;
 }
 
 static int make_ssh(struct bd_stage *s, const struct dray_df_mount *m, size_t i,

@@ -35,7 +35,8 @@ int bd_image(struct bd_build *b, const char *ref, const char *platform,
                : rc;
 }
 
-int bd_from(struct bd_stage *s, const char *from, const char **layer, struct dray_err *err)
+int bd_from(struct bd_stage *s, const char *from, const char **layer, bool *folder,
+            struct dray_err *err)
 {
     struct bd_build *b = s->build;
     int i = dray_df_stage_find(b->file, from, s->df->index);
@@ -49,8 +50,11 @@ int bd_from(struct bd_stage *s, const char *from, const char **layer, struct dra
                                                                  : "index out of bounds");
     struct dray_build_image image = {.size = sizeof image};
     int rc = bd_image(b, from, b->spec->platform, &image, err);
-    if (!rc)
+    if (!rc) {
         *layer = image.layer;
+        if (folder)
+            *folder = !*image.id;
+    }
     return rc ? dray_err_note(err, "invalid from flag value %s", from) : 0;
 }
 

@@ -97,8 +97,54 @@ Dockerfile:2
     run build .
     [ "$status" -eq 1 ] && [[ $output == *"open Dockerfile: no such file or directory"* ]]
     printf 'FROM busybox\n' >Dockerfile
-    run build --build-context other=. .
-    [ "$status" -eq 1 ] && [[ $output == *"named contexts are not supported: other"* ]]
+    run build --build-context other=https://example.invalid/a.git .
+    [ "$status" -eq 1 ] && [[ $output == *"context other: https://example.invalid/a.git is not supported"* ]]
+}
+
+@test "named contexts: folders and images, for COPY, RUN --mount and FROM" {
+    mkdir extra extra/sub root ctx
+    echo one >extra/f && echo two >extra/sub/g && echo no >extra/secret && echo secret >extra/.dockerignore
+    echo base >root/base
+    docker tag busybox other:7
+    cat >ctx/Dockerfile <<'END'
+FROM busybox AS a
+COPY --from=alpine:latest /etc/group /group
+RUN --network=none --mount=type=bind,from=extra,target=/e cat /e/f >/got && ls /e >/names
+RUN --network=none --mount=type=bind,from=extra_2,source=sub,target=/e cat /e/g >>/got
+FROM root
+COPY --from=a /got /names /group /
+COPY --from=extra sub /sub
+END
+    contexts=(--build-context "extra=extra" --build-context "extra_2=extra" --build-context root=root
+        --build-context alpine=docker-image://other:7)
+    run build "${contexts[@]}" -t named:1 ctx
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"[context extra] load from client"* ]]
+    id=$(docker create named:1 x)
+    docker export "$id" | tar -xf - -C "$C" got names group base sub
+    [ "$(cat got base sub/g)" = $'one\ntwo\nbase\ntwo' ]
+    [ "$(cat names)" = $'f\nsub' ]
+    grep -q ^root: group
+    # What has not changed is not made again; what has, is.
+    run build "${contexts[@]}" -t named:1 ctx
+    echo "$output" | grep -v transf;     [ "$(grep -c CACHED <<<"$output")" -ge 4 ]
+    echo three >extra/f
+    quiet "${contexts[@]}" -t named:1 ctx
+    docker rm "$id" && id=$(docker create named:1 x)
+    [ "$(docker cp "$id:/got" - | tar -xOf -)" = $'three\ntwo' ]
+    docker rm "$id"
+    docker rmi named:1 other:7
+    run build --build-context "extra=nosuch" ctx
+    [ "$status" -ne 0 ]
+}
+
+@test "compose: additional contexts" {
+    mkdir res && echo yes >res/f
+    printf 'services:\n  a:\n    image: addctx:1\n    build:\n      context: .\n      additional_contexts: {res: ./res}\n      dockerfile_inline: |\n        FROM busybox\n        COPY --from=res f /f\n' >compose.yaml
+    docker compose build
+    [ "$(docker run --rm --network none addctx:1 cat /f)" = yes ]
+    docker rmi addctx:1
 }
 
 @test "the ssh agent is there while a step mounts it" {

@@ -94,7 +94,10 @@ int32_t build_image_get(const struct dray_call *call, const char *ref, const cha
     DRAY_AUTO(dray_image) image = {0};
     if (!b)
         return DRAY_E_INVAL;
-    int rc = look(b, ref, platform, flags, &image, err);
+    const char *dir = build_context_folder(b, ref);
+    if (dir)
+        return build_context_get(b, dir, out, err);
+    int rc = look(b, build_context_image(b, ref), platform, flags, &image, err);
     if (!rc)
         rc = pin_layers(b, &image, err);
     if (rc)
@@ -110,10 +113,13 @@ int32_t build_image_name(const struct dray_call *call, const char *ref, const ch
 {
     struct build *b = build_of(call, err);
     DRAY_AUTO(dray_ref) r = {0};
-    int rc = b ? dray_ref_parse_tagged(ref, &r, err) : DRAY_E_INVAL;
+    bool folder = b && build_context_folder(b, ref);
+    int rc = b ? 0 : DRAY_E_INVAL;
+    if (b && !folder)
+        rc = dray_ref_parse_tagged(build_context_image(b, ref), &r, err);
     if (rc)
         return rc;
-    dray_autofree char *key = dray_ref_key(&r);
+    dray_autofree char *key = folder ? strdup(ref) : dray_ref_key(&r);
     const char *name = key ? build_text(b, key) : NULL;
     if (!name)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");

@@ -46,8 +46,8 @@ static int tell(struct build *b, struct img_intake_result *r, struct dray_build_
     return rc;
 }
 
-static int take_tar(struct build *b, struct img_layer *parent, int fd, struct dray_build_layer *out,
-                    struct dray_err *err)
+int build_layer_take(struct build *b, struct img_layer *parent, int fd,
+                     struct dray_build_layer *out, struct dray_err *err)
 {
     struct dray_images *im = b->e->images;
     struct img_intake_result r = {0};
@@ -70,7 +70,7 @@ int32_t build_layer_make(const struct dray_call *call, const char *parent,
     if (!b)
         return DRAY_E_INVAL;
     int rc = build_layer_find(b, parent, &below, err);
-    return rc ? rc : take_tar(b, below, tar.fd, out, err);
+    return rc ? rc : build_layer_take(b, below, tar.fd, out, err);
 }
 
 /* --- from the driver's own diff ----------------------------------------------------------------*/
@@ -84,7 +84,7 @@ struct squashing {
 static int squash_tar(void *ctx, int fd, struct dray_err *err)
 {
     struct squashing *s = ctx;
-    return take_tar(s->b, s->base, fd, s->out, err);
+    return build_layer_take(s->b, s->base, fd, s->out, err);
 }
 
 /* --- a container's layer becomes an image's ----------------------------------------------------*/

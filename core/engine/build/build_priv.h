@@ -71,6 +71,8 @@ struct build {
     size_t n_texts, cap_texts;
     struct build_record **used;
     size_t n_used;
+    struct build_folder *folders; /**< named contexts */
+    pthread_cond_t folder_done;
     struct build_client *client; /**< set->lock; constant during the build */
     pthread_mutex_t out;         /**< orders the lines to the client. order: leaf */
 };
@@ -104,6 +106,9 @@ int32_t build_layer_squash(const struct dray_call *call, const char *top, const 
                            struct dray_build_layer *out, struct dray_err *err);
 int32_t build_layer_open(const struct dray_call *call, const char *layer,
                          struct dray_fd_take *root_out, struct dray_err *err);
+/** A layer on top of parent (or NULL) from a tar that is read to its end. */
+int build_layer_take(struct build *b, struct img_layer *parent, int fd,
+                     struct dray_build_layer *out, struct dray_err *err);
 /** The changes of a writable layer `id`, which was made on top of `below` (an init layer), become
  *  a layer on top of parent. `id` is gone afterwards in any case. */
 int build_layer_commit(struct build *b, struct img_layer *parent, const char *below, const char *id,
@@ -187,6 +192,18 @@ int32_t build_image_tag(const struct dray_call *call, const char *id, struct dra
                         const char **id_out, struct dray_err *err);
 int32_t build_image_name(const struct dray_call *call, const char *ref, const char **name_out,
                          struct dray_err *err);
+
+/* --- build_context.c
+ * -----------------------------------------------------------------------------*/
+
+/** The image that a name means in this build: that of a named context, or ref itself. */
+const char *build_context_image(const struct build *b, const char *ref);
+/** The client's name of the folder that a name means in this build, or NULL. */
+const char *build_context_folder(const struct build *b, const char *ref);
+/** The folder as a base: without an id. */
+int build_context_get(struct build *b, const char *dir, struct dray_build_image *out,
+                      struct dray_err *err);
+void build_contexts_free(struct build *b);
 
 /* --- build_cache.c
  * -------------------------------------------------------------------------------*/

@@ -170,6 +170,8 @@ static void build_fini(struct build *b)
     free(b->pins);
     free(b->texts);
     free(b->used);
+    build_contexts_free(b);
+    pthread_cond_destroy(&b->folder_done);
     pthread_mutex_destroy(&b->lock);
     pthread_mutex_destroy(&b->out);
 }
@@ -226,6 +228,7 @@ int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, ch
                          "no builder is loaded that can build this; see `dray plugin ls`");
     dray_id_hex(b.id, 32);
     pthread_mutex_init(&b.lock, NULL);
+    pthread_cond_init(&b.folder_done, NULL);
     pthread_mutex_init(&b.out, NULL);
     build_client_begin(&b);
     dray_metrics_count(bs->engine->metrics, DRAY_COUNT_BUILDS);

@@ -38,6 +38,8 @@ struct dray_build_lender {
     bool (*has_agent)(void *ctx, const char *id);
     /** Connect fd with the client's ssh agent; false: it could not. */
     bool (*agent)(void *ctx, const char *id, int fd /* takes */);
+    /** Write the folder that the client has under a name, as a tar, to fd (borrowed). */
+    int (*folder)(void *ctx, const char *name, int fd, struct dray_err *err);
 };
 
 struct dray_build_req {
@@ -47,9 +49,14 @@ struct dray_build_req {
     void *ctx;           /* of all */
     const char *session; /* under which the client has lent secrets and agents; or NULL */
     const struct dray_build_lender *lender; /* asked instead; or NULL */
+    /* What names of images mean instead, all build_context_valid(): "docker-image://REF", or
+     * "local:NAME" for a folder of the lender's. */
+    struct dray_kvs contexts;
     bool allow_insecure, allow_host_network; /* what its Dockerfile may ask for */
     int cancel_fd;
 };
+/** Is it a context that a build can be given under a name? */
+bool build_context_valid(const char *value);
 /** Run a build. image_out: id of the image, "" when only mistakes were looked for. */
 int dray_builds_run(struct dray_builds *bs, const struct dray_build_req *req, char image_out[72],
                     struct dray_err *err);

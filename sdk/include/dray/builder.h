@@ -51,7 +51,7 @@ struct dray_build_spec {
 struct dray_build_image {
     uint32_t size;
     uint32_t reserved;
-    const char *id;     /**< "sha256:..." */
+    const char *id;     /**< "sha256:..."; "" is a folder that the client gives in its place */
     const char *config; /**< OCI image config as JSON text */
     const char *layer;  /**< its top layer */
 };
