@@ -8,6 +8,7 @@ Each item runs on every engine in turn, n times; medians, with the ratio to dray
 Items: gzip zstd tiny shared push load save import export commit list (default: all).
 """
 import argparse
+import gzip
 import hashlib
 import io
 import json
@@ -73,10 +74,15 @@ def small_tar(name, size):
 
 
 def prepare():
-    if not exists("zstd"):
-        subprocess.run(["skopeo", "copy", "-q", "--dest-compress-format", "zstd", "--dest-compress", "--format", "oci",
-                        "--src-tls-verify=false", "--dest-tls-verify=false", f"docker://{REGISTRY}/bench",
-                        f"docker://{REGISTRY}/zstd"], check=True)
+    if not exists("zstd-layers"):
+        # By hand: skopeo finds the gzip layers in the registry and takes them instead.
+        layers, doc = [], json.loads(get("bench/manifests/latest"))
+        for layer in doc["layers"]:
+            data = gzip.decompress(get(f"bench/blobs/{layer['digest']}"))
+            data = subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
+            layers.append({"mediaType": "application/vnd.oci.image.layer.v1.tar+zstd", **put_blob("zstd-layers", data)})
+        config = json.loads(get(f"bench/blobs/{doc['config']['digest']}"))
+        put_image("zstd-layers", layers, config["rootfs"]["diff_ids"])
     if not exists("tiny"):
         layers, diffs = [], []
         for i in range(60):
@@ -127,14 +133,20 @@ def cpu(e):
 def pulls(engines, n, name, label, before=None):
     values, gone, used = {}, {}, {}
     for e in engines:
-        if before:
-            pull(e, before)
         runs, removals = [], []
-        for _ in range(n):
-            start = cpu(e)
-            runs.append(timed(lambda: pull(e, name)))
-            used[e.name] = cpu(e) - start
-            removals.append(timed(lambda: remove(e, f"{REGISTRY}/{name}:latest")))
+        try:
+            if before:
+                pull(e, before)
+            for _ in range(n):
+                start = cpu(e)
+                runs.append(timed(lambda: pull(e, name)))
+                used[e.name] = cpu(e) - start
+                removals.append(timed(lambda: remove(e, f"{REGISTRY}/{name}:latest")))
+        except RuntimeError as why:  # dockerd 20.10 has no zstd
+            if e is engines[0]:
+                raise
+            print(f"{label}: left out: {str(why)[-200:]}")
+            continue
         values[e.name], gone[e.name] = statistics.median(runs), statistics.median(removals)
         if before:
             remove(e, f"{REGISTRY}/{before}:latest")
@@ -223,7 +235,7 @@ def item_list(engines, n):
 
 ITEMS = {
     "gzip": lambda e, n: pulls(e, n, "bench", "pull of 600 MB in 8 gzip layers"),
-    "zstd": lambda e, n: pulls(e, n, "zstd", "pull of 600 MB in 8 zstd layers"),
+    "zstd": lambda e, n: pulls(e, n, "zstd-layers", "pull of 600 MB in 8 zstd layers"),
     "tiny": lambda e, n: pulls(e, n, "tiny", "pull of 60 tiny layers"),
     "shared": lambda e, n: pulls(e, n, "shared", "pull that shares 7 of 8 layers", "bench"),
     "push": item_push, "archives": item_archives, "commit": item_commit, "list": item_list,

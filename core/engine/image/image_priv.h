@@ -130,8 +130,8 @@ int img_flusher_open(struct dray_images *im, struct dray_err *err);
 void img_flusher_close(struct img_flusher *f);
 /** Flush blobs, documents and layers to the disk: once for all of an image. */
 int img_flush(struct dray_images *im, struct dray_err *err);
-/** len more bytes of blobs or layers were made. What was is sent to the disk now and then, in the
- *  background and without a promise, so that img_flush() has little left to wait for. Any thread. */
+/** len more bytes of blobs or layers were made. They are sent to the disk now and then, in the
+ *  background and without a promise, so that img_flush() has little left to do. Any thread. */
 void img_flush_early(struct dray_images *im, size_t len);
 
 /* --- image_store.c, image_doc.c: tables and documents ------------------------------------------*/
