@@ -98,6 +98,19 @@ path_of() { docker volume inspect -f '{{.Mountpoint}}' "$1"; }
     docker volume ls -q | grep -qx named
 }
 
+@test "a volume where the image has a file is refused when the container is made, and nothing of it stays" {
+    local before after
+    before=$(docker volume ls -q | wc -l)
+    for how in /sh named-over-file:/sh; do
+        run docker create -v $how seeded
+        [ "$status" -ne 0 ]
+        [[ "$output" == *"cannot mount volume over existing file, file exists /sh"* ]]
+    done
+    docker volume rm named-over-file
+    after=$(docker volume ls -q | wc -l)
+    [ "$before $(docker ps -aq | wc -l)" = "$after 0" ]
+}
+
 @test "volumes-from, read-only, and several containers on one volume" {
     docker create --name source -v shared:/s busybox true
     docker run --rm --volumes-from source busybox sh -c 'echo hello >/s/f'

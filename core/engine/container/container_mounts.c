@@ -571,15 +571,18 @@ static int populate(struct points *ps, struct json_object *p, int root, struct d
     struct dray_volumes *vs = ps->c->set->engine->volumes;
     const char *name = dray_json_str(p, "Name", "");
     struct dray_userns *u = dray_container_userns(ps->c, ps->host);
-    dray_autofd int from = copies_image(p)
-                               ? dray_fs_open_in_root(root, dray_json_str(p, "Destination", "/"),
-                                                      O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
-                               : -EBADF;
+    const char *dest = dray_json_str(p, "Destination", "/");
+    dray_autofd int from =
+        copies_image(p)
+            ? dray_fs_open_in_root(root, dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+            : -EBADF;
+    if (from < 0 && copies_image(p) && errno == ENOTDIR)
+        return dray_fail(err, DRAY_E_INTERNAL,
+                         "cannot mount volume over existing file, file exists %s", dest);
     if (from < 0 && !u)
         return 0;
     dray_autofree char *path = NULL;
-    int rc = dray_volumes_mount(vs, name, ps->c->id, dray_json_str(p, "Destination", ""), true,
-                                &path, err);
+    int rc = dray_volumes_mount(vs, name, ps->c->id, dest, true, &path, err);
     if (rc != 0)
         return rc;
     dray_autofd int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
