@@ -2,6 +2,7 @@
 /* conn.c - control connections: requests come in, answers and events go out. */
 #include "shim/shim.h"
 
+#include "base/helper.h"
 #include "base/json.h"
 
 #include <poll.h>
@@ -73,6 +74,11 @@ void shim_conn_broadcast(struct shim *s, struct json_object *body)
     json_object_put(body);
 }
 
+bool shim_conn_gone(const struct shim_conn *c)
+{
+    return dray_helper_gave_up(c->sock.fd);
+}
+
 static void refuse(struct shim_conn *c, const struct dray_err *err)
 {
     dray_autojson *answer = json_object_new_object();
@@ -92,7 +98,11 @@ static void on_conn(struct shim_watch *w, uint32_t events)
     struct dray_err err = {0};
     DRAY_AUTO(dray_sockmsg) m = {0};
     int rc = dray_sockmsg_recv(c->sock.fd, 0, &m, &err);
-    if (rc == 0)
+    /* A daemon that has given up asking has told its client so: nothing may happen behind its back.
+     */
+    if (rc == 0 && shim_conn_gone(c))
+        fail(c);
+    else if (rc == 0)
         shim_request(c, &m);
     else if (rc == DRAY_E_INVAL || rc == DRAY_E_CORRUPT || rc == DRAY_E_LIMIT)
         refuse(c, &err);

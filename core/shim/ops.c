@@ -10,6 +10,7 @@
 /* One request: ops read body and fill answer. */
 struct request {
     struct shim *shim;
+    const struct shim_conn *conn;
     struct dray_sockmsg *msg;
     struct json_object *answer;
 };
@@ -49,6 +50,8 @@ static int op_exec(struct request *r, struct dray_err *err)
 {
     int pid = 0;
     int rc = shim_exec(r->shim, r->msg, &pid, err);
+    if (!rc && shim_conn_gone(r->conn)) /* nobody knows that it runs */
+        (void)kill(pid, SIGKILL);
     if (!rc)
         dray_json_add_int(r->answer, "pid", pid);
     return rc;
@@ -147,7 +150,7 @@ void shim_request(struct shim_conn *c, struct dray_sockmsg *msg)
     c->shim->untidy = true;
     dray_autojson *answer = json_object_new_object();
     dray_json_add_int(answer, "re", dray_json_int(msg->body, "seq", 0));
-    struct request r = {.shim = c->shim, .msg = msg, .answer = answer};
+    struct request r = {.shim = c->shim, .conn = c, .msg = msg, .answer = answer};
     int rc = DRAY_E_INVAL;
     size_t i = 0;
     while (i < sizeof OPS / sizeof OPS[0] && strcmp(OPS[i].name, op) != 0)

@@ -15,7 +15,8 @@
  * The shim listens at DIR/shim.sock (any number of connections) and writes its pid to DIR/shim.pid;
  * the descriptor that came with "spawn" is its first connection. Requests carry "seq"; the answer
  * is {"re":seq, ...} or {"re":seq, "code":DRAY_E_*, "error":TEXT}. Requests on one connection are
- * answered in order; a slow one (run, exec) may hold up those behind it.
+ * answered in order; a slow one (run, exec) may hold up those behind it. A request whose sender has
+ * closed the connection by then is dropped, and an exec that was being started meanwhile is killed.
  *
  *   {"op":"run", "bundle":DIR, "runtime":NAME, "rootfs":[{"type","source","target","options":[]}],
  *    "terminal":bool, "stdin":bool, "stdin_once":bool, "rows","cols", "exit_file":PATH,
@@ -45,8 +46,8 @@
  * Before it is sent, the same object (without "event") is in exit_file, or under the same name in
  * the shim's folder when the disk of exit_file takes no more, and all output of the container is in
  * its log, if that is kept in files; after it the shim finishes attach sessions, drops the
- * container (runtime remove, log close), sends what a log driver's peer has not taken yet (10 s at most) and ends. Codes are as Docker shows them: 128+n
- * after signal n.
+ * container (runtime remove, log close), sends what a log driver's peer has not taken yet (10 s at
+ * most) and ends. Codes are as Docker shows them: 128+n after signal n.
  *
  * The folder of exit_file is locked (flock) from "run" until the container has been dropped: the
  * shim of the container's next run waits for it.

@@ -183,6 +183,8 @@ void shim_session_sweep(struct shim *s, int64_t now_mono);
 /* conn.c */
 
 int shim_conn_new(struct shim *s, int fd /* takes */);
+/** Has the daemon closed it? */
+bool shim_conn_gone(const struct shim_conn *c);
 void shim_conn_send(struct shim_conn *c, struct json_object *body);
 void shim_conn_broadcast(struct shim *s, struct json_object *body /* takes */);
 /** Free connections that have ended. */

@@ -74,13 +74,14 @@ others_are_quick() { python3 "$BATS_TEST_DIRNAME/quick_others.py" "$T/dray.sock"
     local shim
     shim=$(cat "$T/exec/containers/$(docker inspect -f '{{.Id}}' frozen)/shim.pid")
     kill -STOP "$shim"
-    docker exec frozen true >"$T/out" 2>&1 3>&- &
+    docker exec frozen touch /too-late >"$T/out" 2>&1 3>&- &
     local asking=$!
     others_are_quick
     if wait $asking; then false; fi
     kill -CONT "$shim"
     grep -q "the shim of container .* has not answered for 10 s" "$T/out"
     wait_until 5 docker exec frozen true
+    docker exec frozen test ! -e /too-late # it was given up: it must not happen behind its caller's back
     docker rm -f frozen
 }
 
