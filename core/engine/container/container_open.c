@@ -20,7 +20,7 @@
 #define DRAY_LOG_AREA "containers"
 #define WORKERS 32
 #define SPARE_NAMESPACES 3
-#define ASK_TIMEOUT_MS 5000
+#define ASK_TIMEOUT_MS 3000
 #define HANDS 7 /* threads beside the one that starts the daemon */
 
 static int open_parts(struct dray_containers *cs, struct dray_err *err)
@@ -71,21 +71,35 @@ static void restore_volumes(struct dray_container *c)
     }
 }
 
+/** What it says of its container. One that is there and says nothing in time (it is stopped, or the
+ *  machine is out of breath) keeps its container as it was: what has become of it will be told over
+ *  the connection. */
+static int ask_shim(struct dray_container *c, int *sock_out, struct json_object **state_out,
+                    struct dray_err *err)
+{
+    int rc = dray_shims_connect(c->set->shims, c->id, sock_out, err);
+    if (rc != 0)
+        return rc;
+    struct json_object *m = json_object_new_object();
+    dray_json_add_str(m, "op", "state");
+    rc = dray_shim_call(*sock_out, m, NULL, 0, ASK_TIMEOUT_MS, state_out, err);
+    if (rc == DRAY_E_TIMEOUT && dray_container_alive(c)) {
+        dray_warn("container %.12s: its shim does not answer; taken to run as before", c->id);
+        return 0;
+    }
+    if (rc == 0 && !dray_json_bool(*state_out, "running", false))
+        rc = dray_fail(err, DRAY_E_UNAVAIL, "container %.12s has ended", c->id);
+    return rc;
+}
+
 /** The shim lives: the container goes on as if nothing had happened. */
 static int take_over(struct dray_container *c, struct dray_err *err)
 {
     dray_autofd int sock = -EBADF;
     dray_autojson *state = NULL;
-    int rc = dray_shims_connect(c->set->shims, c->id, &sock, err);
-    if (rc == 0) {
-        struct json_object *m = json_object_new_object();
-        dray_json_add_str(m, "op", "state");
-        rc = dray_shim_call(sock, m, NULL, 0, ASK_TIMEOUT_MS, &state, err);
-    }
+    int rc = ask_shim(c, &sock, &state, err);
     if (rc != 0)
         return rc;
-    if (!dray_json_bool(state, "running", false))
-        return dray_fail(err, DRAY_E_UNAVAIL, "container %.12s has ended", c->id);
     pthread_mutex_lock(&c->lock);
     c->st.pid = (int)dray_json_int(state, "pid", c->st.pid);
     c->st.started_ns = dray_container_time(state, "started_ns", c->st.started_ns);
