@@ -20,6 +20,7 @@
 #define BODY_MAX ((size_t)64 << 20)
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define CONTROL_FDS (DRAY_SOCKMSG_FDS + 1)
+#define SEND_MS 10000 /* for a peer that is alive and does not read */
 
 static int wait_for(int sock, short events, int timeout_ms, struct dray_err *err)
 {
@@ -64,13 +65,13 @@ static int make_memfd(const char *text, size_t len, int *fd_out, struct dray_err
 static int send_packet(int sock, struct msghdr *msg, struct dray_err *err)
 {
     for (;;) {
-        if (sendmsg(sock, msg, MSG_NOSIGNAL) >= 0)
+        if (sendmsg(sock, msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
             return 0;
         if (errno == EINTR)
             continue;
         if (errno != EAGAIN)
             return fail_peer(err, "send message");
-        int rc = wait_for(sock, POLLOUT, -1, err);
+        int rc = wait_for(sock, POLLOUT, SEND_MS, err);
         if (rc)
             return rc;
     }
@@ -147,7 +148,7 @@ static void unload(struct msghdr *msg, struct cargo *cargo)
     }
 }
 
-static int recv_packet(int sock, char *packet, size_t *len_out, struct cargo *cargo,
+static int recv_packet(int sock, int timeout_ms, char *packet, size_t *len_out, struct cargo *cargo,
                        struct dray_err *err)
 {
     union {
@@ -166,7 +167,7 @@ static int recv_packet(int sock, char *packet, size_t *len_out, struct cargo *ca
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN) {
-            int rc = wait_for(sock, POLLIN, -1, err);
+            int rc = wait_for(sock, POLLIN, timeout_ms, err);
             if (rc)
                 return rc;
             continue;
@@ -208,7 +209,7 @@ int dray_sockmsg_recv(int sock, int timeout_ms, struct dray_sockmsg *out, struct
     char packet[PACKET_MAX + 1];
     size_t len = 0;
     __attribute__((cleanup(cargo_fini))) struct cargo cargo = {0};
-    rc = recv_packet(sock, packet, &len, &cargo, err);
+    rc = recv_packet(sock, timeout_ms, packet, &len, &cargo, err);
     if (rc)
         return rc;
     DRAY_AUTO(dray_buf) large = {0};
@@ -283,14 +284,21 @@ int dray_sock_connect_at(int dirfd, const char *name, int type, int *fd_out, str
     dray_autofd int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return dray_fail_errno(err, "socket");
+    /* One that accepts nothing any more lets callers wait once its backlog is full. */
+    struct timeval most = {.tv_sec = SEND_MS / 1000};
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
     while (connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
         if (errno == EINTR)
             continue;
+        if (errno == EAGAIN)
+            return dray_fail(err, DRAY_E_TIMEOUT, "connect to socket %s: nobody accepts", name);
         if (errno == ENOENT || errno == ECONNREFUSED)
             return dray_fail(err, DRAY_E_UNAVAIL, "connect to socket %s: %s", name,
                              strerror(errno));
         return dray_fail_errno(err, "connect to socket %s", name);
     }
+    most.tv_sec = 0;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
     *fd_out = dray_steal_fd(&fd);
     return 0;
 }

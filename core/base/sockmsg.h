@@ -15,12 +15,13 @@ struct json_object;
 #define DRAY_SOCKMSG_FDS 8 /**< most descriptors of one message */
 
 struct dray_sockmsg {
-    struct json_object *body; /* owned */
+    struct json_object *body;  /* owned */
     int fds[DRAY_SOCKMSG_FDS]; /* owned; -EBADF once taken */
     size_t n_fds;
 };
 
-/** Send; the descriptors stay the caller's. A peer that has gone: DRAY_E_UNAVAIL. */
+/** Send; the descriptors stay the caller's. A peer that has gone: DRAY_E_UNAVAIL; one that does not
+ *  read for 10 s: DRAY_E_TIMEOUT. */
 int dray_sockmsg_send(int sock, struct json_object *body, const int *fds, size_t n_fds,
                       struct dray_err *err);
 /** Receive one message, waiting at most timeout_ms (-1: for ever). End of stream:

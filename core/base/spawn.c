@@ -2,10 +2,15 @@
 /* spawn.c - starting helper programs without copying the caller's memory. */
 #include "base/spawn.h"
 
+#include "base/clock.h"
+
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #define MAX_FDS 32
 
@@ -77,6 +82,22 @@ int dray_spawn(const struct dray_spawn *s, pid_t *pid_out, struct dray_err *err)
     if (rc == EACCES || rc == ENOEXEC)
         return dray_fail(err, DRAY_E_NOEXEC, "start %s: %s", s->argv[0], strerror(rc));
     return dray_fail_errno(err, "start %s", s->argv[0]);
+}
+
+int dray_spawn_wait(pid_t pid, int timeout_ms)
+{
+    int status = -1;
+    dray_autofd int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int64_t end = dray_clock_mono() + (int64_t)timeout_ms * 1000000, left = timeout_ms;
+    int rc = -1;
+    while (fd >= 0 && (rc = poll(&p, 1, left > 0 ? (int)left : 0)) < 0 && errno == EINTR)
+        left = (end - dray_clock_mono()) / 1000000;
+    if (rc == 0)
+        (void)kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return status;
 }
 
 char *dray_spawn_self_dir(void)

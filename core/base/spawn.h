@@ -16,6 +16,9 @@ struct dray_spawn {
 
 /** Start argv[0] (an absolute path). *pid_out is a child to be waited for. */
 int dray_spawn(const struct dray_spawn *s, pid_t *pid_out, struct dray_err *err);
+/** Wait for its end, at most timeout_ms: then it is killed. Its status as waitpid() gives it; -1
+ * when it could not be waited for. */
+int dray_spawn_wait(pid_t pid, int timeout_ms);
 /** Folder of the running executable, absolute, without a slash at its end; owned by the caller. */
 char *dray_spawn_self_dir(void);
 

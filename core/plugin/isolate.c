@@ -12,6 +12,7 @@
 #define NS ((uint64_t)DRAY_NS_PER_S)
 #define CONTROL_NS (5 * NS)
 #define OPEN_NS (30 * NS)
+#define SEND_NS (10 * NS) /* for a process that does not read */
 
 /* --- messages to it ----------------------------------------------------------------------------*/
 
@@ -29,12 +30,22 @@ static void kill_process(struct dray_isolate *iso, const char *why)
         dray_error("%s: %s; its process %d is killed", iso->label, why, (int)pid);
 }
 
-static int send_message(struct dray_isolate *iso, const struct dray_wire *w, struct dray_err *err)
+/* deadline_ns 0: of the caller there is none. */
+static int send_message(struct dray_isolate *iso, const struct dray_wire *w, uint64_t deadline_ns,
+                        struct dray_err *err)
 {
-    pthread_mutex_lock(&iso->send_lock);
-    int rc = dray_wire_send(iso->sock, w, err);
-    pthread_mutex_unlock(&iso->send_lock);
-    if (rc == DRAY_E_UNAVAIL)
+    uint64_t end = dray_mono_ns() + SEND_NS;
+    if (deadline_ns && deadline_ns < end)
+        end = deadline_ns;
+    const struct timespec until = {.tv_sec = (time_t)(end / NS), .tv_nsec = (long)(end % NS)};
+    int rc = DRAY_E_TIMEOUT;
+    if (pthread_mutex_clocklock(&iso->send_lock, CLOCK_MONOTONIC, &until) == 0) {
+        rc = dray_wire_send(iso->sock, w, end, err);
+        pthread_mutex_unlock(&iso->send_lock);
+    } else {
+        (void)dray_fail(err, rc, "the plugin's process takes no messages");
+    }
+    if (rc == DRAY_E_UNAVAIL || rc == DRAY_E_TIMEOUT)
         kill_process(iso, "it takes no messages");
     return rc;
 }
@@ -120,7 +131,7 @@ static int pass_record(struct dray_isolate *iso, struct dray_wire *got,
     int32_t rc = got->failed ? DRAY_E_CORRUPT : call ? iso->in->host.emit(call, &rec) : 0;
     DRAY_AUTO(dray_wire) answer = {.type = DRAY_WIRE_EMITTED, .id = got->id};
     dray_wire_put_u32(&answer, (uint32_t)rc);
-    return send_message(iso, &answer, err);
+    return send_message(iso, &answer, call ? call->deadline_ns : 0, err);
 }
 
 /* Send a request, serve what it emits, until its answer. */
@@ -133,7 +144,7 @@ static int roundtrip(struct dray_isolate *iso, struct dray_wire *request, uint64
         return is_down(label_of(iso, call), err);
     }
     request->id = wait.id;
-    int rc = send_message(iso, request, err);
+    int rc = send_message(iso, request, deadline_ns, err);
     while (!rc) {
         dray_wire_cleanup(reply);
         rc = next_message(iso, &wait, deadline_ns, reply, label_of(iso, call), err);

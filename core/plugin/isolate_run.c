@@ -66,16 +66,18 @@ int dray_isolate_exchange(struct dray_isolate *iso, struct dray_wire *request,
                           struct dray_wire *reply, struct dray_err *err)
 {
     request->id = 0;
-    int rc = dray_wire_send(iso->sock, request, err);
+    const uint64_t end = dray_mono_ns() + EXCHANGE_MS * UINT64_C(1000000);
+    int rc = dray_wire_send(iso->sock, request, end, err);
     while (!rc) {
         dray_wire_cleanup(reply);
-        rc = dray_wire_recv(iso->sock, EXCHANGE_MS, reply, err);
+        uint64_t now = dray_mono_ns();
+        rc = dray_wire_recv(iso->sock, end > now ? (int)((end - now) / 1000000) : 0, reply, err);
         if (!rc && reply->type == DRAY_WIRE_LOG)
             log_line(iso, reply);
         else if (!rc && reply->type == DRAY_WIRE_EMIT) {
             DRAY_AUTO(dray_wire) yes = {.type = DRAY_WIRE_EMITTED};
             dray_wire_put_u32(&yes, 0);
-            rc = dray_wire_send(iso->sock, &yes, err);
+            rc = dray_wire_send(iso->sock, &yes, end, err);
         } else
             break;
     }

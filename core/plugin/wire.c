@@ -2,6 +2,9 @@
 /* wire.c - values as bytes, and messages over a socket. */
 #include "plugin/wire.h"
 
+#include "plugin/registry.h"
+
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -438,7 +441,23 @@ static void attach(struct msghdr *m, union control *control, const struct dray_w
     memcpy(CMSG_DATA(c), w->fds, w->n_fds * sizeof(int));
 }
 
-int dray_wire_send(int sock, const struct dray_wire *w, struct dray_err *err)
+static int wait_ready(int sock, short events, uint64_t deadline_ns, struct dray_err *err)
+{
+    struct pollfd p = {.fd = sock, .events = events};
+    for (;;) {
+        uint64_t now = deadline_ns ? dray_mono_ns() : 0;
+        uint64_t left = deadline_ns > now ? (deadline_ns - now) / 1000000 + 1 : 0;
+        int n = poll(&p, 1, !deadline_ns ? -1 : left < INT_MAX ? (int)left : INT_MAX);
+        if (n > 0)
+            return 0;
+        if (n == 0 && deadline_ns && dray_mono_ns() >= deadline_ns)
+            return dray_fail(err, DRAY_E_TIMEOUT, "the plugin's process does not answer");
+        if (n < 0 && errno != EINTR)
+            return dray_fail_errno(err, "wait for the plugin's process");
+    }
+}
+
+int dray_wire_send(int sock, const struct dray_wire *w, uint64_t deadline_ns, struct dray_err *err)
 {
     if (w->failed || w->buf.failed || w->buf.len > DRAY_WIRE_MAX)
         return dray_fail(err, DRAY_E_LIMIT, "the call is too large for another process");
@@ -449,9 +468,15 @@ int dray_wire_send(int sock, const struct dray_wire *w, struct dray_err *err)
     attach(&m, &control, w);
     size_t left = sizeof h + w->buf.len;
     while (left) {
-        ssize_t n = sendmsg(sock, &m, MSG_NOSIGNAL);
+        ssize_t n = sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EAGAIN) {
+            int rc = wait_ready(sock, POLLOUT, deadline_ns, err);
+            if (rc)
+                return rc;
+            continue;
+        }
         if (n < 0)
             return dray_fail(err, DRAY_E_UNAVAIL, "send to the plugin's process: %s",
                              strerror(errno));
@@ -479,12 +504,19 @@ static void keep_fds(struct msghdr *m, struct dray_wire *w)
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
         size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < n && w->n_fds < DRAY_WIRE_FDS; i++)
-            memcpy(&w->fds[w->n_fds++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+        for (size_t i = 0; i < n; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if (w->n_fds < DRAY_WIRE_FDS)
+                w->fds[w->n_fds++] = fd;
+            else
+                (void)close(fd);
+        }
     }
 }
 
-static int recv_head(int sock, struct head *h, struct dray_wire *w, struct dray_err *err)
+static int recv_head(int sock, uint64_t deadline_ns, struct head *h, struct dray_wire *w,
+                     struct dray_err *err)
 {
     union control control = {.room = {0}};
     struct iovec iov = {h, sizeof *h};
@@ -495,6 +527,9 @@ static int recv_head(int sock, struct head *h, struct dray_wire *w, struct dray_
                            .msg_iovlen = 1,
                            .msg_control = control.room,
                            .msg_controllen = sizeof control.room};
+        int rc = wait_ready(sock, POLLIN, deadline_ns, err);
+        if (rc)
+            return rc;
         ssize_t n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
         if (n < 0 && errno == EINTR)
             continue;
@@ -508,12 +543,16 @@ static int recv_head(int sock, struct head *h, struct dray_wire *w, struct dray_
     return 0;
 }
 
-static int recv_body(int sock, size_t len, struct dray_wire *w, struct dray_err *err)
+static int recv_body(int sock, uint64_t deadline_ns, size_t len, struct dray_wire *w,
+                     struct dray_err *err)
 {
     char *room = dray_buf_room(&w->buf, len + 1);
     if (!room)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     for (size_t got = 0; got < len;) {
+        int rc = wait_ready(sock, POLLIN, deadline_ns, err);
+        if (rc)
+            return rc;
         ssize_t n = recv(sock, room + got, len - got, 0);
         if (n < 0 && errno == EINTR)
             continue;
@@ -528,20 +567,14 @@ static int recv_body(int sock, size_t len, struct dray_wire *w, struct dray_err 
 
 int dray_wire_recv(int sock, int timeout_ms, struct dray_wire *out, struct dray_err *err)
 {
-    struct pollfd p = {.fd = sock, .events = POLLIN};
     struct head h = {0};
-    int ready;
-    do
-        ready = poll(&p, 1, timeout_ms);
-    while (ready < 0 && errno == EINTR);
-    if (ready == 0)
-        return dray_fail(err, DRAY_E_TIMEOUT, "the plugin's process does not answer");
-    int rc = recv_head(sock, &h, out, err);
+    uint64_t deadline_ns = timeout_ms < 0 ? 0 : dray_mono_ns() + (uint64_t)timeout_ms * 1000000;
+    int rc = recv_head(sock, deadline_ns, &h, out, err);
     if (rc)
         return rc;
     if (h.len > DRAY_WIRE_MAX || h.n_fds != out->n_fds)
         return dray_fail(err, DRAY_E_CORRUPT, "the plugin's process sent what is no message");
     out->type = h.type;
     out->id = h.id;
-    return recv_body(sock, h.len, out, err);
+    return recv_body(sock, deadline_ns, h.len, out, err);
 }

@@ -48,9 +48,10 @@ struct dray_wire {
 };
 
 void dray_wire_cleanup(struct dray_wire *w);
-/** Send all of it. The descriptors stay the caller's. UNAVAIL: nobody reads. */
-int dray_wire_send(int sock, const struct dray_wire *w, struct dray_err *err);
-/** Receive one. End of stream: UNAVAIL. timeout_ms -1: none. */
+/** Send all of it. The descriptors stay the caller's. UNAVAIL: nobody reads; TIMEOUT: not all was
+ * taken by deadline_ns (monotonic; 0: none), and the stream is of no use any more. */
+int dray_wire_send(int sock, const struct dray_wire *w, uint64_t deadline_ns, struct dray_err *err);
+/** Receive one, whole within timeout_ms (-1: none). End of stream: UNAVAIL. */
 int dray_wire_recv(int sock, int timeout_ms, struct dray_wire *out, struct dray_err *err);
 
 /* --- values --- */

@@ -8,7 +8,7 @@ void host_send(struct plugin_host *h, const struct dray_wire *w)
 {
     struct dray_err err = {0};
     pthread_mutex_lock(&h->send_lock);
-    int rc = dray_wire_send(HOST_SOCKET, w, &err);
+    int rc = dray_wire_send(HOST_SOCKET, w, 0, &err);
     pthread_mutex_unlock(&h->send_lock);
     if (rc == DRAY_E_UNAVAIL)
         _exit(0); /* the daemon has gone */
@@ -18,7 +18,7 @@ void host_send(struct plugin_host *h, const struct dray_wire *w)
     DRAY_AUTO(dray_wire) sorry = {.type = DRAY_WIRE_REPLY, .id = w->id};
     dray_wire_put_err(&sorry, rc, &err);
     pthread_mutex_lock(&h->send_lock);
-    (void)dray_wire_send(HOST_SOCKET, &sorry, NULL);
+    (void)dray_wire_send(HOST_SOCKET, &sorry, 0, NULL);
     pthread_mutex_unlock(&h->send_lock);
 }
 

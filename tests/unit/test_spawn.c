@@ -86,10 +86,20 @@ static void knows_its_folder(void)
     CU_ASSERT_EQUAL(faccessat(fd, "test_spawn", X_OK, 0), 0);
 }
 
+static void what_hangs_is_ended(void)
+{
+    const char *const hangs[] = {"/bin/sleep", "1000", NULL}, *const ends[] = {"/bin/true", NULL};
+    pid_t pid = 0;
+    CU_ASSERT_EQUAL_FATAL(dray_spawn(&(struct dray_spawn){.argv = hangs}, &pid, NULL), 0);
+    int status = dray_spawn_wait(pid, 50);
+    CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CU_ASSERT_EQUAL_FATAL(dray_spawn(&(struct dray_spawn){.argv = ends}, &pid, NULL), 0);
+    CU_ASSERT_EQUAL(dray_spawn_wait(pid, 30000), 0);
+}
+
 static const struct check_case cases[] = {
-    {"places descriptors", places_descriptors},
-    {"resets signals", resets_signals},
-    {"fails clearly", fails_clearly},
+    {"places descriptors", places_descriptors}, {"resets signals", resets_signals},
+    {"fails clearly", fails_clearly},           {"what hangs is ended", what_hangs_is_ended},
     {"knows its folder", knows_its_folder},
 };
 CHECK_MAIN("spawn", cases)

@@ -2,6 +2,7 @@
 /* test_wire.c - calls as bytes: they come back as they went, and broken ones are seen to be so. */
 #include "check.h"
 
+#include "plugin/registry.h"
 #include "plugin/wire.h"
 
 #include <sys/socket.h>
@@ -127,7 +128,7 @@ static void messages_carry_descriptors(void)
     DRAY_AUTO(dray_wire) out = {.type = DRAY_WIRE_CALL, .id = 77};
     dray_wire_put_fd(&out, -1);
     dray_wire_put_fd(&out, p[1]);
-    CU_ASSERT_EQUAL(dray_wire_send(sv[0], &out, &err), 0);
+    CU_ASSERT_EQUAL(dray_wire_send(sv[0], &out, 0, &err), 0);
     {
         DRAY_AUTO(dray_wire) in = {0};
         CU_ASSERT_EQUAL(dray_wire_recv(sv[1], 1000, &in, &err), 0);
@@ -153,11 +154,76 @@ static void messages_carry_descriptors(void)
     (void)close(p[0]);
 }
 
+/* A process that is stopped amid a message, or does not read, holds nobody longer than asked. */
+static void waits_have_an_end(void)
+{
+    int sv[2];
+    struct dray_err err = {0};
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+    static const uint32_t torn[] = {100, 1, 0, 0};
+    for (size_t n = 0; n <= sizeof torn; n += sizeof torn / 2) {
+        DRAY_AUTO(dray_wire) in = {0};
+        uint64_t begin = dray_mono_ns();
+        CU_ASSERT_EQUAL(send(sv[0], torn, n ? sizeof torn / 2 : 0, 0), n ? sizeof torn / 2 : 0);
+        CU_ASSERT_EQUAL(dray_wire_recv(sv[1], 50, &in, &err), DRAY_E_TIMEOUT);
+        CU_ASSERT_TRUE(dray_mono_ns() - begin < UINT64_C(5000000000));
+        char rest[sizeof torn];
+        while (recv(sv[1], rest, sizeof rest, MSG_DONTWAIT) > 0)
+            continue;
+    }
+    DRAY_AUTO(dray_wire) big = {.type = DRAY_WIRE_CALL};
+    CU_ASSERT_PTR_NOT_NULL_FATAL(dray_buf_room(&big.buf, 4 << 20));
+    big.buf.len = 4 << 20;
+    memset(big.buf.data, 0, big.buf.len);
+    CU_ASSERT_EQUAL(dray_wire_send(sv[0], &big, dray_mono_ns() + 50000000, &err), DRAY_E_TIMEOUT);
+    (void)close(sv[0]);
+    (void)close(sv[1]);
+}
+
+/* More descriptors than a message may have are closed, not kept. */
+static void descriptors_do_not_pile_up(void)
+{
+    int sv[2], before = dup(0);
+    (void)close(before);
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+    static const char head[16] = {0};
+    for (size_t i = 0; i < sizeof head; i++) {
+        const struct iovec byte = {(void *)(uintptr_t)&head[i], 1};
+        union {
+            struct cmsghdr align;
+            char room[CMSG_SPACE(4 * sizeof(int))];
+        } control = {.room = {0}};
+        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)&byte,
+                           .msg_iovlen = 1,
+                           .msg_control = control.room,
+                           .msg_controllen = sizeof control.room};
+        const int fds[4] = {sv[0], sv[0], sv[1], sv[1]};
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof fds);
+        memcpy(CMSG_DATA(c), fds, sizeof fds);
+        CU_ASSERT_EQUAL(sendmsg(sv[0], &m, 0), 1);
+    }
+    {
+        DRAY_AUTO(dray_wire) in = {0};
+        struct dray_err err = {0};
+        CU_ASSERT_EQUAL(dray_wire_recv(sv[1], 1000, &in, &err), DRAY_E_CORRUPT);
+    }
+    (void)close(sv[0]);
+    (void)close(sv[1]);
+    int after = dup(0);
+    CU_ASSERT_EQUAL(after, before);
+    (void)close(after);
+}
+
 static const struct check_case cases[] = {
     {"comes back as it went", comes_back_as_it_went},
     {"outputs find their way", outputs_find_their_way},
     {"is not taken in pieces", is_not_taken_in_pieces},
     {"survives any bytes", survives_any_bytes},
     {"messages carry descriptors", messages_carry_descriptors},
+    {"waits have an end", waits_have_an_end},
+    {"descriptors do not pile up", descriptors_do_not_pile_up},
 };
 CHECK_MAIN("wire", cases)

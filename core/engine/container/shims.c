@@ -147,6 +147,8 @@ int dray_shims_connect(struct dray_shims *s, const char *id, int *sock_out, stru
     if (dir < 0)
         return dray_fail(err, DRAY_E_UNAVAIL, "no shim of container %.12s", id);
     int rc = dray_sock_connect_at(dir, DRAY_SHIM_SOCKET, SOCK_SEQPACKET, sock_out, err);
+    if (rc == DRAY_E_TIMEOUT)
+        return rc;
     return rc == 0 ? 0 : dray_fail(err, DRAY_E_UNAVAIL, "no shim of container %.12s", id);
 }
 
@@ -171,7 +173,8 @@ static int reply_error(struct json_object *reply, struct dray_err *err)
     int code = (int)dray_json_int(reply, "code", 0);
     if (code == 0)
         return 0;
-    return dray_fail(err, code, "%s", dray_json_str(reply, "error", "the shim failed"));
+    return dray_fail(err, code < 0 ? code : DRAY_E_CORRUPT, "%s",
+                     dray_json_str(reply, "error", "the shim failed"));
 }
 
 int dray_shim_call(int sock, struct json_object *body /* takes */, const int *fds, size_t n_fds,
@@ -179,10 +182,12 @@ int dray_shim_call(int sock, struct json_object *body /* takes */, const int *fd
 {
     dray_autojson *held __attribute__((unused)) = body;
     dray_json_add_int(body, "seq", 1);
+    int64_t end = dray_clock_mono() + (int64_t)timeout_ms * 1000000;
     int rc = dray_sockmsg_send(sock, body, fds, n_fds, err);
-    while (rc == 0) {
+    while (rc == 0) { /* events come between, and do not prolong it */
         DRAY_AUTO(dray_sockmsg) m = {0};
-        rc = dray_sockmsg_recv(sock, timeout_ms, &m, err);
+        int64_t left = (end - dray_clock_mono()) / 1000000;
+        rc = dray_sockmsg_recv(sock, left > 0 ? (int)left : 0, &m, err);
         if (rc != 0 || !dray_json_get(m.body, "re"))
             continue;
         rc = reply_error(m.body, err);

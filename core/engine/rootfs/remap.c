@@ -10,11 +10,8 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define DRAY_LOG_AREA "userns"
@@ -158,13 +155,7 @@ static int run(const char *const *argv, struct dray_err *err)
     int rc = dray_spawn(&(struct dray_spawn){.argv = argv, .fds = fds, .n_fds = 3}, &pid, err);
     if (rc != 0)
         return rc;
-    dray_autofd int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    if (fd >= 0 && poll(&p, 1, PROGRAM_MS) == 0)
-        (void)kill(pid, SIGKILL);
-    int status = -1;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
+    int status = dray_spawn_wait(pid, PROGRAM_MS);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
     return dray_fail(err, DRAY_E_IO, "%s has failed", argv[0]);

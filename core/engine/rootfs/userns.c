@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <sys/wait.h>
 
 #define DRAY_LOG_AREA "userns"
+#define HOLDER_MS 10000
 
 struct seen {
     struct seen *next;
@@ -115,6 +117,9 @@ static int holder_start(struct holder *h, int within, uint64_t flags, struct dra
     h->pid = (pid_t)pid;
     (void)close(dray_steal_fd(&tell));
     int why = 0;
+    struct pollfd p = {.fd = told, .events = POLLIN};
+    if (poll(&p, 1, HOLDER_MS) == 0)
+        return dray_fail(err, DRAY_E_TIMEOUT, "the maker of a user namespace does not answer");
     if (read(told, &why, sizeof why) != (ssize_t)sizeof why)
         return dray_fail(err, DRAY_E_INTERNAL, "the maker of a user namespace has died");
     return why ? explain(why, err) : 0;

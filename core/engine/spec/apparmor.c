@@ -8,10 +8,7 @@
 #include "base/spawn.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define DRAY_LOG_AREA "apparmor"
@@ -118,20 +115,6 @@ void dray_apparmor_source(const char *daemon, struct dray_buf *out)
     dray_buf_addf(out, "%s}\n", rules);
 }
 
-/* Wait for the compiler; one that hangs is ended. */
-static int outcome(pid_t pid)
-{
-    int status = -1;
-    dray_autofd int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int rc = fd < 0 ? 1 : poll(&p, 1, PARSER_MS);
-    if (rc == 0)
-        (void)kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return status;
-}
-
 static int compile(int source, struct dray_err *err)
 {
     dray_autofd int said = memfd_create("apparmor_parser", MFD_CLOEXEC);
@@ -145,7 +128,7 @@ static int compile(int source, struct dray_err *err)
     int rc = dray_spawn(&(struct dray_spawn){.argv = argv, .fds = fds, .n_fds = 3}, &pid, err);
     if (rc != 0)
         return rc;
-    int status = outcome(pid);
+    int status = dray_spawn_wait(pid, PARSER_MS);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
     DRAY_AUTO(dray_buf) b = {0};
