@@ -18,6 +18,7 @@
 
 #define DRAY_LOG_AREA "daemon"
 #define TICK_S 3
+#define CLOSE_S 3 /* to close all, once no request is waited for any more */
 
 #ifndef DRAY_VERSION
 #define DRAY_VERSION "0.0.0"
@@ -32,6 +33,8 @@ struct drayd {
     struct dray_metrics_server *metrics; /* or NULL */
     char *pid_path;
     int pid_fd;
+    sigset_t signals; /* that it waits for */
+    int stop_s;       /* what requests are given to end, once it stops */
 };
 
 static bool set_log_level(const struct dray_config *c, struct dray_err *err)
@@ -164,11 +167,11 @@ static void reload(struct drayd *d)
     drayd_notify("READY=1");
 }
 
-static void wait_for_end(struct drayd *d, const sigset_t *signals)
+static void wait_for_end(struct drayd *d)
 {
     struct timespec tick = {.tv_sec = TICK_S};
     for (;;) {
-        int sig = sigtimedwait(signals, NULL, &tick);
+        int sig = sigtimedwait(&d->signals, NULL, &tick);
         if (sig == SIGTERM || sig == SIGINT)
             return;
         if (sig == SIGHUP)
@@ -180,26 +183,35 @@ static void wait_for_end(struct drayd *d, const sigset_t *signals)
     }
 }
 
-static void *exit_at_second_signal(void *arg)
+/* What hangs keeps nobody from ending: what is lost then is no more than after a kill. */
+static void *watch_ending(void *arg)
 {
-    int sig = 0;
-    (void)sigwait(arg, &sig);
-    dray_warn("second signal: exit at once");
-    _exit(1);
+    const struct drayd *d = arg;
+    struct timespec left = {.tv_sec = d->stop_s + CLOSE_S};
+    int64_t end = dray_clock_mono() + left.tv_sec * DRAY_NS_PER_S;
+    int sig = -1;
+    while (left.tv_sec >= 0 && (sig = sigtimedwait(&d->signals, NULL, &left)) < 0 && errno == EINTR)
+        left.tv_sec = (end - dray_clock_mono()) / DRAY_NS_PER_S;
+    if (sig > 0) {
+        dray_warn("second signal: exit at once");
+        _exit(1);
+    }
+    dray_warn("not all that was under way has ended in time; containers go on");
+    _exit(0);
 }
 
-static void stop(struct drayd *d, sigset_t *signals)
+static void stop(struct drayd *d)
 {
     pthread_t watcher;
     drayd_notify("STOPPING=1");
-    (void)sigdelset(signals, SIGHUP);
-    (void)sigdelset(signals, SIGUSR1);
-    if (pthread_create(&watcher, NULL, exit_at_second_signal, signals) == 0)
-        (void)pthread_detach(watcher);
+    (void)sigdelset(&d->signals, SIGHUP);
+    (void)sigdelset(&d->signals, SIGUSR1);
     int seconds = dray_engine_live(d->engine)->shutdown_timeout_s;
-    seconds = seconds < 0 ? 15 : seconds;
+    d->stop_s = seconds < 0 ? 15 : seconds;
+    if (pthread_create(&watcher, NULL, watch_ending, d) == 0)
+        (void)pthread_detach(watcher);
     dray_metrics_server_close(d->metrics);
-    bool idle = dray_server_close(d->server, seconds * 1000);
+    bool idle = dray_server_close(d->server, d->stop_s * 1000);
     if (d->pid_path)
         (void)unlink(d->pid_path);
     if (!idle) {
@@ -214,12 +226,11 @@ static void stop(struct drayd *d, sigset_t *signals)
 static int run(struct drayd *d)
 {
     struct dray_err err = {0};
-    sigset_t signals;
-    (void)sigemptyset(&signals);
+    (void)sigemptyset(&d->signals);
     const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        (void)sigaddset(&signals, taken[i]);
-    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+        (void)sigaddset(&d->signals, taken[i]);
+    (void)pthread_sigmask(SIG_BLOCK, &d->signals, NULL);
     if (start(d, &err)) {
         dray_error("%s", err.text);
         (void)dray_server_close(d->server, 0);
@@ -228,8 +239,8 @@ static int run(struct drayd *d)
             (void)unlink(d->pid_path);
         return 1;
     }
-    wait_for_end(d, &signals);
-    stop(d, &signals);
+    wait_for_end(d);
+    stop(d);
     return 0;
 }
 

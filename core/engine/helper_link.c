@@ -11,10 +11,13 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #define DRAY_LOG_AREA "helper"
 #define ANSWER_MS 10000
+#define OVERDUE_MS 1000 /* for one that has not answered the last time */
+#define FIRST_MS 3000   /* at the daemon's start, and 2 s at its end: they must not be held up */
+#define LAST_MS 2000
+#define START_MS 10000
 
 static int connect_to(struct dray_helper_link *l, int *sock, struct dray_err *err)
 {
@@ -30,13 +33,12 @@ static int start(struct dray_helper_link *l, struct dray_err *err)
     const int fds[] = {-1, STDERR_FILENO, STDERR_FILENO};
     struct dray_spawn spawn = {.argv = argv, .fds = fds, .n_fds = 3};
     pid_t pid = 0;
-    int status = 0;
     int rc = path ? dray_spawn(&spawn, &pid, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (rc)
         return rc;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status ? dray_fail(err, DRAY_E_UNAVAIL, "%s %s does not start", l->what, path) : 0;
+    return dray_spawn_wait(pid, START_MS)
+               ? dray_fail(err, DRAY_E_UNAVAIL, "%s %s does not start", l->what, path)
+               : 0;
 }
 
 static int connect_or_start(struct dray_helper_link *l, int *sock, struct dray_err *err)
@@ -54,22 +56,33 @@ static int connect_or_start(struct dray_helper_link *l, int *sock, struct dray_e
     return rc;
 }
 
-static int ask_at(const struct dray_helper_link *l, int sock, struct json_object *m, int fd,
-                  struct json_object **answer_out, struct dray_err *err)
+/* Wait at most `ms`, and less for one that is overdue: each of many requests would wait anew. */
+static int ask_within(struct dray_helper_link *l, int ms, int sock, struct json_object *m, int fd,
+                      struct json_object **answer_out, struct dray_err *err)
 {
     DRAY_AUTO(dray_sockmsg) answer = {0};
+    bool overdue = atomic_load(&l->overdue);
     int rc = dray_sockmsg_send(sock, m, &fd, fd >= 0, err);
-    rc = rc ? rc : dray_sockmsg_recv(sock, ANSWER_MS, &answer, err);
+    rc = rc ? rc
+            : dray_sockmsg_recv(sock, overdue && ms > OVERDUE_MS ? OVERDUE_MS : ms, &answer, err);
+    atomic_store(&l->overdue, rc == DRAY_E_TIMEOUT);
     if (rc) {
         (void)dray_err_note(err, "%s (%s) does not answer", l->what, l->program);
         return rc;
     }
     int code = (int)dray_json_int(answer.body, "code", 0);
     if (code)
-        return dray_fail(err, code, "%s", dray_json_str(answer.body, "error", "failed"));
+        return dray_fail(err, code < 0 ? code : DRAY_E_CORRUPT, "%s",
+                         dray_json_str(answer.body, "error", "failed"));
     if (answer_out)
         *answer_out = dray_steal(answer.body);
     return 0;
+}
+
+static int ask_at(struct dray_helper_link *l, int sock, struct json_object *m, int fd,
+                  struct json_object **answer_out, struct dray_err *err)
+{
+    return ask_within(l, ANSWER_MS, sock, m, fd, answer_out, err);
 }
 
 int dray_helper_ask(struct dray_helper_link *l, struct json_object *request, int fd,
@@ -93,12 +106,17 @@ int dray_helper_send(struct dray_helper_link *l, struct json_object *request, in
     return rc ? rc : dray_sockmsg_send(sock, request, &fd, fd >= 0, err);
 }
 
-void dray_helper_tell(struct dray_helper_link *l, struct json_object *request)
+static void tell_within(struct dray_helper_link *l, int ms, struct json_object *request)
 {
     dray_autofd int sock = -EBADF;
     struct dray_err err = {0};
-    if (!connect_to(l, &sock, NULL) && ask_at(l, sock, request, -1, NULL, &err))
+    if (!connect_to(l, &sock, NULL) && ask_within(l, ms, sock, request, -1, NULL, &err))
         dray_warn("%s: %s: %s", l->what, dray_json_str(request, "op", ""), err.text);
+}
+
+void dray_helper_tell(struct dray_helper_link *l, struct json_object *request)
+{
+    tell_within(l, ANSWER_MS, request);
 }
 
 struct json_object *dray_helper_request(const char *op, const char *id)
@@ -159,7 +177,8 @@ static void renew(struct dray_helper_link *l)
     dray_autojson *m = which_program(l);
     dray_autofd int sock = -EBADF;
     struct dray_err err = {0};
-    if (!m || connect_to(l, &sock, NULL) || ask_at(l, sock, m, -1, NULL, &err) != DRAY_E_CONFLICT)
+    if (!m || connect_to(l, &sock, NULL) ||
+        ask_within(l, FIRST_MS, sock, m, -1, NULL, &err) != DRAY_E_CONFLICT)
         return;
     dray_info("%s is replaced by this version's", l->what);
     pthread_mutex_lock(&l->starting);
@@ -176,6 +195,7 @@ void dray_helper_link_init(struct dray_helper_link *l, struct dray_engine *e, co
     l->program = program;
     l->socket = socket;
     atomic_init(&l->used, false);
+    atomic_init(&l->overdue, false);
     pthread_mutex_init(&l->starting, NULL);
     renew(l);
 }
@@ -183,6 +203,6 @@ void dray_helper_link_init(struct dray_helper_link *l, struct dray_engine *e, co
 void dray_helper_link_fini(struct dray_helper_link *l)
 {
     dray_autojson *m = dray_helper_request("leave", NULL);
-    dray_helper_tell(l, m);
+    tell_within(l, LAST_MS, m);
     pthread_mutex_destroy(&l->starting);
 }

@@ -16,6 +16,7 @@ struct dray_helper_link {
     const char *what, *program, *socket; /* "the resolver", "dray-dns", "dns.sock" */
     pthread_mutex_t starting;            /* one thread starts it. order: leaf */
     atomic_bool used;                    /* some container needs it */
+    atomic_bool overdue;                 /* it has not answered the last time */
 };
 
 /** Starts nothing. One that runs and is of another version is replaced; it says by itself which of

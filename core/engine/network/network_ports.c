@@ -250,9 +250,10 @@ static int publish_proxy(struct dray_networks *ns, struct dray_net_ep *ep, struc
     if (!n)
         return 0;
     int rc = dray_proxy_set(ns->engine->proxy, ep->id, ports, n, err);
+    /* One that has not answered may carry them all the same, from before a restart. */
+    ep->proxied = rc == 0 || rc == DRAY_E_TIMEOUT;
     if (rc)
         return rc;
-    ep->proxied = true;
     n = 0;
     for (size_t i = 0; i < l->n; i++)
         if (l->v[i].proxied && l->v[i].done)
