@@ -5,6 +5,7 @@
 load lib
 
 setup_file() {
+    export ASAN_OPTIONS=quarantine_size_mb=4 # what is freed is kept otherwise, and counted
     daemon_init
     daemon_start
     busybox_import
