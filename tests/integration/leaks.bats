@@ -22,7 +22,7 @@ teardown_file() {
     daemon_done
 }
 
-leaks() { timeout $((300 * ROUNDS)) python3 "$BATS_TEST_DIRNAME/leaks.py" "$T" "$@"; }
+leaks() { timeout $((300 * ROUNDS * ${DRAY_TEST_SLOW:-1})) python3 "$BATS_TEST_DIRNAME/leaks.py" "$T" "$@"; }
 
 # nothing_kept CASE TIMES: done a few times to fill what is kept on purpose, then so often.
 nothing_kept() {

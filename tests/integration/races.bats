@@ -19,7 +19,7 @@ teardown_file() { daemon_done; }
     docker run --rm busybox true
     docker run --rm --network none busybox true
     before=$(leftovers_list | grep -v "^mount .*/exec/netns" || true)
-    run timeout 280 python3 "$BATS_TEST_DIRNAME/race.py" "$T/dray.sock" "$CLIENTS" "$TOTAL"
+    run timeout $((280 * ${DRAY_TEST_SLOW:-1})) python3 "$BATS_TEST_DIRNAME/race.py" "$T/dray.sock" "$CLIENTS" "$TOTAL"
     echo "$output"
     [ "$status" -eq 0 ]
     [ -z "$(docker ps -aq)" ]
@@ -34,7 +34,7 @@ teardown_file() { daemon_done; }
     # shellcheck disable=SC2086
     docker stop -t 1 $names >/dev/null
     sleep 1.5
-    [ "$(docker ps -aq --filter status=exited | wc -l)" -eq 20 ] || { docker ps -a; false; }
+    [ "$(docker ps -aq --filter name=again --filter status=exited | wc -l)" -eq 20 ] || { docker ps -a; false; }
     # shellcheck disable=SC2086
     docker rm $names >/dev/null
 }
