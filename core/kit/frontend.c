@@ -7,6 +7,7 @@
 
 #include <strings.h>
 
+#define LINT "frontend.lint"
 #define UPLOAD "http://buildkit-session/"
 
 static bool take_text(const struct pb_field *f, char **out)
@@ -235,8 +236,10 @@ static int take_option(struct kit_frontend *f, const struct dray_kv *kv, struct 
                          kv->key + strlen(context), kv->value);
     else if (dray_str_prefix(kv->key, context))
         ok = dray_kvlist_set(&f->contexts, kv->key + strlen(context), kv->value);
+    else if (strcmp(kv->key, "requestid") == 0 && strcmp(kv->value, LINT) == 0)
+        f->lint = true;
     else if (strcmp(kv->key, "requestid") == 0 && *kv->value)
-        return dray_fail(err, DRAY_E_NOTSUP, "request %s is not supported", kv->value);
+        return dray_fail(err, DRAY_E_NOTSUP, "request %s is not supported; --check is", kv->value);
     for (size_t i = 0; ok && i < sizeof options / sizeof *options; i++)
         if (strcmp(options[i].key, kv->key) == 0)
             ok = options[i].set(f, kv->value);
@@ -304,6 +307,7 @@ int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target
     f->build.contexts = dray_kvlist_view(&f->contexts);
     f->build.spec.args = dray_kvlist_view(&f->args);
     f->build.spec.labels = dray_kvlist_view(&f->labels);
+    f->build.spec.flags |= f->lint ? DRAY_BUILD_CHECK : 0;
     f->build.spec.tags = dray_strlist_view(&f->tags);
     f->build.spec.cache_from = dray_strlist_view(&f->cache_from);
     f->build.spec.host_config = dray_json_text(f->host);

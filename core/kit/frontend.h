@@ -30,6 +30,7 @@ struct kit_frontend {
     /* Made of it, for build: */
     struct dray_kit_build build;
     struct dray_kvlist args, labels, contexts;
+    bool lint; /**< only mistakes are looked for */
     struct dray_strlist tags, cache_from;
     struct json_object *host;
 };
@@ -40,14 +41,29 @@ int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target
                          struct dray_err *err);
 void kit_frontend_cleanup(struct kit_frontend *f);
 
+/** pb.Range of lines, as JSON. */
+struct json_object *kit_place_range(int64_t from, int64_t to);
 /** google.protobuf.Any of a builder's "place" object; false: it is not to be had. */
 bool kit_place_detail(struct json_object *place, struct dray_buf *any);
+
+/** What a builder has found in a Dockerfile, collected of its "finding" and "check" objects. */
+struct kit_lint {
+    struct json_object *warnings; /**< as the answer has them */
+    struct dray_buf text;         /**< for people */
+    char *json;                   /**< the answer, once "check" has come */
+    bool any;
+};
+void kit_lint_take(struct kit_lint *l, const char *kind, struct json_object *o);
+/** The entries of Result's metadata: "result.json" and others. */
+void kit_lint_answer(const struct kit_lint *l, struct dray_buf *result);
+void kit_lint_cleanup(struct kit_lint *l);
 
 /** What the progress of a build belongs to. */
 struct kit_build_ctx {
     struct kit_server *server;
     struct kit_solve *solve;
     struct grpc_call *call;
+    struct kit_lint *lint;
 };
 
 #endif

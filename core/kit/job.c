@@ -81,13 +81,16 @@ static const struct dray_auth *on_auth(void *ctx, const char *host)
 
 static int on_line(void *ctx, const char *json, size_t len)
 {
+    static const char *const kinds[] = {"place", "finding", "check"};
     struct kit_job *j = ctx;
     dray_autojson *line = NULL;
     if (dray_json_parse(json, len, &line, NULL) != 0)
         return 0;
-    struct json_object *place = dray_json_obj(line, "place");
-    if (place && j->req->place)
-        j->req->place(j->req->ctx, place);
+    for (size_t i = 0; j->req->said && i < sizeof kinds / sizeof *kinds; i++) {
+        struct json_object *o = dray_json_obj(line, kinds[i]);
+        if (o)
+            j->req->said(j->req->ctx, kinds[i], o);
+    }
     return kit_trace_line(&j->trace, line);
 }
 
@@ -231,10 +234,10 @@ int dray_kit_build(struct dray_kit *k, const struct dray_kit_build *req, char im
         rc = check_output(&req->output, &own);
     if (!rc)
         rc = run(&j, image_out, &own);
-    if (!rc && req->output.type) {
+    if (!rc && req->output.type && *image_out) {
         rc = kit_output_send(&j, image_out, &own);
         *image_out = '\0';
-    } else if (!rc) {
+    } else if (!rc && *image_out) {
         tell_image(&j, image_out);
     }
     job_close(&j, rc ? own.text : NULL);

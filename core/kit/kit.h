@@ -43,9 +43,10 @@ struct dray_kit_output {
  *  nonzero: nobody looks any more. */
 typedef int (*dray_kit_status_fn)(void *ctx, const void *message, size_t len);
 
-/** Where in the Dockerfile the build has failed, as the builder says it: {"file", "line",
- *  "end_line", "text"}. Before dray_kit_build() returns the error. */
-typedef void (*dray_kit_place_fn)(void *ctx, struct json_object *place);
+/** What the builder says beside its steps: the kind "place" is where in the Dockerfile the build
+ *  has failed, "finding" and "check" are what DRAY_BUILD_CHECK gives. As the status, before
+ *  dray_kit_build() returns. */
+typedef void (*dray_kit_said_fn)(void *ctx, const char *kind, struct json_object *o);
 
 struct dray_kit_build {
     struct dray_build_spec spec; /**< its context is -1 unless it comes over HTTP */
@@ -59,7 +60,7 @@ struct dray_kit_build {
     bool allow_insecure, allow_host_network;
     struct dray_kit_output output; /**< type NULL: the image stays here */
     dray_kit_status_fn status;
-    dray_kit_place_fn place; /**< or NULL */
+    dray_kit_said_fn said; /**< or NULL */
     void *ctx;
     int cancel_fd;
 };

@@ -30,7 +30,7 @@ static struct json_object *position(int64_t line)
     return o;
 }
 
-static struct json_object *range(int64_t from, int64_t to)
+struct json_object *kit_place_range(int64_t from, int64_t to)
 {
     struct json_object *o = json_object_new_object();
     dray_json_add(o, "start", position(from));
@@ -55,7 +55,7 @@ bool kit_place_detail(struct json_object *place, struct dray_buf *any)
     dray_json_add_str(info, "filename", dray_json_str(place, "file", "Dockerfile"));
     dray_json_add_str(info, "data", room);
     dray_json_add_str(info, "language", "Dockerfile");
-    json_object_array_add(ranges, range(from, to));
+    json_object_array_add(ranges, kit_place_range(from, to));
     dray_json_add(source, "info", info);
     dray_json_add(source, "ranges", ranges);
     pb_text(any, 1, TYPE);

@@ -296,7 +296,8 @@ int kit_bridge_ping(struct kit_server *s, struct grpc_call *call, struct pb req,
 }
 
 /* SolveResponse with a Result that names the image; "" is the empty one. */
-static void add_result(struct dray_buf *msg, const char *image, bool array)
+static void add_result(struct dray_buf *msg, const char *image, bool array,
+                       const struct kit_lint *lint)
 {
     DRAY_AUTO(dray_buf) result = {0};
     DRAY_AUTO(dray_buf) ref = {0};
@@ -305,14 +306,18 @@ static void add_result(struct dray_buf *msg, const char *image, bool array)
         pb_message(&result, 3, &ref);
     else
         pb_text(&result, 1, image);
+    if (lint)
+        kit_lint_answer(lint, &result);
     pb_message(msg, 3, &result);
 }
 
-static void on_place(void *ctx, struct json_object *place)
+static void on_said(void *ctx, const char *kind, struct json_object *o)
 {
     struct kit_build_ctx *b = ctx;
     DRAY_AUTO(dray_buf) any = {0};
-    if (kit_place_detail(place, &any))
+    if (strcmp(kind, "place") != 0)
+        kit_lint_take(b->lint, kind, o);
+    else if (kit_place_detail(o, &any))
         grpc_add_detail(b->call, &any);
 }
 
@@ -326,13 +331,14 @@ int kit_bridge_solve(struct kit_server *s, struct grpc_call *call, struct pb req
     int rc = get_named(s, call, &v, err);
     if (rc)
         return rc;
-    struct kit_build_ctx ctx = {.server = s, .solve = v, .call = call};
+    DRAY_AUTO(kit_lint) lint = {0};
+    struct kit_build_ctx ctx = {.server = s, .solve = v, .call = call, .lint = &lint};
     rc = kit_frontend_read(&req, &f, err);
     if (!rc)
         rc = kit_frontend_prepare(&f, &v->target, err);
     if (!rc && *f.frontend) {
         f.build.status = on_status;
-        f.build.place = on_place;
+        f.build.said = on_said;
         f.build.ctx = &ctx;
         f.build.cancel_fd = grpc_gone_fd(call);
         rc = dray_kit_build(s->kit, &f.build, image, err);
@@ -343,7 +349,7 @@ int kit_bridge_solve(struct kit_server *s, struct grpc_call *call, struct pb req
     leave(s, v);
     if (rc)
         return rc;
-    add_result(&msg, image, f.array_ref);
+    add_result(&msg, image, f.array_ref, f.lint ? &lint : NULL);
     return kit_answer(call, &msg, err);
 }
 

@@ -114,6 +114,10 @@ int bd_check(struct bd_build *b, struct dray_err *err)
     json_object_object_add(o, "warnings", json_object_new_int64(n));
     if (bad)
         bd_json_set(o, "error", why.text);
+    if (bd_tracing(b)) {
+        bd_json_set(o, "file", b->spec->dockerfile);
+        bd_json_set(o, "text", b->file->text);
+    }
     json_object_object_add(line, "check", o);
     (void)bd_emit_json(b, line);
     return 0;

@@ -147,6 +147,17 @@ END
     docker rmi addctx:1
 }
 
+@test "the frontend's request lint tells what is wrong with a Dockerfile, and builds nothing" {
+    export BUILDX_EXPERIMENTAL=1
+    printf 'FROM busybox AS Foo\nRUN false\nENV A B\n' >Dockerfile
+    run build --print=lint .
+    echo "$output"
+    [[ $output == *"WARNING: StageNameCasing - https://docs.docker.com/go/dockerfile/rule/stage-name-casing/"* ]]
+    [[ $output == *"1 | >>> FROM busybox AS Foo"* && $output == *LegacyKeyValueFormat* && $output != *exporting* ]]
+    run build --print=targets .
+    [ "$status" -eq 1 ] && [[ $output == *"request frontend.targets is not supported"* ]]
+}
+
 @test "the ssh agent is there while a step mounts it" {
     ssh_agent_in_a_step
 }
