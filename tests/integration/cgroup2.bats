@@ -126,7 +126,7 @@ has() { # NAME FILE TEXT: what the host sees in a file of its group
     docker pause ca
     [[ $(cat "$(group ca)/cgroup.events") == *"frozen 1"* ]]
     run docker exec ca true
-    [[ $status -ne 0 && $output == *"is paused"* ]]
+    [[ $status -ne 0 && $output == *"Container ca is paused, unpause the container before exec"* ]]
     docker unpause ca
     [[ $(cat "$(group ca)/cgroup.events") == *"frozen 0"* ]]
     docker exec ca true

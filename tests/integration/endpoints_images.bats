@@ -120,6 +120,7 @@ list() { api GET "/images/json?$1" | jq -rc "$2"; }
         $z <"$T/l/one.tar" >"$T/l/import.tar"
         docker import -m why -c 'CMD ["x","y"]' -c 'ENV A=1' -c 'LABEL a=b' "$T/l/import.tar" im:1 >/dev/null
         [ "$(docker image inspect -f '{{.Config.Cmd}} {{.Config.Env}} {{.Config.Labels}} {{.Comment}}' im:1)" = "[x y] [A=1] map[a:b] why" ]
+        [ "$(api GET /v1.51/images/im:1/json | jq -c '.Config | keys')" = '["Cmd","Entrypoint","Env","Labels","OnBuild","User","Volumes","WorkingDir"]' ]
         docker create --name im im:1 >/dev/null
         docker cp im:/one.txt - | tar -xO | grep -qx one
         docker rm im >/dev/null

@@ -199,7 +199,9 @@ def config_fields():
         kept(f, True, {f: True})
     kept("OnBuild", ["RUN x"], {"OnBuild": ["RUN x"]})
     kept("ExposedPorts", {"53/udp": {}}, {"ExposedPorts": {"53/udp": {}}})
+    kept("ExposedPorts", {"80/tcp": {}, "81/tcp": {}, "9/udp": {}}, {"ExposedPorts": {"80-81/tcp": {}, "9/udp": {}}})
     refused("ExposedPorts", "invalid port specification", {"ExposedPorts": {"zz": {}}})
+    refused("ExposedPorts", "invalid port specification", {"ExposedPorts": {"9-8/tcp": {}}})
     seen("Tty", "test -t 0 && test -t 1 && echo yes", "yes", {"Tty": True})
     seen("OpenStdin", "readlink /proc/self/fd/0 | cut -d: -f1", "/dev/null")
     with Box("OpenStdin", body_of({"OpenStdin": True}, cmd=("sh", "-c", "readlink /proc/self/fd/0 | cut -d: -f1"))) as c:

@@ -69,6 +69,7 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
     [ "$(status_of GET "$V/networks/one?scope=swarm")" = 404 ]
     [ "$(status_of GET "$V/networks/one?verbose=maybe")" = 400 ]
     [ "$(api GET "$V/networks/one" | jq -c 'keys')" = '["Attachable","ConfigFrom","ConfigOnly","Containers","Created","Driver","EnableIPv4","EnableIPv6","IPAM","Id","Ingress","Internal","Labels","Name","Options","Scope"]' ]
+    [ "$(api GET "$V/networks/none" | jq -c '[.EnableIPv4, .EnableIPv6]')" = '[true,false]' ]
     [ "$(api GET "$V/networks/one" | jq -r ".Containers[\"$c\"] | .Name, .EndpointID, .MacAddress, .IPv4Address, .IPv6Address")" = \
         "$(settings aa one | jq -r '"aa", .EndpointID, .MacAddress, .IPAddress + "/" + (.IPPrefixLen | tostring), ""')" ]
     docker stop aa >/dev/null

@@ -180,7 +180,7 @@ static void emit(struct dray_exec *x, const char *action, const char *extra_key,
     dray_container_event(x->c, full ? full : action, "execID", x->id, extra_key, extra_value, NULL);
 }
 
-static int check_target(struct dray_container *c, struct dray_err *err)
+static int check_target(struct dray_container *c, const char *name, struct dray_err *err)
 {
     int rc = dray_container_need_running(c, err);
     if (rc != 0)
@@ -190,7 +190,7 @@ static int check_target(struct dray_container *c, struct dray_err *err)
     pthread_mutex_unlock(&c->lock);
     if (paused)
         return dray_fail(err, DRAY_E_CONFLICT,
-                         "container %s is paused, unpause the container before exec", c->id);
+                         "Container %s is paused, unpause the container before exec", name);
     return 0;
 }
 
@@ -230,7 +230,7 @@ int dray_execs_create(struct dray_containers *cs, const char *name, struct json_
     if (rc == 0)
         rc = check_body(body, err);
     if (rc == 0)
-        rc = check_target(c, err);
+        rc = check_target(c, name, err);
     struct dray_exec *x = NULL;
     if (rc == 0)
         rc = new_exec(c, body, &x, err);
@@ -315,7 +315,7 @@ int dray_execs_start_prepare(struct dray_containers *cs, const char *exec_id,
     int rc = find(cs, exec_id, &x, err);
     if (rc != 0)
         return rc;
-    rc = check_target(x->c, err);
+    rc = check_target(x->c, x->c->id, err);
     pthread_mutex_lock(&cs->execs->lock);
     if (rc == 0 && x->running)
         rc = dray_fail(err, DRAY_E_CONFLICT, "exec command %s is already running", x->id);

@@ -44,20 +44,19 @@ static int collect(struct dray_images *im, const char *ref, struct facts *f, str
     return 0;
 }
 
-/* Older clients want every field of the config. */
+/* With the fields that Docker always shows: since 1.50 those alone that images have. */
 static struct json_object *full_config(struct json_object *given, int api_version)
 {
-    static const char *const strings[] = {"Hostname", "Domainname", "User", "Image", "WorkingDir"};
+    static const char *const strings[] = {"User", "WorkingDir", "Hostname", "Domainname", "Image"};
     static const char *const flags[] = {"AttachStdin", "AttachStdout", "AttachStderr",
                                         "Tty",         "OpenStdin",    "StdinOnce"};
     static const char *const nulls[] = {"Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"};
     struct json_object *c = given ? dray_json_copy(given) : json_object_new_object();
-    if (api_version >= 150)
-        return c;
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+    bool old = api_version < 150;
+    for (size_t i = 0; i < (old ? sizeof strings / sizeof *strings : 2); i++)
         if (!dray_json_get(c, strings[i]))
             dray_json_add_str(c, strings[i], "");
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+    for (size_t i = 0; old && i < sizeof flags / sizeof *flags; i++)
         if (!dray_json_get(c, flags[i]))
             dray_json_add_bool(c, flags[i], false);
     for (size_t i = 0; i < sizeof nulls / sizeof *nulls; i++)

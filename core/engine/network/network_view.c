@@ -33,7 +33,7 @@ static struct json_object *network_json(struct dray_net *n, bool with_containers
     dray_json_add_str(o, "Created", created);
     dray_json_add_str(o, "Scope", "local");
     dray_json_add_str(o, "Driver", n->driver_name);
-    dray_json_add_bool(o, "EnableIPv4", n->ipv4);
+    dray_json_add_bool(o, "EnableIPv4", n->ipv4 || n->predefined);
     dray_json_add_bool(o, "EnableIPv6", n->ipv6);
     dray_json_add(o, "IPAM", dray_net_ipam_json(n));
     dray_json_add_bool(o, "Internal", n->internal);

@@ -267,9 +267,41 @@ bool dray_container_config_given(struct json_object *body)
     return false;
 }
 
+/* "8000-8010/tcp" for each of them; what is no such range stays, and is checked later. */
+static bool add_range(struct json_object *ports, const char *text)
+{
+    char *dash, *end;
+    unsigned long first = strtoul(text, &dash, 10);
+    unsigned long last = *dash == '-' ? strtoul(dash + 1, &end, 10) : 0;
+    if (first < 1 || last < first || last > 65535 || !isdigit((unsigned char)*text) ||
+        !isdigit((unsigned char)dash[1]))
+        return false;
+    for (unsigned long port = first; port <= last; port++) {
+        char one[64];
+        (void)snprintf(one, sizeof one, "%lu%.40s", port, end);
+        json_object_object_add(ports, one, json_object_new_object());
+    }
+    return true;
+}
+
+static void expand_ports(struct json_object *config)
+{
+    struct json_object *given = dray_json_obj(config, "ExposedPorts");
+    struct json_object *ports = given ? json_object_new_object() : NULL;
+    if (!ports)
+        return;
+    json_object_object_foreach(given, text, value)
+        if (!add_range(ports, text))
+            json_object_object_add(ports, text, json_object_get(value));
+    json_object_object_add(config, "ExposedPorts", ports);
+}
+
 int dray_container_config(struct json_object *body, struct json_object **out, struct dray_err *err)
 {
-    return fill(body, "Config", config_fields, COUNT(config_fields), out, err);
+    int rc = fill(body, "Config", config_fields, COUNT(config_fields), out, err);
+    if (rc == 0)
+        expand_ports(*out);
+    return rc;
 }
 
 /* Defaults that come from the daemon's configuration. */
