@@ -80,3 +80,21 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
     docker rm "$b" "$c" "$g"
     docker rmi child grand:x
 }
+
+@test "a commit: its events, and a history with the ids of the parents that are here" {
+    local since id
+    docker create --name made busybox sh
+    since=$(date +%s.%N)
+    id=$(docker commit made made:1)
+    docker events --since "$since" --until "$(date +%s.%N)" --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.imageRef}}' >"$T/events"
+    cat "$T/events"
+    diff - "$T/events" <<EOF
+image create $id <no value>
+image tag made:1 <no value>
+container commit made made:1
+EOF
+    [ "$(docker history --no-trunc -q made:1)" = "$id"$'\n'"$(docker images -q --no-trunc busybox)" ]
+    [ "$(api GET /images/made:1/history | jq -c '[.[].Tags]')" = '[["made:1"],["busybox:latest"]]' ]
+    docker rm made
+    docker rmi made:1
+}

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "engine/container/container.h"
 #include "engine/container/shims.h"
+#include "engine/image/image_ref.h"
 #include "engine/image/images.h"
 #include "engine/network/netstat.h"
 #include "engine/rootfs/rootfs.h"
@@ -267,7 +268,7 @@ int dray_containers_commit(struct dray_containers *cs, const char *name, struct 
     if (rc != 0)
         return rc;
     dray_container_event(c, "commit", "comment", req.comment, "imageID", id, "imageRef",
-                         req.ref ? req.ref : "", NULL);
+                         req.ref ? dray_ref_key_familiar(req.ref) : "", NULL);
     *out = json_object_new_object();
     dray_json_add_str(*out, "Id", id);
     return 0;

@@ -301,5 +301,8 @@ int dray_images_commit(struct dray_images *im, const struct dray_commit_req *req
     img_layer_unref(im, r.layer);
     img_blob_unref(im, r.blob, false);
     img_layer_unref(im, base.top);
-    return rc ? rc : tag_new(im, req->ref, id_out, err);
+    if (rc)
+        return rc;
+    img_event(im, id_out, id_out, "create");
+    return tag_new(im, req->ref, id_out, err);
 }

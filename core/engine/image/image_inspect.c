@@ -222,6 +222,46 @@ static int64_t *layer_sizes(struct dray_images *im, const char *id, size_t *n_ou
     return sizes;
 }
 
+static void name_item(struct json_object *item, const char *id, struct json_object *keys)
+{
+    struct json_object *tags = NULL, *digests = NULL;
+    img_split_refs(keys, &tags, &digests);
+    json_object_put(digests);
+    bool none = dray_json_len(tags) == 0;
+    if (none)
+        json_object_put(tags);
+    dray_json_add_str(item, "Id", id);
+    dray_json_add(item, "Tags", none ? NULL : tags);
+}
+
+/* The newest entry is the image's own, and as with Docker each older one is of the parent before
+ * it, as far as those are here. */
+static void name_items(struct dray_images *im, const struct facts *f, struct json_object **items,
+                       size_t n)
+{
+    char id[DRAY_DIGEST_LEN];
+    if (n == 0 || !items[n - 1])
+        return;
+    name_item(items[n - 1], f->id, f->keys);
+    (void)snprintf(id, sizeof id, "%s", dray_json_str(f->out, "Parent", ""));
+    for (size_t i = n - 1; i > 0 && *id && items[i - 1]; i--) {
+        DRAY_AUTO(dray_strlist) refs = {0};
+        char parent[DRAY_DIGEST_LEN] = "";
+        pthread_mutex_lock(&im->lock);
+        const struct img *g = img_find(im, id);
+        if (g) {
+            img_refs_of(im, g->id, &refs);
+            (void)snprintf(parent, sizeof parent, "%s", g->parent);
+        }
+        pthread_mutex_unlock(&im->lock);
+        if (!g)
+            return;
+        dray_autojson *keys = dray_json_strs(&refs);
+        name_item(items[i - 1], id, keys);
+        memcpy(id, parent, sizeof id);
+    }
+}
+
 int dray_images_history(struct dray_images *im, const char *ref, const char *platform,
                         struct json_object **out, struct dray_err *err)
 {
@@ -242,16 +282,8 @@ int dray_images_history(struct dray_images *im, const char *ref, const char *pla
         items[i] = history_item(h, has_layer ? sizes[layer] : 0);
         layer += has_layer;
     }
-    if (len > 0 && items && items[len - 1]) {
-        struct json_object *tags = NULL, *digests = NULL;
-        img_split_refs(f.keys, &tags, &digests);
-        json_object_put(digests);
-        bool none = dray_json_len(tags) == 0;
-        if (none)
-            json_object_put(tags);
-        dray_json_add_str(items[len - 1], "Id", f.id);
-        dray_json_add(items[len - 1], "Tags", none ? NULL : tags);
-    }
+    if (items)
+        name_items(im, &f, items, len);
     for (size_t i = len; items && i > 0; i--)
         if (items[i - 1])
             json_object_array_add(list, items[i - 1]);

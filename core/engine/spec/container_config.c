@@ -291,8 +291,10 @@ static void expand_ports(struct json_object *config)
     if (!ports)
         return;
     json_object_object_foreach(given, text, value)
+    {
         if (!add_range(ports, text))
             json_object_object_add(ports, text, json_object_get(value));
+    }
     json_object_object_add(config, "ExposedPorts", ports);
 }
 
