@@ -66,6 +66,15 @@ static int health(struct kit_server *s, struct grpc_call *call, struct pb req, s
     return kit_answer(call, &msg, err);
 }
 
+/* There is none: builds are told of while they run, and their results are images. */
+static int build_history(struct kit_server *s, struct grpc_call *call, struct pb req,
+                         struct dray_err *err)
+{
+    (void)s, (void)req, (void)err;
+    grpc_finish(call, GRPC_OK, NULL);
+    return 0;
+}
+
 /* ---- Calls ---- */
 
 #define CONTROL "/moby.buildkit.v1.Control/"
@@ -79,6 +88,7 @@ static const struct {
     {CONTROL "Status", kit_control_status},   {CONTROL "DiskUsage", kit_control_usage},
     {CONTROL "Prune", kit_control_prune},     {BRIDGE "Ping", kit_bridge_ping},
     {BRIDGE "Solve", kit_bridge_solve},       {BRIDGE "Return", kit_bridge_return},
+    {CONTROL "ListenBuildHistory", build_history},
     {"/grpc.health.v1.Health/Check", health},
 };
 

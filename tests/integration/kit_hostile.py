@@ -287,6 +287,7 @@ for method, payload, metadata, want in (
     ("/x.Y/Z", frame(b""), [], "12 unknown method"),
     (CONTROL + "Info", frame(b""), [], "12 unknown method"),
     (CONTROL + "ListWorkers", frame(b""), [], "0 "),
+    (CONTROL + "ListenBuildHistory", frame(b"\x20\x01"), [], "0 "),
     (CONTROL + "ListWorkers", b"", [], "2 "),
     (CONTROL + "ListWorkers", struct.pack(">BI", 0, 1 << 31), [], "2 a message of"),
     (CONTROL + "ListWorkers", frame(b"", 1), [], "2 the peer compresses"),
