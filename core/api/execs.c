@@ -74,24 +74,23 @@ static int start(struct dray_http *h, struct dray_engine *e, struct dray_err *er
     const char *id = dray_http_param(h, "id");
     dray_autojson *body = NULL;
     struct dray_exec_start req = {0};
-    bool tty = false;
     int sock = -1;
     int rc = dray_http_json(h, &body, err);
     if (!rc)
         rc = read_start(body, &req, err);
     if (!rc)
-        rc = dray_execs_start_prepare(e->containers, id, &req, &tty, err);
+        rc = dray_execs_start_prepare(e->containers, id, err);
     if (!rc && req.detach) {
         rc = dray_execs_start(e->containers, id, &req, -1, err);
         return rc ? rc : dray_http_reply_empty(h, 200);
     }
     if (!rc)
-        rc = dray_http_hijack(h, dray_api_stream_type(h, tty), &sock, err);
+        rc = dray_http_hijack(h, dray_api_stream_type(h, req.tty), &sock, err);
     if (rc)
         return rc;
     rc = dray_execs_start(e->containers, id, &req, sock, err);
     if (rc && err)
-        say_failure(sock, tty, err);
+        say_failure(sock, req.tty, err);
     return rc;
 }
 

@@ -181,7 +181,7 @@ ERRORS = [
     case("e-copy-dir-over-file", F + "RUN touch /x\nCOPY dir /x", words=False),
     case("e-copy-file-over-slash", F + "RUN touch /x\nCOPY f1 /x/", words=False),
     case("e-copy-from-unknown", F + "COPY --from=beside-nothing /a /b", words=False),
-    case("e-copy-from-self", "FROM busybox AS a\nCOPY --from=a /x /y", words=False),
+    case("e-copy-from-self", "FROM busybox AS own\nCOPY --from=own /x /y", words=False), # no name that could begin an id
     case("e-copy-from-late", "FROM busybox AS a\nCOPY --from=1 /x /y\nFROM busybox", target="a"),
     case("e-copy-from-own-index", "FROM busybox\nCOPY --from=0 /x /y"),
     case("e-copy-chown", F + "COPY --chown=nobodyhere f1 /x", only=True),

@@ -524,14 +524,17 @@ def update():
 
 def execs():
     with Box("exec", body_of({"Env": ["C=d"]}, cmd=("sleep", "60"))) as c:
-        def run(body):
+        def run(body, stream_tty=None):
             status, j = call("POST", f"/containers/{c.id}/exec", {"AttachStdout": True, **body})
             if status != 201:
                 return j["message"], {}
-            status, text = raw("POST", f"/exec/{j['Id']}/start", {"Tty": body.get("Tty", False), "Detach": body.get("Detach", False)})
-            return " ".join(plain(text, body.get("Tty")).split()), call("GET", f"/exec/{j['Id']}/json")[1]
+            tty = body.get("Tty", False) if stream_tty is None else stream_tty
+            status, text = raw("POST", f"/exec/{j['Id']}/start", {"Tty": tty, "Detach": body.get("Detach", False)})
+            return " ".join(plain(text, tty).split()), call("GET", f"/exec/{j['Id']}/json")[1]
         check("Env User WorkingDir", run({"Cmd": ["sh", "-c", "echo $A $C; id -u; pwd"], "Env": ["A=b"], "User": "user", "WorkingDir": "/tmp"})[0], "b d 1000 /tmp")
         check("Privileged", run({"Cmd": ["sh", "-c", "grep CapEff /proc/self/status | cut -f2 | tail -c 6"], "Privileged": True})[0], "fffff")
+        check("the start's Tty says how the stream looks", run({"Cmd": ["echo", "a"]}, True)[0], "a")
+        check("the start's Tty, of one with a terminal", run({"Cmd": ["sh", "-c", "tty; exit 4"], "Tty": True}, False)[0], "/dev/pts/0")
         check("Tty ConsoleSize", run({"Cmd": ["stty", "size"], "Tty": True, "ConsoleSize": [11, 22]})[0], "11 22")
         has("DetachKeys", run({"Cmd": ["true"], "DetachKeys": "zz"})[0], "Invalid escape keys (zz) provided")
         has("DetachKeys, several", run({"Cmd": ["true"], "DetachKeys": "ctrl-a,zz"})[0], "Invalid escape keys (ctrl-a,zz) provided")

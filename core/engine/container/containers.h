@@ -148,11 +148,12 @@ int dray_execs_create(struct dray_containers *cs, const char *name, struct json_
 int dray_execs_inspect(struct dray_containers *cs, const char *exec_id, struct json_object **out,
                        struct dray_err *err);
 struct dray_exec_start {
-    bool detach, tty;
+    bool detach;
+    bool tty; /* the stream is raw; else in frames, even if the exec has a terminal */
     int rows, cols;
 };
+/** Whether it may be started: to be asked before the connection becomes a stream. */
 int dray_execs_start_prepare(struct dray_containers *cs, const char *exec_id,
-                             const struct dray_exec_start *req, bool *tty_out,
                              struct dray_err *err);
 /** sock -1 when detached; else the session runs over it until its end. */
 int dray_execs_start(struct dray_containers *cs, const char *exec_id,

@@ -15,7 +15,8 @@
 #include <sys/socket.h>
 
 #define DRAY_LOG_AREA "exec"
-#define EXEC_TIMEOUT_MS 10000 /* making a process takes milliseconds, and some more on a busy host */
+#define EXEC_TIMEOUT_MS                                                                            \
+    10000 /* making a process takes milliseconds, and some more on a busy host */
 #define ASK_TIMEOUT_MS 10000
 #define KEPT_PER_TABLE 4096
 
@@ -307,10 +308,8 @@ struct json_object *dray_execs_ids(struct dray_containers *cs, struct dray_conta
 
 /* Start. */
 
-int dray_execs_start_prepare(struct dray_containers *cs, const char *exec_id,
-                             const struct dray_exec_start *req, bool *tty_out, struct dray_err *err)
+int dray_execs_start_prepare(struct dray_containers *cs, const char *exec_id, struct dray_err *err)
 {
-    (void)req;
     struct dray_exec *x = NULL;
     int rc = find(cs, exec_id, &x, err);
     if (rc != 0)
@@ -322,7 +321,6 @@ int dray_execs_start_prepare(struct dray_containers *cs, const char *exec_id,
     else if (rc == 0 && x->started)
         rc = dray_fail(err, DRAY_E_CONFLICT, "exec command %s has already run", x->id);
     pthread_mutex_unlock(&cs->execs->lock);
-    *tty_out = x->tty;
     exec_unref(x);
     return rc;
 }
@@ -380,9 +378,10 @@ static int make_message(struct dray_exec *x, const struct dray_exec_start *req, 
     struct dray_attach_req a = {.stream = true,
                                 .stdin_ = attached && x->attach_stdin,
                                 .stdout_ = attached && x->attach_stdout,
-                                .stderr_ = attached && x->attach_stderr,
+                                .stderr_ = attached && x->attach_stderr && !x->tty,
                                 .detach_keys = x->detach_keys};
-    struct json_object *m = dray_attach_message(&a, x->tty, x->id);
+    /* As with Docker the one who starts it says how the stream looks, whatever was created. */
+    struct json_object *m = dray_attach_message(&a, req->tty, x->id);
     if (x->raw)
         dray_json_add_bool(m, "framed", false);
     dray_json_add(m, "process", process);
