@@ -213,8 +213,8 @@ static struct target copy_compares(struct compactor *c, uint32_t old)
 /** The returns that a block's comparisons lead to, behind it. */
 static void place_returns(struct compactor *c, size_t from)
 {
-    size_t end = c->n, first = c->n;
-    for (size_t i = from; i < end; i++) {
+    const size_t first = c->n;
+    for (size_t i = from; i < first; i++) {
         for (int way = 0; way < 2 && is_compare(&c->nodes[i].ins); way++) {
             struct target *t = &c->nodes[i].to[way];
             if (t->kind != TO_RETURN)
@@ -292,8 +292,7 @@ static void write_out(const struct compactor *c, const uint32_t *at, struct sock
             uint32_t to = at[node_of(c, d->to[way])];
             uint8_t jump = (uint8_t)(to - at[i] - 1);
             if (d->far[way]) {
-                out[next] =
-                    (struct sock_filter){.code = BPF_JMP | BPF_JA | BPF_K, .k = to - next - 1};
+                out[next] = (struct sock_filter){.code = BPF_JMP | BPF_JA, .k = to - next - 1};
                 jump = (uint8_t)(next++ - at[i] - 1);
             }
             *(way ? &out[at[i]].jt : &out[at[i]].jf) = jump;
