@@ -202,6 +202,10 @@ def config_fields():
     kept("ExposedPorts", {"80/tcp": {}, "81/tcp": {}, "9/udp": {}}, {"ExposedPorts": {"80-81/tcp": {}, "9/udp": {}}})
     refused("ExposedPorts", "invalid port specification", {"ExposedPorts": {"zz": {}}})
     refused("ExposedPorts", "invalid port specification", {"ExposedPorts": {"9-8/tcp": {}}})
+    refused("ExposedPorts", "invalid port specification: \"1-2-3/tcp\"", {"ExposedPorts": {"1-2-3/tcp": {}}})
+    # Ranges are few bytes, and many ports: no more of them than there are.
+    refused("ExposedPorts", "invalid port specification", {"ExposedPorts": {f"{i}-65535/tcp": {} for i in range(1, 2000)}})
+    refused("ExposedPorts", "invalid port specification", {"ExposedPorts": {f"1-65535/{i}": {} for i in range(2000)}})
     seen("Tty", "test -t 0 && test -t 1 && echo yes", "yes", {"Tty": True})
     seen("OpenStdin", "readlink /proc/self/fd/0 | cut -d: -f1", "/dev/null")
     with Box("OpenStdin", body_of({"OpenStdin": True}, cmd=("sh", "-c", "readlink /proc/self/fd/0 | cut -d: -f1"))) as c:

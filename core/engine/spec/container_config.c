@@ -10,6 +10,8 @@
 #include <ctype.h>
 #include <strings.h>
 
+#define PORT_MAX 65535ul
+
 enum field_type {
     F_STR,
     F_INT,
@@ -267,18 +269,23 @@ bool dray_container_config_given(struct json_object *body)
     return false;
 }
 
-/* "8000-8010/tcp" for each of them; what is no such range stays, and is checked later. */
-static bool add_range(struct json_object *ports, const char *text)
+/* "8000-8010/tcp" for each of them; what is no such range stays, and is refused later. So does what
+ * comes when the ports of all protocols have been named: ranges cost their sender nothing. */
+static bool add_range(struct json_object *ports, const char *text, unsigned long *left)
 {
     char *dash, *end;
     unsigned long first = strtoul(text, &dash, 10);
-    unsigned long last = *dash == '-' ? strtoul(dash + 1, &end, 10) : 0;
-    if (first < 1 || last < first || last > 65535 || !isdigit((unsigned char)*text) ||
-        !isdigit((unsigned char)dash[1]))
+    if (!isdigit((unsigned char)*text) || *dash != '-' || !isdigit((unsigned char)dash[1]))
         return false;
+    unsigned long last = strtoul(dash + 1, &end, 10);
+    bool known =
+        !*end || strcmp(end, "/tcp") == 0 || strcmp(end, "/udp") == 0 || strcmp(end, "/sctp") == 0;
+    if (!known || first < 1 || last < first || last > PORT_MAX || last - first >= *left)
+        return false;
+    *left -= last - first + 1;
     for (unsigned long port = first; port <= last; port++) {
-        char one[64];
-        (void)snprintf(one, sizeof one, "%lu%.40s", port, end);
+        char one[40];
+        (void)snprintf(one, sizeof one, "%lu%s", port, end);
         json_object_object_add(ports, one, json_object_new_object());
     }
     return true;
@@ -288,11 +295,12 @@ static void expand_ports(struct json_object *config)
 {
     struct json_object *given = dray_json_obj(config, "ExposedPorts");
     struct json_object *ports = given ? json_object_new_object() : NULL;
+    unsigned long left = 3ul * PORT_MAX;
     if (!ports)
         return;
     json_object_object_foreach(given, text, value)
     {
-        if (!add_range(ports, text))
+        if (!add_range(ports, text, &left))
             json_object_object_add(ports, text, json_object_get(value));
     }
     json_object_object_add(config, "ExposedPorts", ports);
