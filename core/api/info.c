@@ -107,7 +107,7 @@ static struct json_object *index_config(const char *name, const struct dray_strl
     return o;
 }
 
-static struct json_object *registry_config(const struct dray_config *c)
+static struct json_object *registry_config(const struct dray_config *c, int api_version)
 {
     struct json_object *o = json_object_new_object();
     struct json_object *cidrs = json_object_new_array();
@@ -122,8 +122,10 @@ static struct json_object *registry_config(const struct dray_config *c)
         else
             dray_json_add(indexes, r, index_config(r, NULL, false));
     }
-    dray_json_add(o, "AllowNondistributableArtifactsCIDRs", NULL);
-    dray_json_add(o, "AllowNondistributableArtifactsHostnames", NULL);
+    if (api_version < 147) {
+        dray_json_add(o, "AllowNondistributableArtifactsCIDRs", NULL);
+        dray_json_add(o, "AllowNondistributableArtifactsHostnames", NULL);
+    }
     dray_json_add(o, "InsecureRegistryCIDRs", cidrs);
     dray_json_add(o, "IndexConfigs", indexes);
     dray_json_add(o, "Mirrors", slashed(&c->registry_mirrors));
@@ -147,7 +149,6 @@ static struct json_object *no_commit(void)
 {
     struct json_object *o = json_object_new_object();
     dray_json_add_str(o, "ID", "");
-    dray_json_add_str(o, "Expected", "");
     return o;
 }
 
@@ -181,7 +182,7 @@ static void add_counts(struct json_object *o, struct dray_engine *e)
 }
 
 static void add_config(struct json_object *o, const struct dray_config *c,
-                       const struct dray_config *live)
+                       const struct dray_config *live, int api_version)
 {
     dray_json_add_str(o, "LoggingDriver", c->log_driver);
     dray_json_add_bool(o, "Debug", live->debug);
@@ -192,7 +193,7 @@ static void add_config(struct json_object *o, const struct dray_config *c,
     dray_json_add_bool(o, "ExperimentalBuild", c->experimental);
     dray_json_add_str(o, "DefaultRuntime", live->default_runtime);
     dray_json_add_str(o, "InitBinary", c->init_path ? c->init_path : "");
-    dray_json_add(o, "RegistryConfig", registry_config(live));
+    dray_json_add(o, "RegistryConfig", registry_config(live, api_version));
     if (c->default_address_pools.n)
         dray_json_add(o, "DefaultAddressPools", address_pools(c));
 }
@@ -264,7 +265,7 @@ int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *e
         dray_json_add(o, "FirewallBackend", firewall_backend(e));
     dray_json_add_str(o, "SystemTime", now);
     dray_machine_info(o);
-    add_config(o, e->config, dray_engine_live(e));
+    add_config(o, e->config, dray_engine_live(e), dray_http_version(h));
     dray_json_add_str(o, "IndexServerAddress", "https://index.docker.io/v1/");
     dray_json_add(o, "GenericResources", NULL);
     dray_json_add_str(o, "ServerVersion", DRAY_VERSION);

@@ -124,3 +124,15 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     [[ $output == *'not a device node'* ]]
     docker rm -fv one
 }
+
+@test "the address that was asked for is in the config, the user of a container in its execs" {
+    local id x body='{"Image":"busybox","Cmd":["sleep","60"],"User":"0:5","NetworkingConfig":{"EndpointsConfig":{"bridge":{"MacAddress":"02:42:00:00:00:31"}}}}'
+    id=$(api POST /v1.51/containers/create -H 'Content-Type: application/json' -d "$body" | jq -r .Id)
+    docker start "$id"
+    [ "$(docker inspect -f '{{.Config.MacAddress}}' "$id")" = 02:42:00:00:00:31 ]
+    x=$(api POST "/containers/$id/exec" -H 'Content-Type: application/json' -d '{"Cmd":["true"]}' | jq -r .Id)
+    [ "$(api GET "/exec/$x/json" | jq -r .ProcessConfig.user)" = 0:5 ]
+    [ "$(api GET /v1.46/info | jq '.RegistryConfig | has("AllowNondistributableArtifactsCIDRs")')" = true ]
+    [ "$(api GET /v1.47/info | jq '.RegistryConfig | has("AllowNondistributableArtifactsCIDRs")')" = false ]
+    docker rm -f "$id"
+}

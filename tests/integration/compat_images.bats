@@ -98,3 +98,18 @@ EOF
     docker rm made
     docker rmi made:1
 }
+
+@test "of a committed container an image shows what images have, as its API version does" {
+    local id list=.Config.Hostname,.Config.Tty,.Config.Image,.Config.Labels
+    id=$(docker create -it -h myhost --stop-timeout 7 -e Q=1 busybox sh)
+    docker commit "$id" made:2
+    [ "$(api GET /v1.44/images/made:2/json | jq -c "[$list,.Config.StopTimeout,.Container,.ContainerConfig.Image]")" = \
+        "[\"\",false,\"\",null,null,\"$id\",\"busybox\"]" ]
+    [ "$(api GET /v1.51/images/made:2/json | jq -c '.Config | keys')" = \
+        '["Cmd","Entrypoint","Env","Labels","OnBuild","User","Volumes","WorkingDir"]' ]
+    [ "$(api GET /v1.51/images/made:2/json | jq -c '[.Config.Env[0],has("Container")]')" = '["Q=1",false]' ]
+    [ "$(api GET /v1.50/images/json | jq -c 'map(.Containers) | unique')" = '[-1]' ]
+    [ "$(api GET /v1.51/images/json | jq -c 'map(select(.RepoTags == ["busybox:latest"] or .RepoTags == ["made:2"]) | .Containers) | sort')" = '[0,1]' ]
+    docker rm "$id"
+    docker rmi made:2
+}

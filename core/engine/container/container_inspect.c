@@ -228,6 +228,19 @@ static void add_paths(struct json_object *o, struct dray_container *c)
     dray_json_add_str(o, "LogPath", json_file && started && log ? log : "");
 }
 
+/* The address that was asked for is shown in the config, too, where clients looked for it before
+ * endpoints had one. */
+static void show_mac(struct dray_container *c, struct json_object *host, struct json_object *config)
+{
+    const char *mode = dray_json_str(host, "NetworkMode", "");
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    struct json_object *ep = NULL;
+    (void)json_object_object_get_ex(endpoints, strcmp(mode, "default") == 0 ? "bridge" : mode, &ep);
+    const char *mac = dray_json_str(ep, "MacAddressGiven", "");
+    if (*mac)
+        dray_json_add_str(config, "MacAddress", mac);
+}
+
 int dray_containers_inspect(struct dray_containers *cs, const char *name, bool size,
                             int api_version, struct json_object **out, struct dray_err *err)
 {
@@ -254,6 +267,7 @@ int dray_containers_inspect(struct dray_containers *cs, const char *name, bool s
     dray_json_add(o, "ExecIDs", dray_execs_ids(cs, c));
     struct json_object *host = dray_container_json(c, &c->host);
     dray_links_show(c, host);
+    show_mac(c, host, config);
     dray_json_add(o, "HostConfig", host);
     dray_json_add(o, "GraphDriver", graph_driver(c));
     if (size) {

@@ -256,6 +256,7 @@ int dray_containers_commit(struct dray_containers *cs, const char *name, struct 
                                   .storage = c->driver,
                                   .layer = c->layer,
                                   .layer_parent = c->layer_parent ? c->layer_parent : "",
+                                  .container = c->id,
                                   .config = whole,
                                   .author = dray_json_str(params, "author", ""),
                                   .comment = dray_json_str(params, "comment", ""),

@@ -259,7 +259,10 @@ static void add_process(struct json_object *o, struct dray_exec *x)
         json_object_array_add(args, json_object_get(json_object_array_get_idx(cmd, i)));
     dray_json_add(p, "arguments", args);
     dray_json_add_bool(p, "privileged", dray_json_bool(body, "Privileged", false));
+    dray_autojson *config = dray_container_json(x->c, &x->c->config);
     const char *user = dray_json_str(body, "User", "");
+    if (!*user)
+        user = dray_json_str(config, "User", "");
     if (*user)
         dray_json_add_str(p, "user", user);
     dray_json_add(o, "ProcessConfig", p);

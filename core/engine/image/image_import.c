@@ -255,6 +255,7 @@ static struct json_object *commit_config(const struct dray_commit_req *req, cons
     if (req->comment && *req->comment)
         dray_json_add_str(o, "comment", req->comment);
     dray_json_add(o, "config", dray_json_copy(req->config));
+    dray_json_add_str(o, "container", req->container);
     dray_json_add_str(o, "created", now);
     struct json_object *history = dray_json_copy(dray_json_arr(b->config, "history"));
     if (!history)

@@ -44,24 +44,45 @@ static int collect(struct dray_images *im, const char *ref, struct facts *f, str
     return 0;
 }
 
-/* With the fields that Docker always shows: since 1.50 those alone that images have. */
-static struct json_object *full_config(struct json_object *given, int api_version)
+static bool is_empty(struct json_object *v)
+{
+    return !v || (json_object_is_type(v, json_type_array) && json_object_array_length(v) == 0) ||
+           (json_object_is_type(v, json_type_object) && json_object_object_length(v) == 0);
+}
+
+/* A config with the fields that Docker shows of every container's. */
+static struct json_object *container_config(struct json_object *given)
 {
     static const char *const strings[] = {"User", "WorkingDir", "Hostname", "Domainname", "Image"};
     static const char *const flags[] = {"AttachStdin", "AttachStdout", "AttachStderr",
                                         "Tty",         "OpenStdin",    "StdinOnce"};
     static const char *const nulls[] = {"Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"};
     struct json_object *c = given ? dray_json_copy(given) : json_object_new_object();
-    bool old = api_version < 150;
-    for (size_t i = 0; i < (old ? sizeof strings / sizeof *strings : 2); i++)
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!dray_json_get(c, strings[i]))
             dray_json_add_str(c, strings[i], "");
-    for (size_t i = 0; old && i < sizeof flags / sizeof *flags; i++)
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!dray_json_get(c, flags[i]))
             dray_json_add_bool(c, flags[i], false);
     for (size_t i = 0; i < sizeof nulls / sizeof *nulls; i++)
-        if (!json_object_object_get_ex(c, nulls[i], NULL))
+        if (is_empty(dray_json_get(c, nulls[i])))
             dray_json_add(c, nulls[i], NULL);
+    return c;
+}
+
+/* The config of an image: of what a commit took over from its container, that which is no image's
+ * is not shown, or before 1.50 as unset. */
+static struct json_object *image_config(struct json_object *given, int api_version)
+{
+    static const char *const containers[] = {
+        "Hostname", "Domainname", "Image",     "AttachStdin", "AttachStdout",    "AttachStderr",
+        "Tty",      "OpenStdin",  "StdinOnce", "MacAddress",  "NetworkDisabled", "StopTimeout"};
+    dray_autojson *own = given ? dray_json_copy(given) : json_object_new_object();
+    for (size_t i = 0; i < sizeof containers / sizeof *containers; i++)
+        json_object_object_del(own, containers[i]);
+    struct json_object *c = container_config(own);
+    for (size_t i = 0; api_version >= 150 && i < sizeof containers / sizeof *containers; i++)
+        json_object_object_del(c, containers[i]);
     return c;
 }
 
@@ -108,15 +129,16 @@ static void add_config(struct json_object *o, struct json_object *config, int ap
         dray_json_add_str(o, "Created", created ? created : DRAY_TIME_ZERO);
     dray_json_add_str(o, "DockerVersion", dray_json_str(config, "docker_version", ""));
     dray_json_add_str(o, "Author", dray_json_str(config, "author", ""));
-    dray_json_add(o, "Config", full_config(dray_json_obj(config, "config"), api_version));
-    if (api_version < 145)
-        dray_json_add_str(o, "Container", dray_json_str(config, "container", ""));
+    dray_json_add(o, "Config", image_config(dray_json_obj(config, "config"), api_version));
+    const char *container = dray_json_str(config, "container", "");
+    if (api_version < 145 && *container)
+        dray_json_add_str(o, "Container", container);
     /* Gone from 1.45 on, but docker-compose 1.29 asks by the newest version and fails without. It
      * takes the image's volumes from here to carry them over to a new container, so an image that
      * has no such part is shown with its config. */
     struct json_object *made_by = dray_json_obj(config, "container_config");
     dray_json_add(o, "ContainerConfig",
-                  full_config(made_by ? made_by : dray_json_obj(config, "config"), api_version));
+                  container_config(made_by ? made_by : dray_json_obj(config, "config")));
     dray_json_add_str(o, "Architecture", dray_json_str(config, "architecture", ""));
     const char *variant = dray_json_str(config, "variant", "");
     if (*variant)

@@ -144,7 +144,8 @@ static struct json_object *summary(const struct img *g, const struct dray_images
         json_object_array_add(digests, json_object_new_string("<none>@<none>"));
     }
     struct json_object *o = json_object_new_object();
-    dray_json_add_int(o, "Containers", req->shared_size ? (int64_t)g->holds.n : -1);
+    bool counted = req->shared_size || req->api_version >= 151;
+    dray_json_add_int(o, "Containers", counted ? (int64_t)g->holds.n : -1);
     dray_json_add_int(o, "Created", g->created_ns / DRAY_NS_PER_S);
     dray_json_add_str(o, "Id", g->id);
     dray_json_add(o, "Labels", dray_json_copy(g->labels));

@@ -94,6 +94,7 @@ struct dray_commit_req {
     const char *storage;        /* driver name */
     const char *layer;          /* storage id whose diff becomes the new layer; NULL: none */
     const char *layer_parent;   /* storage id of its parent, "" */
+    const char *container;      /* its id */
     struct json_object *config; /* Docker "Config" object of the new image */
     const char *author, *comment, *created_by;
     const char *ref;            /* tag for it, or NULL */
