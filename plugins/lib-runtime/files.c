@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #define LINKS_MAX 8
 
@@ -218,4 +219,10 @@ struct rn_fdpath rn_fdpath(int fd)
     struct rn_fdpath p;
     (void)snprintf(p.s, sizeof p.s, "/proc/self/fd/%d", fd);
     return p;
+}
+
+bool rn_is_null(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }

@@ -34,5 +34,7 @@ struct rn_fdpath {
     char s[40];
 };
 struct rn_fdpath rn_fdpath(int fd);
+/** Is it a null device? */
+bool rn_is_null(int fd);
 
 #endif

@@ -28,7 +28,7 @@ struct work {
     struct rn_cgroup cgroup;
     char cgroup_path[PATH_MAX];
     int chan[2]; /* ours, the process's */
-    int proc, null, root, v2, pidfd;
+    int proc, root, v2, pidfd;
     pid_t keeper; /* of the scope, until the process is in it */
     bool has_state, has_cgroups;
 };
@@ -49,7 +49,7 @@ static void work_undo(struct work *w)
 
 static void work_cleanup(struct work *w)
 {
-    int fds[] = {w->chan[0], w->chan[1], w->proc, w->null, w->root, w->v2, w->pidfd};
+    int fds[] = {w->chan[0], w->chan[1], w->proc, w->root, w->v2, w->pidfd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             (void)close(fds[i]);
@@ -128,9 +128,8 @@ static int open_all(struct work *w, const struct dray_run_spec *run, struct dray
     if (rc != 0)
         return rc;
     w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    w->null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (w->proc < 0 || w->null < 0)
-        return dray_fail_errno(err, "open /proc and /dev/null");
+    if (w->proc < 0)
+        return dray_fail_errno(err, "open /proc");
     return 0;
 }
 
@@ -166,7 +165,7 @@ static void fill_task(struct work *w, const struct dray_run_spec *run, struct rn
         .cgroup = w->cgroup,
     };
     for (int i = 0; i < 3; i++)
-        t->io[i] = io[i] >= 0 ? io[i] : w->null;
+        t->io[i] = io[i];
 }
 
 static int raise_limits(void *arg, struct dray_err *err)
@@ -342,7 +341,6 @@ int32_t rn_create(struct dray_self *self, const struct dray_call *call, const ch
         .state = {.dir = -EBADF},
         .chan = {-EBADF, -EBADF},
         .proc = -EBADF,
-        .null = -EBADF,
         .root = -EBADF,
         .v2 = -EBADF,
         .pidfd = -EBADF,

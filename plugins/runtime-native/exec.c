@@ -26,13 +26,13 @@ struct work {
     struct rn_state state;
     struct rn_filter filter;
     struct rn_cgroup cgroup;
-    int chan[2], proc, null, init, v2, pidfd;
+    int chan[2], proc, init, v2, pidfd;
     pid_t pid;
 };
 
 static void work_cleanup(struct work *w)
 {
-    int fds[] = {w->chan[0], w->chan[1], w->proc, w->null, w->init, w->v2, w->pidfd};
+    int fds[] = {w->chan[0], w->chan[1], w->proc, w->init, w->v2, w->pidfd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             (void)close(fds[i]);
@@ -106,7 +106,7 @@ static void fill_task(const struct work *w, struct rn_task *t)
         .cgroup = w->cgroup,
     };
     for (int i = 0; i < 3; i++)
-        t->io[i] = io[i] >= 0 ? io[i] : w->null;
+        t->io[i] = io[i];
 }
 
 /** The group that the container's first process is in now: it may have moved down, and then no
@@ -174,9 +174,8 @@ static int prepare(struct work *w, struct dray_err *err)
         return dray_fail(err, DRAY_E_CONFLICT,
                          "Container %s is paused, unpause the container before exec", id);
     w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    w->null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (w->proc < 0 || w->null < 0)
-        return dray_fail_errno(err, "open /proc and /dev/null");
+    if (w->proc < 0)
+        return dray_fail_errno(err, "open /proc");
     return 0;
 }
 
@@ -217,7 +216,6 @@ int32_t rn_exec(struct dray_self *self, const struct dray_call *call, const char
         .state = {.dir = -EBADF},
         .chan = {-EBADF, -EBADF},
         .proc = -EBADF,
-        .null = -EBADF,
         .init = -EBADF,
         .v2 = -EBADF,
         .pidfd = -EBADF,

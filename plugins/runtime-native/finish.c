@@ -133,14 +133,27 @@ static void own_streams(const struct rn_task *t)
     }
 }
 
+/** The container's own null device, or else the host's through a read-only mount: the mode and the
+ *  owner of what a container gets as a stream are the container's to change. */
+static int null_stream(const struct rn_task *t)
+{
+    char path[32];
+    dray_autofd int own = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (own < 0 || !rn_is_null(own)) /* the container's root may have put anything there */
+        return t->self->null;
+    (void)snprintf(path, sizeof path, "self/fd/%d", own);
+    int fd = openat(t->proc, path, O_RDWR | O_CLOEXEC);
+    return fd >= 0 ? fd : t->self->null;
+}
+
 int rn_task_descriptors(struct rn_task *t, struct dray_err *err)
 {
     int high[4];
     /* Lift all four out of the way first: a source may sit where another belongs. */
     for (int i = 0; i < 4; i++) {
         int from = i < 3 ? t->io[i] : t->chan;
-        if (from < 0)
-            from = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (i < 3 && (from < 0 || rn_is_null(from)))
+            from = null_stream(t);
         high[i] = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, 16);
         if (high[i] < 0)
             return dray_fail_errno(err, "set up descriptor %d", i);

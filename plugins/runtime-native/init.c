@@ -125,9 +125,8 @@ static int write_sysctls(const struct rn_init *in, struct dray_err *err)
 static int make_paths(struct rn_init *in, struct dray_err *err)
 {
     dray_autofd int null = open("/dev/null", O_PATH | O_CLOEXEC);
-    struct stat st;
-    if (null < 0 || fstat(null, &st) != 0 || !S_ISCHR(st.st_mode))
-        return dray_fail(err, DRAY_E_IO, "/dev/null of the host is not a device");
+    if (null < 0 || !rn_is_null(null))
+        return dray_fail(err, DRAY_E_IO, "/dev/null of the host is no device");
     int rc = rn_masks_make(in->spec, in->root, null, err);
     if (rc != 0)
         return rc;

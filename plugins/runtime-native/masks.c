@@ -6,10 +6,12 @@
 
 #include <fcntl.h>
 
-/** Put a copy of a mount upon the place. */
+/** Put a copy of a mount upon the place. It is read-only, as what it shows may be the host's:
+ * nobody shall change that one's mode or owner from here. */
 static int cover(int from, int target, const char *path, struct dray_err *err)
 {
-    const struct rn_mount_opts o = {.bind = true};
+    const struct rn_mount_opts o = {
+        .bind = true, .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC};
     dray_autofd int mnt = -EBADF;
     int rc = rn_mount_clone(from, "", &o, &mnt, err);
     return rc != 0 ? rc : rn_mount_attach(mnt, target, path, err);

@@ -20,7 +20,8 @@ struct rn_pending {
 
 struct dray_self {
     const struct dray_host *host;
-    int run; /* the folder of our state */
+    int run;             /* the folder of our state */
+    int null, null_tree; /* the host's /dev/null through a read-only mount, and that mount */
     struct rn_cg_layout cgroups;
     uint64_t self_dev, self_ino; /* of the program that has loaded us */
     bool apparmor, selinux;      /* the kernel enforces them */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plugin.c - the driver "native": runs OCI bundles itself, with the kernel's own means. */
 #include "files.h"
+#include "mount.h"
 #include "native.h"
 
 #include <fcntl.h>
@@ -26,6 +27,31 @@ static int32_t native_probe(const struct dray_host *host, struct dray_err *err)
     return 0;
 }
 
+/** A container that gets the host's /dev/null as a stream could give it another mode or owner,
+ * which every program of the host would feel. Through a read-only mount it cannot. */
+static int open_null(struct dray_self *self, struct dray_err *err)
+{
+    const struct rn_mount_opts o = {
+        .bind = true, .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC};
+    int rc = rn_mount_clone(AT_FDCWD, "/dev/null", &o, &self->null_tree, err);
+    if (rc != 0)
+        return rc;
+    /* The mount stays open: to take it apart costs a wait for the kernel's RCU. */
+    struct rn_fdpath path = rn_fdpath(self->null_tree);
+    self->null = open(path.s, O_RDWR | O_CLOEXEC);
+    if (self->null < 0)
+        return dray_fail_errno(err, "open /dev/null");
+    return rn_is_null(self->null) ? 0
+                                  : dray_fail(err, DRAY_E_IO, "/dev/null of the host is no device");
+}
+
+static void close_files(struct dray_self *self)
+{
+    dray_cleanup_fd(&self->null);
+    dray_cleanup_fd(&self->null_tree);
+    dray_cleanup_fd(&self->run);
+}
+
 static int32_t native_open(const struct dray_host *host, const char *instance,
                            struct dray_self **out, struct dray_err *err)
 {
@@ -34,6 +60,7 @@ static int32_t native_open(const struct dray_host *host, const char *instance,
     if (!self)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     self->host = host;
+    self->null = self->null_tree = -EBADF;
     (void)pthread_mutex_init(&self->lock, NULL);
     struct stat st;
     if (stat("/proc/self/exe", &st) == 0) {
@@ -47,11 +74,11 @@ static int32_t native_open(const struct dray_host *host, const char *instance,
     self->selinux = access("/sys/fs/selinux/enforce", F_OK) == 0;
     const char *run = host->path(host, DRAY_PATH_RUN);
     self->run = open(run, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int rc = self->run < 0 ? dray_fail_errno(err, "open %s", run)
-                           : rn_cg_layout_read(&self->cgroups, err);
+    int rc = self->run < 0 ? dray_fail_errno(err, "open %s", run) : open_null(self, err);
+    if (rc == 0)
+        rc = rn_cg_layout_read(&self->cgroups, err);
     if (rc != 0) {
-        if (self->run >= 0)
-            (void)close(self->run);
+        close_files(self);
         free(self);
         return rc;
     }
@@ -69,7 +96,7 @@ static void native_close(struct dray_self *self)
         free(p);
     }
     rn_cg_layout_cleanup(&self->cgroups);
-    (void)close(self->run);
+    close_files(self);
     (void)pthread_mutex_destroy(&self->lock);
     free(self);
 }

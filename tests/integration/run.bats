@@ -332,6 +332,24 @@ teardown() {
     [ "$status" -ne 0 ]
     run docker run --rm busybox cat /proc/interrupts
     [ "$status" -eq 0 ] && [ -z "$output" ]
+    # Host files that a container sees keep their mode; with its own it may do what it likes.
+    run docker run --rm busybox chmod 666 /proc/interrupts
+    [ "$status" -ne 0 ]
+    run docker run --rm busybox test /proc/self/fd/0 -ef /dev/null
+    [ "$status" -eq 0 ]
+    run docker run --rm busybox chmod 666 /proc/self/fd/0
+    [ "$status" -eq 0 ]
+    docker run -d --name own busybox sleep 1000
+    docker exec own test /proc/self/fd/0 -ef /dev/null
+    docker exec own sh -c 'rm /dev/null && mkfifo /dev/null'
+    run docker exec own chmod 666 /proc/self/fd/0
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"Read-only file system"* ]]
+    docker exec -d own sh -c 'chmod 666 /proc/self/fd/1 || echo refused >/said'
+    wait_until 5 docker exec own grep -q refused /said
+    docker rm -f own
+    run docker run --rm --privileged busybox cat /proc/sys/net/ipv4/ip_unprivileged_port_start
+    [ "$output" = 0 ]
     run docker run --rm --privileged busybox mount -t tmpfs none /tmp
     [ "$status" -eq 0 ]
     run docker run --rm --read-only busybox touch /x

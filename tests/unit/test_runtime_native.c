@@ -186,6 +186,14 @@ static void test_paths(void)
     CHECK_HAS(r, "touch: /etc/x: Read-only file system");
     CHECK_HAS(r, "drop_caches: Read-only file system");
     CHECK_HAS(r, "example\nwritten\n");
+    /* What covers a file is the host's device: its mode and owner are not the container's. */
+    CU_ASSERT_EQUAL(rig_sh(&r, &s,
+                           "chmod 666 /proc/keys; chown 0 /proc/keys; "
+                           "echo x > /proc/keys && echo swallowed"),
+                    0);
+    CHECK_HAS(r, "chmod: /proc/keys: Read-only file system");
+    CHECK_HAS(r, "chown: /proc/keys: Read-only file system");
+    CHECK_HAS(r, "swallowed\n");
     struct rig_spec ro = {.root = ",\"readonly\":true"};
     CU_ASSERT_EQUAL(rig_sh(&r, &ro, "touch /x; echo x > /dev/null && echo null"), 0);
     CHECK_HAS(r, "touch: /x: Read-only file system\nnull\n");

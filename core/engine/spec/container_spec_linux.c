@@ -443,7 +443,7 @@ static void add_sysctls(const struct dray_spec_in *in, struct json_object *linux
     struct json_object *given = dray_json_obj(in->host, "Sysctls");
     struct json_object *all = given ? dray_json_copy(given) : json_object_new_object();
     /* As Docker: unprivileged users may ping and bind low ports inside their own namespace. */
-    if (in->netns && !dray_json_bool(in->host, "Privileged", false)) {
+    if (in->netns) {
         if (!json_object_object_get_ex(all, "net.ipv4.ip_unprivileged_port_start", NULL))
             dray_json_add_str(all, "net.ipv4.ip_unprivileged_port_start", "0");
         if (!json_object_object_get_ex(all, "net.ipv4.ping_group_range", NULL))
