@@ -394,7 +394,9 @@ static int build_kit(struct request *r, const struct dray_build_spec *spec, stru
                                  .session = query_or(h, "session", ""),
                                  .id = query_or(h, "buildid", ""),
                                  .upload = strcmp(spec->remote, "upload-request") == 0,
-                                 .output = {.type = *output ? output : NULL},
+                                 .outputs = &(const struct dray_kit_output){.type = output},
+                                 .n_outputs = *output != '\0',
+                                 .unlisted = *output != '\0',
                                  .status = on_status,
                                  .ctx = r,
                                  .cancel_fd = dray_http_cancel_fd(h)};

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "engine/build/builds.h"
+#include "kit/job.h"
 
 #include <strings.h>
 
@@ -22,32 +23,102 @@ static bool take_text(const struct pb_field *f, char **out)
 void kit_target_fini(struct kit_target *t)
 {
     free(t->session);
-    free(t->exporter);
-    dray_kvlist_free(&t->attrs);
+    for (size_t i = 0; i < t->n_exporters; i++) {
+        free(t->exporters[i].type);
+        dray_kvlist_free(&t->exporters[i].attrs);
+    }
     dray_strlist_free(&t->entitlements);
+}
+
+static struct kit_exporter *add_exporter(struct kit_target *t)
+{
+    if (t->n_exporters == KIT_EXPORTERS_MAX)
+        return NULL;
+    struct kit_exporter *x = &t->exporters[t->n_exporters];
+    (void)snprintf(x->id, sizeof x->id, "%zu", t->n_exporters++);
+    return x;
+}
+
+static bool read_exporter(const struct pb_field *field, struct kit_target *t)
+{
+    struct kit_exporter *x = add_exporter(t);
+    struct pb m = pb_open(field->data, field->len);
+    struct pb_field f;
+    bool ok = x != NULL;
+    while (ok && pb_next(&m, &f)) {
+        if (f.number == 1)
+            ok = take_text(&f, &x->type);
+        else if (f.number == 2)
+            ok = pb_read_entry(&f, &x->attrs);
+    }
+    return ok && !m.bad;
+}
+
+/* Clients that know of several tell of the first in the old way as well. */
+static bool take_single(struct kit_target *t, struct kit_exporter *single /* takes */)
+{
+    struct kit_exporter *x = t->n_exporters == 0 && single->type ? add_exporter(t) : NULL;
+    if (x) {
+        x->type = dray_steal(single->type);
+        x->attrs = single->attrs;
+        single->attrs = (struct dray_kvlist){0};
+    }
+    free(single->type);
+    dray_kvlist_free(&single->attrs);
+    return true;
+}
+
+/* Append the names of a list with commas. */
+static bool add_names(struct dray_buf *out, const char *list, bool whole)
+{
+    DRAY_AUTO(dray_strlist) names = {0};
+    bool ok = dray_strlist_split(&names, list, ',');
+    for (size_t i = 0; ok && i < names.n; i++) {
+        dray_autofree char *full = whole ? kit_full_name(names.v[i]) : strdup(names.v[i]);
+        ok = full != NULL;
+        if (ok && *full)
+            dray_buf_addf(out, "%s%s", out->len ? "," : "", full);
+    }
+    return ok;
+}
+
+char *kit_target_names(const struct kit_target *t, bool whole)
+{
+    DRAY_AUTO(dray_buf) b = {0};
+    bool ok = true;
+    dray_buf_adds(&b, "");
+    for (size_t i = 0; ok && i < t->n_exporters; i++)
+        ok = add_names(&b, dray_kvlist_get(&t->exporters[i].attrs, "name", ""), whole);
+    return ok ? dray_buf_steal(&b) : NULL;
 }
 
 int kit_target_read(struct pb *req, char **ref_out, struct kit_target *out, struct dray_err *err)
 {
+    struct kit_exporter single = {0};
     struct pb_field f;
-    bool ok = true;
-    while (ok && pb_next(req, &f)) {
+    bool ok = true, own = true;
+    while (ok && own && pb_next(req, &f)) {
         if (f.number == 1)
             ok = take_text(&f, ref_out);
         else if (f.number == 3)
-            ok = take_text(&f, &out->exporter);
+            ok = take_text(&f, &single.type);
         else if (f.number == 4)
-            ok = pb_read_entry(&f, &out->attrs);
+            ok = pb_read_entry(&f, &single.attrs);
+        else if (f.number == 13)
+            ok = read_exporter(&f, out);
         else if (f.number == 5)
             ok = take_text(&f, &out->session);
         else if (f.number == 6 && f.len)
-            return dray_fail(err, DRAY_E_NOTSUP,
-                             "a frontend is run by the client's own build function only");
+            own = false;
         else if (f.number == 9) {
             dray_autofree char *name = pb_dup(&f);
             ok = name && dray_strlist_add(&out->entitlements, name);
         }
     }
+    ok = take_single(out, &single) && ok;
+    if (!own)
+        return dray_fail(err, DRAY_E_NOTSUP,
+                         "a frontend is run by the client's own build function only");
     if (!ok || req->bad || !*ref_out || !**ref_out)
         return dray_fail(err, DRAY_E_INVAL, "malformed SolveRequest");
     return 0;
@@ -59,6 +130,7 @@ void kit_frontend_cleanup(struct kit_frontend *f)
 {
     free(f->frontend);
     dray_kvlist_free(&f->opts);
+    dray_kvlist_free(&f->inputs);
     dray_kvlist_free(&f->args);
     dray_kvlist_free(&f->labels);
     dray_kvlist_free(&f->contexts);
@@ -71,7 +143,8 @@ int kit_frontend_read(struct pb *req, struct kit_frontend *out, struct dray_err 
 {
     struct pb_field f;
     bool ok = true;
-    while (ok && pb_next(req, &f)) {
+    int rc = 0;
+    while (ok && !rc && pb_next(req, &f)) {
         if (f.number == 1 && f.len)
             return dray_fail(err, DRAY_E_NOTSUP,
                              "builds other than of a Dockerfile are not supported by this engine");
@@ -81,7 +154,11 @@ int kit_frontend_read(struct pb *req, struct kit_frontend *out, struct dray_err 
             ok = pb_read_entry(&f, &out->opts);
         else if (f.number == 6)
             out->array_ref = f.value != 0;
+        else if (f.number == 13)
+            rc = kit_input_read(&f, &out->inputs, err);
     }
+    if (rc)
+        return rc;
     if (ok && !out->frontend)
         ok = (out->frontend = strdup("")) != NULL;
     return ok && !req->bad ? 0 : dray_fail(err, DRAY_E_INVAL, "malformed SolveRequest");
@@ -262,18 +339,34 @@ static void choose_context(struct kit_frontend *f)
         f->build.spec.remote = context;
 }
 
-static int choose_output(struct kit_frontend *f, const struct kit_target *t, struct dray_err *err)
+/* Images stay here; files go to the client; without any the result is in the cache alone. */
+static void choose_outputs(struct kit_frontend *f, const struct kit_target *t)
 {
-    static const char *const kept[] = {"", "moby", "image", "docker", "cacheonly"};
-    const char *type = t->exporter ? t->exporter : "";
-    bool keep = false;
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        keep = keep || strcmp(type, kept[i]) == 0;
-    f->build.output.type = keep ? NULL : type;
+    static const char *const images[] = {"moby", "image", "docker"};
+    struct dray_kit_build *b = &f->build;
+    b->unlisted = true;
+    b->outputs = f->outputs;
+    for (size_t i = 0; i < t->n_exporters; i++) {
+        const char *type = t->exporters[i].type ? t->exporters[i].type : "";
+        bool image = false;
+        for (size_t k = 0; k < sizeof images / sizeof *images; k++)
+            image = image || strcmp(type, images[k]) == 0;
+        if (image)
+            b->unlisted = false;
+        else if (*type && strcmp(type, "cacheonly") != 0)
+            f->outputs[b->n_outputs++] = (struct dray_kit_output){
+                .type = type, .id = t->n_exporters > 1 ? t->exporters[i].id : NULL};
+    }
+}
+
+static int choose_names(struct kit_frontend *f, const struct kit_target *t, struct dray_err *err)
+{
     DRAY_AUTO(dray_strlist) names = {0};
-    bool ok = dray_strlist_split(&names, dray_kvlist_get(&t->attrs, "name", ""), ',');
+    dray_autofree char *all = kit_target_names(t, false);
+    bool ok = all && dray_strlist_split(&names, all, ',');
     for (size_t i = 0; ok && i < names.n; i++)
-        ok = !*names.v[i] || dray_strlist_add(&f->tags, names.v[i]);
+        ok = !*names.v[i] || dray_strlist_has(&f->tags, names.v[i]) ||
+             dray_strlist_add(&f->tags, names.v[i]);
     return ok ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
@@ -299,8 +392,8 @@ int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target
                                              .target = "",
                                              .platform = "",
                                              .network = ""};
-    int rc =
-        f->host ? choose_output(f, target, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    choose_outputs(f, target);
+    int rc = f->host ? choose_names(f, target, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     for (size_t i = 0; !rc && i < f->opts.n; i++)
         rc = take_option(f, &f->opts.v[i], err);
     choose_context(f);

@@ -12,27 +12,42 @@ struct json_object;
 struct kit_server;
 struct kit_solve;
 
+#define KIT_EXPORTERS_MAX 16u
+
+/** One of the places that the result goes to. */
+struct kit_exporter {
+    char *type;
+    struct dray_kvlist attrs;
+    char id[12]; /**< its number, as the client knows it */
+};
+
 /** Where the result goes: of Control's SolveRequest. */
 struct kit_target {
-    char *session, *exporter;
-    struct dray_kvlist attrs;
+    char *session;
+    struct kit_exporter exporters[KIT_EXPORTERS_MAX];
+    size_t n_exporters;
     struct dray_strlist entitlements;
 };
 
 int kit_target_read(struct pb *req, char **ref_out, struct kit_target *out, struct dray_err *err);
 void kit_target_fini(struct kit_target *t);
+/** The names that the image gets, whole ("docker.io/library/a:1") or as given: commas between them.
+ *  Owned; NULL without memory. */
+char *kit_target_names(const struct kit_target *t, bool whole);
 
 /** The bridge's SolveRequest. */
 struct kit_frontend {
     char *frontend;
     struct dray_kvlist opts;
-    bool array_ref; /**< the client knows of results that are arrays */
+    struct dray_kvlist inputs; /**< names, and what kit_input_write() was given */
+    bool array_ref;            /**< the client knows of results that are arrays */
     /* Made of it, for build: */
     struct dray_kit_build build;
     struct dray_kvlist args, labels, contexts;
     bool lint; /**< only mistakes are looked for */
     struct dray_strlist tags, cache_from;
     struct json_object *host;
+    struct dray_kit_output outputs[KIT_EXPORTERS_MAX];
 };
 
 int kit_frontend_read(struct pb *req, struct kit_frontend *out, struct dray_err *err);
@@ -40,6 +55,11 @@ int kit_frontend_read(struct pb *req, struct kit_frontend *out, struct dray_err 
 int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target,
                          struct dray_err *err);
 void kit_frontend_cleanup(struct kit_frontend *f);
+
+/** The fields of a pb.Definition that stands for a result, which token names. */
+void kit_input_write(const char *token, struct dray_buf *def);
+/** Read an entry of map<string, pb.Definition>: add its name and its token. */
+int kit_input_read(const struct pb_field *entry, struct dray_kvlist *out, struct dray_err *err);
 
 /** pb.Range of lines, as JSON. */
 struct json_object *kit_place_range(int64_t from, int64_t to);

@@ -62,10 +62,14 @@ int kit_fs_receive_tar(struct grpc_conn *c, const struct kit_fs_req *req, int fd
                        void (*progress)(void *ctx, int64_t bytes), void *ctx, int cancel_fd,
                        struct dray_err *err);
 
+/* exporter: the client's name for one of several places for results, or NULL. */
+
 /** Send what is below a folder (borrowed) into the folder that the client has for results. */
-int kit_fs_send_tree(struct grpc_conn *c, int dir, int cancel_fd, struct dray_err *err);
+int kit_fs_send_tree(struct grpc_conn *c, const char *exporter, int dir, int cancel_fd,
+                     struct dray_err *err);
 /** Send what can be read from fd (borrowed) until its end to the file that the client has for
  *  results. */
-int kit_fs_send_file(struct grpc_conn *c, int fd, int cancel_fd, struct dray_err *err);
+int kit_fs_send_file(struct grpc_conn *c, const char *exporter, int fd, int cancel_fd,
+                     struct dray_err *err);
 
 #endif

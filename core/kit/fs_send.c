@@ -197,11 +197,21 @@ static int send_tree(struct sender *s, struct dray_err *err)
     return rc;
 }
 
-int kit_fs_send_tree(struct grpc_conn *c, int dir, int cancel_fd, struct dray_err *err)
+static int start(struct grpc_conn *c, const char *exporter, struct grpc_call **out,
+                 struct dray_err *err)
+{
+    DRAY_AUTO(dray_kvlist) md = {0};
+    if (exporter && !dray_kvlist_add(&md, "buildkit-attachable-exporter-id", exporter))
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return grpc_call_start(c, METHOD, &md, out, err);
+}
+
+int kit_fs_send_tree(struct grpc_conn *c, const char *exporter, int dir, int cancel_fd,
+                     struct dray_err *err)
 {
     struct sender s = {.root = dir, .cancel_fd = cancel_fd, .buf = malloc(PIECE)};
-    int rc = s.buf ? grpc_call_start(c, METHOD, NULL, &s.call, err)
-                   : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc =
+        s.buf ? start(c, exporter, &s.call, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc)
         rc = send_tree(&s, err);
     grpc_call_free(s.call);
@@ -210,13 +220,13 @@ int kit_fs_send_tree(struct grpc_conn *c, int dir, int cancel_fd, struct dray_er
     return rc;
 }
 
-int kit_fs_send_file(struct grpc_conn *c, int fd, int cancel_fd, struct dray_err *err)
+int kit_fs_send_file(struct grpc_conn *c, const char *exporter, int fd, int cancel_fd,
+                     struct dray_err *err)
 {
     struct grpc_call *call = NULL;
     DRAY_AUTO(dray_buf) rest = {0};
     dray_autofree char *buf = malloc(PIECE);
-    int rc = buf ? grpc_call_start(c, METHOD, NULL, &call, err)
-                 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc = buf ? start(c, exporter, &call, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     for (ssize_t n = 1; !rc && n > 0;) {
         n = read(fd, buf, PIECE);
         if (n < 0 && errno == EINTR)

@@ -251,6 +251,10 @@ int grpc_send(struct grpc_call *call, const void *data, size_t len, int cancel_f
 
 void grpc_send_end(struct grpc_call *call)
 {
+    if (call->conn->serve) {
+        grpc_finish(call, GRPC_OK, NULL);
+        return;
+    }
     pthread_mutex_lock(&call->conn->lock);
     call->out_end = true;
     resume(call);
@@ -441,6 +445,15 @@ int grpc_gone_fd(const struct grpc_call *call)
 const char *grpc_metadata(const struct grpc_call *call, const char *key)
 {
     return dray_kvlist_get(&call->headers, key, NULL);
+}
+
+bool grpc_metadata_all(const struct grpc_call *call, const char *key, struct dray_strlist *out)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < call->headers.n; i++)
+        if (strcmp(call->headers.v[i].key, key) == 0)
+            ok = dray_strlist_add(out, call->headers.v[i].value);
+    return ok;
 }
 
 /* What may not stand in a header is percent-encoded. */

@@ -55,7 +55,7 @@ void grpc_call_free(struct grpc_call *call);
  * none. CANCELED, or UNAVAIL when the connection or the call has ended. */
 int grpc_send(struct grpc_call *call, const void *data, size_t len, int cancel_fd,
               struct dray_err *err);
-/** No more messages from this side. */
+/** No more messages from this side: a call that is served ends well. */
 void grpc_send_end(struct grpc_call *call);
 /**
  * Wait for a message: 1, and *msg holds it; 0 when the peer has said all, and all was well. A
@@ -74,6 +74,8 @@ const char *grpc_method(const struct grpc_call *call);
 int grpc_gone_fd(const struct grpc_call *call);
 /** First value of a header of the call, or NULL. */
 const char *grpc_metadata(const struct grpc_call *call, const char *key);
+/** Add all values of a header to a list; false without memory. */
+bool grpc_metadata_all(const struct grpc_call *call, const char *key, struct dray_strlist *out);
 /** End the call; text is for people, or NULL. */
 void grpc_finish(struct grpc_call *call, enum grpc_status status, const char *text);
 /** A google.protobuf.Any that goes with the status of a call which fails. */

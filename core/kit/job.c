@@ -153,6 +153,7 @@ static void job_close(struct kit_job *j, const char *error)
         j->credentials = next;
     }
     kit_session_put(j->session);
+    dray_build_result_unref(j->result);
     dray_strlist_free(&j->excludes);
     dray_buf_free(&j->dockerfile);
     dray_cleanup_fd(&j->cancel);
@@ -176,6 +177,10 @@ static int run(struct kit_job *j, char image_out[72], struct dray_err *err)
                                            .ctx = j,
                                            .lender = &lender,
                                            .contexts = q->contexts,
+                                           .inputs = q->inputs,
+                                           .n_inputs = q->n_inputs,
+                                           .result_out = &j->result,
+                                           .unlisted = q->unlisted,
                                            .allow_insecure = q->allow_insecure,
                                            .allow_host_network = q->allow_host_network,
                                            .cancel_fd = j->cancel};
@@ -191,7 +196,7 @@ static int run(struct kit_job *j, char image_out[72], struct dray_err *err)
 }
 
 /* "docker.io/library/a:1" of "a:1". */
-static char *full_name(const char *tag)
+char *kit_full_name(const char *tag)
 {
     DRAY_AUTO(dray_ref) r = {0};
     if (dray_ref_parse(tag, &r, NULL) != 0)
@@ -207,7 +212,7 @@ static void tell_image(struct kit_job *j, const char *image)
     if (text)
         kit_trace_progress(&j->trace, "export", text, 0, 0, true);
     for (uint64_t i = 0; i < j->spec.tags.n; i++) {
-        dray_autofree char *full = full_name(j->spec.tags.v[i]);
+        dray_autofree char *full = kit_full_name(j->spec.tags.v[i]);
         dray_autofree char *name = full ? dray_strf("naming to %s", full) : NULL;
         if (name)
             kit_trace_progress(&j->trace, "export", name, 0, 0, true);
@@ -215,11 +220,22 @@ static void tell_image(struct kit_job *j, const char *image)
     kit_trace_end(&j->trace, "export", NULL);
 }
 
-static int check_output(const struct dray_kit_output *o, struct dray_err *err)
+static int check_outputs(const struct dray_kit_build *req, struct dray_err *err)
 {
-    if (o->type && strcmp(o->type, "local") != 0 && strcmp(o->type, "tar") != 0)
-        return dray_fail(err, DRAY_E_INVAL, "exporter \"%s\" could not be found", o->type);
+    for (size_t i = 0; i < req->n_outputs; i++) {
+        const char *type = req->outputs[i].type;
+        if (strcmp(type, "local") != 0 && strcmp(type, "tar") != 0)
+            return dray_fail(err, DRAY_E_INVAL, "exporter \"%s\" could not be found", type);
+    }
     return 0;
+}
+
+static int send_outputs(struct kit_job *j, struct dray_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && j->result && i < j->req->n_outputs; i++)
+        rc = kit_output_send(j, &j->req->outputs[i], j->result, err);
+    return rc;
 }
 
 int dray_kit_build(struct dray_kit *k, const struct dray_kit_build *req, char image_out[72],
@@ -231,15 +247,17 @@ int dray_kit_build(struct dray_kit *k, const struct dray_kit_build *req, char im
     if (!rc)
         rc = find_session(&j, &own);
     if (!rc)
-        rc = check_output(&req->output, &own);
+        rc = check_outputs(req, &own);
     if (!rc)
         rc = run(&j, image_out, &own);
-    if (!rc && req->output.type && *image_out) {
-        rc = kit_output_send(&j, image_out, &own);
+    if (!rc && req->unlisted)
         *image_out = '\0';
-    } else if (!rc && *image_out) {
+    else if (!rc && *image_out)
         tell_image(&j, image_out);
-    }
+    if (!rc)
+        rc = send_outputs(&j, &own);
+    if (!rc && req->result_out)
+        *req->result_out = dray_steal(j.result);
     job_close(&j, rc ? own.text : NULL);
     if (rc && err) {
         *err = own;

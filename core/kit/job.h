@@ -22,6 +22,7 @@ struct kit_job {
     struct kit_trace trace;
     struct dray_build_spec spec;
     struct dray_buf dockerfile; /* its text */
+    struct dray_build_result *result;
 
     pthread_mutex_t lock; /* guards: credentials. order: leaf */
     struct kit_credentials *credentials;
@@ -37,6 +38,9 @@ struct kit_job {
     atomic_bool built; /* the builder has ended */
     bool feed_late;    /* the transfer has failed after that, or because of it */
 };
+
+/** "docker.io/library/a:1" of "a:1"; owned, NULL without memory. */
+char *kit_full_name(const char *tag);
 
 /* --- source.c --- */
 
@@ -57,7 +61,8 @@ void kit_upload_done(struct kit_job *j);
 
 /* --- output.c --- */
 
-/** Send what the image holds to the client. */
-int kit_output_send(struct kit_job *j, const char *image, struct dray_err *err);
+/** Send what the result holds to a place of the client's. */
+int kit_output_send(struct kit_job *j, const struct dray_kit_output *o,
+                    const struct dray_build_result *result, struct dray_err *err);
 
 #endif

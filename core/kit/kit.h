@@ -13,6 +13,8 @@
 #include <dray/util.h>
 #include <stdbool.h>
 
+struct dray_build_input;
+struct dray_build_result;
 struct dray_engine;
 struct dray_kit;
 struct dray_buf;
@@ -34,9 +36,10 @@ int dray_kit_session_check(struct dray_kit *k, const struct dray_kit_hello *hell
 int dray_kit_session_run(struct dray_kit *k, const struct dray_kit_hello *hello, int sock,
                          int stop_fd, struct dray_err *err);
 
-/** A result that is to be sent to the client. */
+/** A place of the client's that the result is sent to. */
 struct dray_kit_output {
     const char *type; /**< "local", "tar"; others are refused */
+    const char *id;   /**< the client's name of it when it has several, or NULL */
 };
 
 /** A piece of progress: a StatusResponse of BuildKit's. Any thread of the build, one at a time;
@@ -58,13 +61,18 @@ struct dray_kit_build {
     struct dray_kvs contexts;    /**< named contexts, as in struct dray_build_req */
     bool upload;                 /**< the context comes with dray_kit_upload() */
     bool allow_insecure, allow_host_network;
-    struct dray_kit_output output; /**< type NULL: the image stays here */
+    const struct dray_build_input *inputs; /**< results that contexts name */
+    size_t n_inputs;
+    const struct dray_kit_output *outputs;
+    size_t n_outputs;
+    bool unlisted;                         /**< no image stays here */
+    struct dray_build_result **result_out; /**< the caller's; or NULL */
     dray_kit_status_fn status;
     dray_kit_said_fn said; /**< or NULL */
     void *ctx;
     int cancel_fd;
 };
-/** Build. image_out: id of the image, "" when the result has gone to the client. */
+/** Build. image_out: id of the image; "" when it is unlisted. */
 int dray_kit_build(struct dray_kit *k, const struct dray_kit_build *req, char image_out[72],
                    struct dray_err *err);
 /** Serve a client that calls us over sock (borrowed), until it ends or stop_fd is readable. */

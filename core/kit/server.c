@@ -7,6 +7,8 @@
 #include "kit/session.h"
 
 #include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 
 #define STEP_NS (50 * 1000 * 1000)
@@ -75,6 +77,54 @@ static int build_history(struct kit_server *s, struct grpc_call *call, struct pb
     return 0;
 }
 
+/* ---- A session within the connection ---- */
+
+struct inner {
+    struct kit_server *server;
+    struct dray_kit_hello hello;
+    int sock, stop_fd;
+};
+
+static void *inner_main(void *arg)
+{
+    struct inner *i = arg;
+    (void)dray_kit_session_run(i->server->kit, &i->hello, i->sock, i->stop_fd, NULL);
+    (void)shutdown(i->sock, SHUT_RDWR);
+    return NULL;
+}
+
+/* What POST /session begins, with its headers in those of the call. */
+static int session(struct kit_server *s, struct grpc_call *call, struct pb req,
+                   struct dray_err *err)
+{
+    DRAY_AUTO(dray_strlist) methods = {0};
+    const char *id = grpc_metadata(call, "x-docker-expose-session-uuid");
+    int pair[2];
+    pthread_t thread;
+    (void)req;
+    if (!grpc_metadata_all(call, "x-docker-expose-session-grpc-method", &methods))
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    struct inner i = {.server = s, .hello = {id ? id : "", dray_strlist_view(&methods)}};
+    int rc = dray_kit_session_check(s->kit, &i.hello, err);
+    if (!rc && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        rc = dray_fail_errno(err, "make a pair of sockets");
+    if (rc)
+        return rc;
+    i.sock = pair[1];
+    i.stop_fd = grpc_gone_fd(call);
+    if (pthread_create(&thread, NULL, inner_main, &i) == 0) {
+        kit_pump(call, pair[0], grpc_gone_fd(call));
+        (void)pthread_join(thread, NULL);
+    } else {
+        rc = dray_fail(err, DRAY_E_NOMEM, "start a thread");
+    }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    if (!rc)
+        grpc_finish(call, GRPC_OK, NULL);
+    return rc;
+}
+
 /* ---- Calls ---- */
 
 #define CONTROL "/moby.buildkit.v1.Control/"
@@ -83,13 +133,20 @@ static int build_history(struct kit_server *s, struct grpc_call *call, struct pb
 static const struct {
     const char *name;
     kit_method_fn fn;
+    bool stream; /* it takes the messages itself */
 } methods[] = {
-    {CONTROL "ListWorkers", list_workers},    {CONTROL "Solve", kit_control_solve},
-    {CONTROL "Status", kit_control_status},   {CONTROL "DiskUsage", kit_control_usage},
-    {CONTROL "Prune", kit_control_prune},     {BRIDGE "Ping", kit_bridge_ping},
-    {BRIDGE "Solve", kit_bridge_solve},       {BRIDGE "Return", kit_bridge_return},
-    {CONTROL "ListenBuildHistory", build_history},
-    {"/grpc.health.v1.Health/Check", health},
+    {CONTROL "ListWorkers", list_workers, false},
+    {CONTROL "Session", session, true},
+    {CONTROL "Solve", kit_control_solve, false},
+    {CONTROL "Status", kit_control_status, false},
+    {CONTROL "DiskUsage", kit_control_usage, false},
+    {CONTROL "Prune", kit_control_prune, false},
+    {BRIDGE "Ping", kit_bridge_ping, false},
+    {BRIDGE "Solve", kit_bridge_solve, false},
+    {BRIDGE "Evaluate", kit_bridge_evaluate, false},
+    {BRIDGE "Return", kit_bridge_return, false},
+    {CONTROL "ListenBuildHistory", build_history, false},
+    {"/grpc.health.v1.Health/Check", health, false},
 };
 
 static int dispatch(struct kit_server *s, struct grpc_call *call, struct dray_err *err)
@@ -98,6 +155,8 @@ static int dispatch(struct kit_server *s, struct grpc_call *call, struct dray_er
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         if (strcmp(grpc_method(call), methods[i].name) != 0)
             continue;
+        if (methods[i].stream)
+            return methods[i].fn(s, call, pb_open("", 0), err);
         int rc = grpc_recv(call, &msg, grpc_gone_fd(call), err);
         if (rc == 0)
             return dray_fail(err, DRAY_E_INVAL, "%s: no request", methods[i].name);

@@ -38,6 +38,8 @@ int kit_bridge_ping(struct kit_server *s, struct grpc_call *call, struct pb req,
                     struct dray_err *err);
 int kit_bridge_solve(struct kit_server *s, struct grpc_call *call, struct pb req,
                      struct dray_err *err);
+int kit_bridge_evaluate(struct kit_server *s, struct grpc_call *call, struct pb req,
+                        struct dray_err *err);
 int kit_bridge_return(struct kit_server *s, struct grpc_call *call, struct pb req,
                       struct dray_err *err);
 void kit_solves_free(struct kit_server *s);

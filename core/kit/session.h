@@ -39,6 +39,10 @@ int kit_ask_secret(struct kit_session *s, const char *id, struct dray_buf *out, 
                    struct dray_err *err);
 bool kit_ask_agent(struct kit_session *s, const char *id, int cancel_fd);
 
+/** Pass bytes between a socket (borrowed) and a call of BytesMessages, until the peer has said all,
+ *  the socket fails, or stop_fd is readable. */
+void kit_pump(struct grpc_call *call, int sock, int stop_fd);
+
 /** Connections to agents that are under way. */
 struct kit_links;
 struct kit_links *kit_links_new(void);

@@ -6,8 +6,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#define PIECE 32768u
-
 int kit_ask_ready(struct kit_session *s, int cancel_fd, struct dray_err *err)
 {
     DRAY_AUTO(dray_buf) req = {0};
@@ -112,61 +110,11 @@ struct kit_links *kit_links_new(void)
     return l;
 }
 
-static void *upwards(void *arg)
-{
-    struct link *k = arg;
-    char buf[PIECE];
-    for (;;) {
-        ssize_t n = recv(k->fd, buf, sizeof buf, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        DRAY_AUTO(dray_buf) msg = {0};
-        pb_bytes(&msg, 1, buf, (size_t)n);
-        if (msg.failed || grpc_send(k->call, msg.data, msg.len, k->set->stop, NULL) != 0)
-            break;
-    }
-    grpc_send_end(k->call);
-    return NULL;
-}
-
-static bool send_all(int fd, const char *data, size_t len)
-{
-    while (len) {
-        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static void downwards(struct link *k)
-{
-    DRAY_AUTO(dray_buf) msg = {0};
-    bool ok = true;
-    while (ok && grpc_recv(k->call, &msg, k->set->stop, NULL) == 1) {
-        struct pb m = pb_open(msg.data, msg.len);
-        struct pb_field f;
-        while (ok && pb_next(&m, &f))
-            ok = f.number != 1 || !f.data || send_all(k->fd, f.data, f.len);
-    }
-}
-
 static void *link_main(void *arg)
 {
     struct link *k = arg;
     struct kit_links *l = k->set;
-    pthread_t up;
-    if (pthread_create(&up, NULL, upwards, k) == 0) {
-        downwards(k);
-        (void)shutdown(k->fd, SHUT_RDWR); /* wakes the other direction */
-        (void)pthread_join(up, NULL);
-    }
+    kit_pump(k->call, k->fd, l->stop);
     pthread_mutex_lock(&l->lock);
     struct link **at = &l->first;
     while (*at != k)

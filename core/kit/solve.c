@@ -5,6 +5,8 @@
  * result is; Control.Status hears of the progress.
  */
 #include "base/clock.h"
+#include "base/ident.h"
+#include "engine/build/builds.h"
 #include "kit/frontend.h"
 #include "kit/server.h"
 
@@ -30,6 +32,8 @@ struct kit_solve {
     struct dray_err err;
     struct dray_buf details; /* of the error: fields of google.rpc.Status */
     char image[72];
+    char token[33];                   /* names the result to clients; "" without one */
+    struct dray_build_result *result; /* or NULL */
     unsigned readers;
     struct piece *first, **last;
     size_t waiting;
@@ -45,6 +49,7 @@ static void solve_free(struct kit_solve *v)
         v->first = next;
     }
     kit_target_fini(&v->target);
+    dray_build_result_unref(v->result);
     dray_buf_free(&v->details);
     free(v->ref);
     free(v);
@@ -109,12 +114,12 @@ static int enter(struct kit_server *s, struct kit_solve *v /* takes */, struct d
 
 static void answer_text(const struct kit_solve *v, struct dray_buf *out)
 {
-    const char *names = dray_kvlist_get(&v->target.attrs, "name", "");
+    dray_autofree char *names = kit_target_names(&v->target, true);
     if (!*v->image)
         return;
     pb_entry(out, 1, "containerimage.digest", v->image);
     pb_entry(out, 1, "containerimage.config.digest", v->image);
-    if (*names)
+    if (names && *names)
         pb_entry(out, 1, "image.name", names);
 }
 
@@ -274,11 +279,39 @@ int kit_control_status(struct kit_server *s, struct grpc_call *call, struct pb r
 
 /* ---- The bridge ---- */
 
+static void add_caps(struct dray_buf *msg, unsigned field, const char *const *caps)
+{
+    for (; *caps; caps++) {
+        DRAY_AUTO(dray_buf) cap = {0};
+        pb_text(&cap, 1, *caps);
+        pb_bool(&cap, 2, true);
+        pb_message(msg, field, &cap);
+    }
+}
+
 int kit_bridge_ping(struct kit_server *s, struct grpc_call *call, struct pb req,
                     struct dray_err *err)
 {
-    static const char *const caps[] = {"solve.base", "return", "proto.refarray", "importcaches",
-                                       "gateway.solve.evaluate"};
+    static const char *const frontend[] = {"solve.base",
+                                           "return",
+                                           "proto.refarray",
+                                           "importcaches",
+                                           "reference.output",
+                                           "frontend.inputs",
+                                           "frontend.caps",
+                                           "gateway.solve.metadata",
+                                           "gateway.evaluate",
+                                           "gateway.solve.evaluate",
+                                           NULL};
+    static const char *const builder[] = {"source.image",
+                                          "source.local",
+                                          "source.local.sessionid",
+                                          "source.local.includepatterns",
+                                          "source.local.followpaths",
+                                          "source.local.excludepatterns",
+                                          "source.local.sharedkeyhint",
+                                          "exporter.multiple",
+                                          NULL};
     DRAY_AUTO(dray_buf) msg = {0};
     struct kit_solve *v = NULL;
     (void)req;
@@ -286,29 +319,66 @@ int kit_bridge_ping(struct kit_server *s, struct grpc_call *call, struct pb req,
     if (rc)
         return rc;
     leave(s, v);
-    for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
-        DRAY_AUTO(dray_buf) cap = {0};
-        pb_text(&cap, 1, caps[i]);
-        pb_bool(&cap, 2, true);
-        pb_message(&msg, 1, &cap);
-    }
+    add_caps(&msg, 1, frontend);
+    add_caps(&msg, 2, builder);
     return kit_answer(call, &msg, err);
 }
 
-/* SolveResponse with a Result that names the image; "" is the empty one. */
-static void add_result(struct dray_buf *msg, const char *image, bool array,
+/* SolveResponse with a Result that names what was built; token "" is the empty one. */
+static void add_result(struct dray_buf *msg, const char *token, bool array,
                        const struct kit_lint *lint)
 {
     DRAY_AUTO(dray_buf) result = {0};
     DRAY_AUTO(dray_buf) ref = {0};
-    pb_text(&ref, 1, image);
+    DRAY_AUTO(dray_buf) def = {0};
+    if (*token)
+        kit_input_write(token, &def);
+    pb_text(&ref, 1, token);
+    if (def.len)
+        pb_message(&ref, 2, &def);
     if (array)
         pb_message(&result, 3, &ref);
     else
-        pb_text(&result, 1, image);
+        pb_text(&result, 1, token);
     if (lint)
         kit_lint_answer(lint, &result);
     pb_message(msg, 3, &result);
+}
+
+/* The results that a request names; each is referred to. */
+static int find_inputs(struct kit_server *s, const struct dray_kvlist *names,
+                       struct dray_build_input *out, struct dray_err *err)
+{
+    int rc = 0;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; !rc && i < names->n; i++) {
+        struct kit_solve *v = s->solves;
+        while (v && (!v->result || strcmp(v->token, names->v[i].value) != 0))
+            v = v->next;
+        out[i].name = names->v[i].key;
+        out[i].result = v ? dray_build_result_ref(v->result) : NULL;
+        if (!v)
+            rc = dray_fail(err, DRAY_E_NOTFOUND, "input %s: no such result", names->v[i].key);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+static int build(struct kit_server *s, struct kit_frontend *f, char image[72],
+                 struct dray_build_result **result, struct dray_err *err)
+{
+    dray_autofree struct dray_build_input *inputs = calloc(f->inputs.n + 1, sizeof *inputs);
+    if (!inputs)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc = find_inputs(s, &f->inputs, inputs, err);
+    f->build.inputs = inputs;
+    f->build.n_inputs = f->inputs.n;
+    f->build.result_out = result;
+    if (!rc)
+        rc = dray_kit_build(s->kit, &f->build, image, err);
+    for (size_t i = 0; i < f->inputs.n; i++)
+        dray_build_result_unref(inputs[i].result);
+    return rc;
 }
 
 static void on_said(void *ctx, const char *kind, struct json_object *o)
@@ -327,7 +397,8 @@ int kit_bridge_solve(struct kit_server *s, struct grpc_call *call, struct pb req
     DRAY_AUTO(dray_buf) msg = {0};
     DRAY_AUTO(kit_frontend) f = {0};
     struct kit_solve *v = NULL;
-    char image[72] = "";
+    struct dray_build_result *result = NULL;
+    char image[72] = "", token[33] = "";
     int rc = get_named(s, call, &v, err);
     if (rc)
         return rc;
@@ -341,15 +412,35 @@ int kit_bridge_solve(struct kit_server *s, struct grpc_call *call, struct pb req
         f.build.said = on_said;
         f.build.ctx = &ctx;
         f.build.cancel_fd = grpc_gone_fd(call);
-        rc = dray_kit_build(s->kit, &f.build, image, err);
+        rc = build(s, &f, image, &result, err);
     }
+    if (result)
+        dray_id_hex(token, 32);
     pthread_mutex_lock(&s->lock);
     (void)snprintf(v->image, sizeof v->image, "%s", image);
+    (void)snprintf(v->token, sizeof v->token, "%s", token);
+    struct dray_build_result *old = v->result;
+    v->result = result;
     pthread_mutex_unlock(&s->lock);
+    dray_build_result_unref(old);
     leave(s, v);
     if (rc)
         return rc;
-    add_result(&msg, image, f.array_ref, f.lint ? &lint : NULL);
+    add_result(&msg, token, f.array_ref, f.lint ? &lint : NULL);
+    return kit_answer(call, &msg, err);
+}
+
+/* A result is there as soon as it is told of. */
+int kit_bridge_evaluate(struct kit_server *s, struct grpc_call *call, struct pb req,
+                        struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) msg = {0};
+    struct kit_solve *v = NULL;
+    (void)req;
+    int rc = get_named(s, call, &v, err);
+    if (rc)
+        return rc;
+    leave(s, v);
     return kit_answer(call, &msg, err);
 }
 

@@ -139,12 +139,72 @@ END
     [ "$status" -ne 0 ]
 }
 
+@test "bake: targets side by side, one as a context of another" {
+    printf 'FROM busybox\nARG V\nRUN --network=none echo $V >/v\n' >Dockerfile
+    printf 'FROM base\nRUN --network=none cat /v\nCOPY --from=base /v /w\n' >Dockerfile.top
+    printf 'FROM base\n' >Dockerfile.same
+    cat >docker-bake.hcl <<'E'
+group "default" { targets = ["m", "top"] }
+target "m" {
+  name   = "m-${v}"
+  matrix = { v = ["1", "2"] }
+  args   = { V = v }
+  tags   = ["bake:${v}"]
+}
+target "hidden" {
+  args = { V = "hidden" }
+}
+target "top" {
+  dockerfile = "Dockerfile.top"
+  tags       = ["bake:top"]
+  contexts   = { base = "target:hidden" }
+}
+target "same" {
+  dockerfile = "Dockerfile.same"
+  tags       = ["bake:same"]
+  contexts   = { base = "target:hidden" }
+}
+E
+    run timeout 60 docker buildx bake --progress plain --metadata-file "$T/md"
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ $output != *"unknown method"* ]]
+    python3 -c "import json; d=json.load(open('$T/md')); assert d['m-1']['image.name']=='docker.io/library/bake:1', d"
+    [ "$(docker images --format '{{.Tag}}' bake | sort | xargs)" = '1 2 top' ]
+    [ "$(docker run --rm --network none bake:2 cat /v)" = 2 ]
+    [ "$(docker run --rm --network none bake:top cat /w)" = hidden ]
+    run timeout 60 docker buildx bake --progress plain same
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$(docker run --rm --network none bake:same cat /v)" = hidden ]
+    docker rmi bake:1 bake:2 bake:top bake:same
+}
+
+@test "results that go elsewhere leave no image; several places at once" {
+    printf 'FROM busybox\nRUN --network=none echo %s >/only-files\n' "$RANDOM$RANDOM" >Dockerfile
+    before=$(docker images -aq --no-trunc | sort)
+    quiet -t not:named -o type=cacheonly .
+    build -o "$T/files" -o "type=tar,dest=$T/files.tar" .
+    tar xOf "$T/files.tar" only-files | cmp "$T/files/only-files"
+    [ "$(docker images -aq --no-trunc | sort)" = "$before" ]
+    build -t here:too -o "$T/files2" -o type=docker .
+    cmp "$T/files/only-files" "$T/files2/only-files"
+    docker rmi here:too
+}
+
 @test "compose: additional contexts" {
     mkdir res && echo yes >res/f
     printf 'services:\n  a:\n    image: addctx:1\n    build:\n      context: .\n      additional_contexts: {res: ./res}\n      dockerfile_inline: |\n        FROM busybox\n        COPY --from=res f /f\n' >compose.yaml
     docker compose build
     [ "$(docker run --rm --network none addctx:1 cat /f)" = yes ]
     docker rmi addctx:1
+}
+
+@test "compose: a service's image as a context" {
+    [[ $(docker compose version --short) =~ ^v?2\.([3-9][0-9]) ]] || skip "this compose has no contexts of services"
+    printf 'services:\n  a:\n    image: addctx:1\n    build:\n      dockerfile_inline: |\n        FROM busybox\n        RUN --network=none echo yes >/f\n  b:\n    image: addctx:2\n    build:\n      additional_contexts: {up: "service:a"}\n      dockerfile_inline: |\n        FROM up\n        RUN --network=none cat /f >/g\n' >compose.yaml
+    docker compose build
+    [ "$(docker run --rm --network none addctx:2 cat /f /g | xargs)" = 'yes yes' ]
+    docker rmi addctx:1 addctx:2
 }
 
 @test "the frontend's request lint tells what is wrong with a Dockerfile, and builds nothing" {

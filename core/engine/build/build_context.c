@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* build_context.c - named contexts: images and folders of the client's that a build knows by names
- * of its own. A folder becomes a layer the first time that it is named. */
+/* build_context.c - named contexts: images, folders of the client's, results of other builds, that
+ * a build knows by names of its own. A folder becomes a layer the first time that it is named. */
 #include "engine/build/build_priv.h"
 
 #include <fcntl.h>
@@ -9,6 +9,7 @@
 
 #define IMAGE "docker-image://"
 #define FOLDER "local:"
+#define INPUT "input:"
 #define PIPE_SIZE (1 << 20)
 
 /** A folder that the build has named. */
@@ -46,7 +47,8 @@ static const char *find(const struct build *b, const char *ref)
 
 bool build_context_valid(const char *value)
 {
-    return dray_str_prefix(value, IMAGE) || dray_str_prefix(value, FOLDER);
+    return dray_str_prefix(value, IMAGE) || dray_str_prefix(value, FOLDER) ||
+           dray_str_prefix(value, INPUT);
 }
 
 const char *build_context_image(const struct build *b, const char *ref)
@@ -59,6 +61,17 @@ const char *build_context_folder(const struct build *b, const char *ref)
 {
     const char *value = find(b, ref);
     return value && dray_str_prefix(value, FOLDER) ? value + strlen(FOLDER) : NULL;
+}
+
+const struct dray_build_result *build_context_input(const struct build *b, const char *ref)
+{
+    const char *value = find(b, ref);
+    if (!value || !dray_str_prefix(value, INPUT))
+        return NULL;
+    for (size_t i = 0; i < b->req->n_inputs; i++)
+        if (strcmp(b->req->inputs[i].name, value + strlen(INPUT)) == 0)
+            return b->req->inputs[i].result;
+    return NULL;
 }
 
 /* ---- The client's folder as a layer ---- */

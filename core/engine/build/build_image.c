@@ -97,6 +97,9 @@ int32_t build_image_get(const struct dray_call *call, const char *ref, const cha
     const char *dir = build_context_folder(b, ref);
     if (dir)
         return build_context_get(b, dir, out, err);
+    const struct dray_build_result *input = build_context_input(b, ref);
+    if (input)
+        return build_result_use(b, input, out, err);
     int rc = look(b, build_context_image(b, ref), platform, flags, &image, err);
     if (!rc)
         rc = pin_layers(b, &image, err);
@@ -113,7 +116,7 @@ int32_t build_image_name(const struct dray_call *call, const char *ref, const ch
 {
     struct build *b = build_of(call, err);
     DRAY_AUTO(dray_ref) r = {0};
-    bool folder = b && build_context_folder(b, ref);
+    bool folder = b && (build_context_folder(b, ref) || build_context_input(b, ref));
     int rc = b ? 0 : DRAY_E_INVAL;
     if (b && !folder)
         rc = dray_ref_parse_tagged(build_context_image(b, ref), &r, err);
@@ -189,6 +192,26 @@ static int make(struct build *b, struct json_object *config, struct img_layer *t
     return rc;
 }
 
+static int tag_all(struct build *b, const char *id, struct dray_strs tags, struct dray_err *err)
+{
+    int rc = 0;
+    for (uint64_t i = 0; !rc && i < tags.n; i++)
+        rc = dray_images_tag(b->e->images, id, tags.v[i], err);
+    return rc;
+}
+
+/* Keep and list, as the request wants. */
+static int deliver(struct build *b, struct json_object *config, struct img_layer *top,
+                   const char *parent, char id[DRAY_DIGEST_LEN], struct dray_err *err)
+{
+    const char *text = dray_json_text(config);
+    int rc = 0;
+    dray_digest_of(text, strlen(text), id);
+    if (!b->req->unlisted)
+        rc = make(b, config, top, parent, id, err);
+    return rc || !b->req->result_out ? rc : build_result_keep(b, id, config, top, err);
+}
+
 int32_t build_image_put(const struct dray_call *call, const char *config, const char *top,
                         const char *parent, struct dray_strs tags, const char **id_out,
                         struct dray_err *err)
@@ -203,17 +226,40 @@ int32_t build_image_put(const struct dray_call *call, const char *config, const 
     if (!rc)
         rc = dray_json_parse(config, strlen(config), &doc, err);
     if (!rc)
-        rc = make(b, doc, layer, parent, id, err);
-    return rc ? rc : build_image_tag(call, id, tags, id_out, err);
+        rc = deliver(b, doc, layer, parent, id, err);
+    if (!rc && !b->req->unlisted)
+        rc = tag_all(b, id, tags, err);
+    if (!rc && !(*id_out = build_text(b, id)))
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return rc;
+}
+
+/* An image as it was before the build: one of the store, or one of the inputs. */
+static int deliver_base(struct build *b, const char *id, struct dray_err *err)
+{
+    DRAY_AUTO(dray_image) image = {0};
+    char same[DRAY_DIGEST_LEN];
+    int rc = DRAY_E_NOTFOUND;
+    for (size_t i = 0; rc && i < b->req->n_inputs; i++)
+        if (strcmp(dray_build_result_id(b->req->inputs[i].result), id) == 0)
+            rc = dray_build_result_image(b->req->inputs[i].result, &image, err);
+    bool input = !rc;
+    if (rc && !b->req->result_out)
+        return 0;
+    if (rc)
+        rc = dray_images_get(b->e->images, id, &image, err);
+    if (!rc && input)
+        return deliver(b, image.config, image.pin, "", same, err);
+    return rc ? rc : build_result_keep(b, id, image.config, image.pin, err);
 }
 
 int32_t build_image_tag(const struct dray_call *call, const char *id, struct dray_strs tags,
                         const char **id_out, struct dray_err *err)
 {
     struct build *b = build_of(call, err);
-    int rc = b ? 0 : DRAY_E_INVAL;
-    for (uint64_t i = 0; !rc && i < tags.n; i++)
-        rc = dray_images_tag(b->e->images, id, tags.v[i], err);
+    int rc = b ? deliver_base(b, id, err) : DRAY_E_INVAL;
+    if (!rc && !b->req->unlisted)
+        rc = tag_all(b, id, tags, err);
     if (!rc && !(*id_out = build_text(b, id)))
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     return rc;

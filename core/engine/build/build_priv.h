@@ -90,6 +90,11 @@ int build_pin_add(struct build *b, struct build_pin *pin /* takes */, struct dra
 /** Find the layer that a name means; *out NULL for "". Borrowed from the build. */
 int build_layer_find(struct build *b, const char *name, struct img_layer **out,
                      struct dray_err *err);
+/** Copy the pin of a layer that the build keeps, with references of its own. */
+int build_pin_copy(struct build *b, const char *chain, struct build_pin *out,
+                   void (*copy)(struct dray_images *im, const struct build_pin *from,
+                                struct build_pin *to),
+                   struct dray_err *err);
 bool build_part_find(struct build *b, const char *chain, struct build_part *out);
 void build_pin_drop(struct dray_images *im, struct build_pin *pin);
 /** Send an object to the client. */
@@ -204,6 +209,19 @@ const char *build_context_folder(const struct build *b, const char *ref);
 int build_context_get(struct build *b, const char *dir, struct dray_build_image *out,
                       struct dray_err *err);
 void build_contexts_free(struct build *b);
+
+/** The result that a name means in this build, or NULL. */
+const struct dray_build_result *build_context_input(const struct build *b, const char *ref);
+
+/* --- build_result.c
+ * ------------------------------------------------------------------------------*/
+
+/** Put what the build has come to into the request's result_out. */
+int build_result_keep(struct build *b, const char *id, struct json_object *config,
+                      struct img_layer *top, struct dray_err *err);
+/** A result as a base: its layers are kept for the build. */
+int build_result_use(struct build *b, const struct dray_build_result *r,
+                     struct dray_build_image *out, struct dray_err *err);
 
 /* --- build_cache.c
  * -------------------------------------------------------------------------------*/

@@ -150,6 +150,19 @@ int build_layer_find(struct build *b, const char *name, struct img_layer **out,
     return *out ? 0 : dray_fail(err, DRAY_E_NOTFOUND, "no such layer in this build: %.80s", name);
 }
 
+int build_pin_copy(struct build *b, const char *chain, struct build_pin *out,
+                   void (*copy)(struct dray_images *im, const struct build_pin *from,
+                                struct build_pin *to),
+                   struct dray_err *err)
+{
+    pthread_mutex_lock(&b->lock);
+    const struct build_pin *pin = find_pin(b, chain);
+    if (pin)
+        copy(b->e->images, pin, out);
+    pthread_mutex_unlock(&b->lock);
+    return pin ? 0 : dray_fail(err, DRAY_E_NOTFOUND, "no such layer in this build: %.80s", chain);
+}
+
 bool build_part_find(struct build *b, const char *chain, struct build_part *out)
 {
     pthread_mutex_lock(&b->lock);

@@ -17,6 +17,7 @@ struct dray_buf;
 struct dray_builds;
 struct dray_engine;
 struct dray_filters;
+struct dray_image;
 struct json_object;
 
 /** The table behind DRAY_BUILD_IFACE, for dray_drivers_open(). */
@@ -42,6 +43,25 @@ struct dray_build_lender {
     int (*folder)(void *ctx, const char *name, int fd, struct dray_err *err);
 };
 
+/**
+ * What a build has made, whether it is an image of the store or not. Keeps its layers.
+ */
+struct dray_build_result;
+struct dray_build_result *dray_build_result_ref(struct dray_build_result *r);
+void dray_build_result_unref(struct dray_build_result *r);
+const char *dray_build_result_id(const struct dray_build_result *r);
+/** OCI image config; borrowed. */
+struct json_object *dray_build_result_config(const struct dray_build_result *r);
+/** A look at its files; release it with dray_image_release(). */
+int dray_build_result_image(const struct dray_build_result *r, struct dray_image *out,
+                            struct dray_err *err);
+
+/** The result of another build, that a context is made of. */
+struct dray_build_input {
+    const char *name;
+    struct dray_build_result *result;
+};
+
 struct dray_build_req {
     struct dray_build_spec spec;
     dray_build_line_fn line;
@@ -49,9 +69,13 @@ struct dray_build_req {
     void *ctx;           /* of all */
     const char *session; /* under which the client has lent secrets and agents; or NULL */
     const struct dray_build_lender *lender; /* asked instead; or NULL */
-    /* What names of images mean instead, all build_context_valid(): "docker-image://REF", or
-     * "local:NAME" for a folder of the lender's. */
+    /* What names of images mean instead, all build_context_valid(): "docker-image://REF",
+     * "local:NAME" for a folder of the lender's, "input:NAME" for one of the inputs. */
     struct dray_kvs contexts;
+    const struct dray_build_input *inputs;
+    size_t n_inputs;
+    struct dray_build_result **result_out;   /* also give the result, the caller's; or NULL */
+    bool unlisted;                           /* with result_out: the store gets no image, no name */
     bool allow_insecure, allow_host_network; /* what its Dockerfile may ask for */
     int cancel_fd;
 };
