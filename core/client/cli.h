@@ -134,9 +134,6 @@ static inline const char *cli_arg(const struct cli_args *a, int i)
     return i < a->argc ? a->argv[i] : NULL;
 }
 
-/** Word for the value in the help: "string", "list"; empty for bool. */
-const char *cli_type_word(enum cli_type t);
-
 /** Print the help of a command or of a group of commands. */
 void cli_help(FILE *out, const struct cli_command *cmd, const struct cli_entry *subs,
               const char *path);

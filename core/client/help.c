@@ -26,12 +26,35 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
+/* The word for a value: "string", "list"; empty for bool. */
+static const char *type_word(enum cli_type t)
+{
+    static const char *const words[] = {
+        [CLI_BOOL] = "",
+        [CLI_STRING] = "string",
+        [CLI_INT] = "int",
+        [CLI_UINT16] = "uint16",
+        [CLI_DECIMAL] = "decimal",
+        [CLI_BYTES] = "bytes",
+        [CLI_DURATION] = "duration",
+        [CLI_LIST] = "list",
+        [CLI_STRINGS] = "strings",
+        [CLI_MAP] = "map",
+        [CLI_FILTER] = "filter",
+        [CLI_MOUNT] = "mount",
+        [CLI_NETWORK] = "network",
+        [CLI_ULIMIT] = "ulimit",
+        [CLI_GPUS] = "gpu-request",
+    };
+    return words[t];
+}
+
 static void flag_head(const struct cli_flag *f, char *out, size_t n)
 {
     char letter[8] = "    ";
     if (f->letter)
         (void)snprintf(letter, sizeof letter, "-%c, ", f->letter);
-    const char *word = cli_type_word(f->type);
+    const char *word = type_word(f->type);
     (void)snprintf(out, n, "  %s--%s%s%s", letter, f->name, *word ? " " : "", word);
 }
 

@@ -8,28 +8,6 @@
 #include <ctype.h>
 #include <stdio.h>
 
-const char *cli_type_word(enum cli_type t)
-{
-    static const char *const words[] = {
-        [CLI_BOOL] = "",
-        [CLI_STRING] = "string",
-        [CLI_INT] = "int",
-        [CLI_UINT16] = "uint16",
-        [CLI_DECIMAL] = "decimal",
-        [CLI_BYTES] = "bytes",
-        [CLI_DURATION] = "duration",
-        [CLI_LIST] = "list",
-        [CLI_STRINGS] = "strings",
-        [CLI_MAP] = "map",
-        [CLI_FILTER] = "filter",
-        [CLI_MOUNT] = "mount",
-        [CLI_NETWORK] = "network",
-        [CLI_ULIMIT] = "ulimit",
-        [CLI_GPUS] = "gpu-request",
-    };
-    return words[t];
-}
-
 static int check_int(const char *value, int bits, bool is_signed, struct dray_err *err)
 {
     char *end = NULL;

@@ -94,32 +94,6 @@ void table_align(FILE *out, const char *text, int min_width, int padding)
     (void)fputs(p, out);
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const char *const *x = a, *const *y = b;
-    return strcmp(*x, *y);
-}
-
-struct json_object *table_sorted(struct json_object *obj)
-{
-    size_t n = (size_t)json_object_object_length(obj), i = 0;
-    dray_autofree const char **keys = cli_need(calloc(n + 1, sizeof *keys));
-    json_object_object_foreach(obj, key, unused)
-    {
-        (void)unused;
-        if (*key != '\001')
-            keys[i++] = key;
-    }
-    n = i;
-    qsort(keys, n, sizeof *keys, by_key);
-    struct json_object *out = json_object_new_object();
-    for (i = 0; i < n; i++) {
-        struct json_object *v = json_object_object_get(obj, keys[i]);
-        json_object_object_add(out, keys[i], v ? json_object_get(v) : NULL);
-    }
-    return out;
-}
-
 static char *unescaped(const char *format)
 {
     char *out = cli_strdup(format), *to = out;
@@ -208,7 +182,7 @@ int table_list(struct cli *cli, const char *format, const struct table_spec *spe
         return list_by_template(cli, spec->layout, true, spec, rows);
     if (strcmp(format, "json") == 0) {
         for (size_t i = 0; i < json_object_array_length(rows); i++) {
-            dray_autojson *o = table_sorted(json_object_array_get_idx(rows, i));
+            dray_autojson *o = tmpl_sorted(json_object_array_get_idx(rows, i));
             print_escaped(dray_json_text(o));
         }
         return 0;

@@ -31,8 +31,6 @@ int table_list(struct cli *cli, const char *format, const struct table_spec *spe
                struct json_object *rows);
 /** Print one value by a template ("json" is known), with a newline. */
 int table_value(struct cli *cli, const char *format, const char *type, struct json_object *value);
-/** A copy of an object with its keys in order, as Go prints maps. */
-struct json_object *table_sorted(struct json_object *obj);
 /** Append compact JSON laid out as Go's json.Indent does, with so many spaces a level. */
 void table_indent(struct dray_buf *out, const char *json, int spaces);
 

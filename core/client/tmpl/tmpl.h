@@ -29,4 +29,7 @@ void tmpl_free(struct tmpl *t);
 int tmpl_exec(const struct tmpl *t, struct json_object *dot, const struct tmpl_env *env,
               struct dray_buf *out, struct dray_err *err);
 
+/** A copy of an object with its keys in order, as Go prints maps. */
+struct json_object *tmpl_sorted(struct json_object *obj);
+
 #endif

@@ -3,7 +3,7 @@
 #include "client/tmpl/tmpl_priv.h"
 
 #include "base/json.h"
-#include "client/tmpl/table.h"
+#include "client/cli.h"
 
 #include <ctype.h>
 
@@ -37,13 +37,11 @@ static int by_key(const void *a, const void *b)
     return strcmp(*x, *y);
 }
 
-static void print_object(struct dray_buf *out, struct json_object *v)
+struct json_object *tmpl_sorted(struct json_object *obj)
 {
-    size_t n = (size_t)json_object_object_length(v), i = 0;
-    dray_autofree const char **keys = calloc(n + 1, sizeof *keys);
-    if (!keys)
-        return;
-    json_object_object_foreach(v, key, unused)
+    size_t n = (size_t)json_object_object_length(obj), i = 0;
+    dray_autofree const char **keys = cli_need(calloc(n + 1, sizeof *keys));
+    json_object_object_foreach(obj, key, unused)
     {
         (void)unused;
         if (*key != '\001')
@@ -51,10 +49,24 @@ static void print_object(struct dray_buf *out, struct json_object *v)
     }
     n = i;
     qsort(keys, n, sizeof *keys, by_key);
-    dray_buf_adds(out, "map[");
+    struct json_object *out = json_object_new_object();
     for (i = 0; i < n; i++) {
-        dray_buf_addf(out, "%s%s:", i ? " " : "", keys[i]);
-        tmpl_print(out, json_object_object_get(v, keys[i]), false);
+        struct json_object *v = json_object_object_get(obj, keys[i]);
+        json_object_object_add(out, keys[i], v ? json_object_get(v) : NULL);
+    }
+    return out;
+}
+
+static void print_object(struct dray_buf *out, struct json_object *v)
+{
+    dray_autojson *sorted = tmpl_sorted(v);
+    const char *between = "";
+    dray_buf_adds(out, "map[");
+    json_object_object_foreach(sorted, key, value)
+    {
+        dray_buf_addf(out, "%s%s:", between, key);
+        tmpl_print(out, value, false);
+        between = " ";
     }
     dray_buf_addc(out, ']');
 }
@@ -109,7 +121,7 @@ static int f_json(struct json_object **v, size_t n, struct json_object **out, st
     (void)err;
     bool row = v[0] && json_object_is_type(v[0], json_type_object) &&
                json_object_object_get_ex(v[0], TMPL_HIDDEN_ROW, NULL);
-    dray_autojson *sorted = row ? table_sorted(v[0]) : NULL;
+    dray_autojson *sorted = row ? tmpl_sorted(v[0]) : NULL;
     *out = json_object_new_string(!v[0] ? "null" : dray_json_text(row ? sorted : v[0]));
     return 0;
 }

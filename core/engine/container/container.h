@@ -59,15 +59,7 @@ struct dray_waiter {
     char error[256];
 };
 
-struct dray_health; /* container_list.c, container_inspect.c, container_observe.c */
-
-/** A mount point, an endpoint as the API shows them; new objects. */
-struct json_object *dray_container_mount_view(struct json_object *point);
-struct json_object *dray_endpoint_view(struct json_object *ep);
-/** Bytes of the writable layer, and with its image. */
-void dray_container_sizes(struct dray_container *c, int64_t *rw_out, int64_t *root_out);
-
-/* container_health.c */
+struct dray_health; /* container_health.c */
 
 struct dray_container {
     atomic_int refs;
@@ -203,13 +195,10 @@ void dray_container_set_text(char **slot, struct json_object *value);
 void dray_container_set_host(struct dray_container *c, struct json_object *host);
 /** Replace the endpoints, and what the list shows of them. Call with lock held. */
 void dray_container_set_endpoints(struct dray_container *c, struct json_object *endpoints);
-/** Parse one of the texts; a new object, never NULL ("{}" on failure). Takes lock itself. */
+/** What one of the texts holds: a new object, NULL for none. Call with lock held. */
+struct json_object *dray_container_text(const char *text);
+/** The same, never NULL ("{}" for none). Takes lock itself. */
 struct json_object *dray_container_json(struct dray_container *c, char *const *slot);
-/** Rebuild `summary`; call with lock held after config, host, mounts or name changed. */
-void dray_container_resummarize(struct dray_container *c);
-/** The same from the documents that c->config, c->host and c->mounts are the texts of. */
-void dray_container_summarize(struct dray_container *c, struct json_object *config,
-                              struct json_object *host, struct json_object *points);
 const char *dray_container_status_name(enum dray_container_status s);
 
 /* container_events.c */
@@ -348,11 +337,20 @@ bool dray_container_alive(const struct dray_container *c); /* lock held: running
 /** The driver that runs it, in this process. */
 struct dray_driver *dray_container_runtime(struct dray_container *c, struct dray_err *err);
 
-/* container_list.c, container_inspect.c, container_observe.c */
+/* container_views.c */
 
-/** A mount point, an endpoint as the API shows them; new objects. */
+/** A mount point as the API shows it; a new object. */
 struct json_object *dray_container_mount_view(struct json_object *point);
+/** An endpoint with every field that EndpointSettings has, filled or empty; a new object. */
 struct json_object *dray_endpoint_view(struct json_object *ep);
+/** Rebuild `summary`; call with lock held after config, host, mounts or name changed. */
+void dray_container_resummarize(struct dray_container *c);
+/** The same from the documents that c->config, c->host and c->mounts are the texts of. */
+void dray_container_summarize(struct dray_container *c, struct json_object *config,
+                              struct json_object *host, struct json_object *points);
+
+/* container_observe.c */
+
 /** Bytes of the writable layer, and with its image. */
 void dray_container_sizes(struct dray_container *c, int64_t *rw_out, int64_t *root_out);
 

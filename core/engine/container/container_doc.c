@@ -63,15 +63,21 @@ void dray_container_set_endpoints(struct dray_container *c, struct json_object *
     dray_container_set_text(&c->networks, shown);
 }
 
+struct json_object *dray_container_text(const char *text)
+{
+    struct json_object *value = NULL;
+    if (!text || dray_json_parse(text, strlen(text), &value, NULL) != 0)
+        return NULL;
+    return value;
+}
+
 struct json_object *dray_container_json(struct dray_container *c, char *const *slot)
 {
     pthread_mutex_lock(&c->lock);
     dray_autofree char *text = *slot ? strdup(*slot) : NULL;
     pthread_mutex_unlock(&c->lock);
-    struct json_object *value = NULL;
-    if (!text || dray_json_parse(text, strlen(text), &value, NULL) != 0 || !value)
-        return json_object_new_object();
-    return value;
+    struct json_object *value = dray_container_text(text);
+    return value ? value : json_object_new_object();
 }
 
 static void add_text(struct dray_buf *b, const char *key, const char *json)

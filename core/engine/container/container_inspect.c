@@ -172,27 +172,6 @@ static struct json_object *network_json(struct dray_container *c, const char *ho
     return n;
 }
 
-/** An endpoint with every field that EndpointSettings has, filled or empty. */
-struct json_object *dray_endpoint_view(struct json_object *ep)
-{
-    static const char *const objects[] = {"IPAMConfig", "DriverOpts"};
-    static const char *const arrays[] = {"Links", "Aliases", "DNSNames"};
-    static const char *const texts[] = {"NetworkID",        "EndpointID", "Gateway",
-                                        "IPAddress",        "MacAddress", "IPv6Gateway",
-                                        "GlobalIPv6Address"};
-    static const char *const ints[] = {"GwPriority", "IPPrefixLen", "GlobalIPv6PrefixLen"};
-    struct json_object *o = json_object_new_object();
-    for (size_t i = 0; i < 2; i++)
-        dray_json_add(o, objects[i], dray_json_copy(dray_json_obj(ep, objects[i])));
-    for (size_t i = 0; i < 3; i++)
-        dray_json_add(o, arrays[i], dray_json_copy(dray_json_arr(ep, arrays[i])));
-    for (size_t i = 0; i < 7; i++)
-        dray_json_add_str(o, texts[i], dray_json_str(ep, texts[i], ""));
-    for (size_t i = 0; i < 3; i++)
-        dray_json_add_int(o, ints[i], dray_json_int(ep, ints[i], 0));
-    return o;
-}
-
 /* The profile it is under; of several options the last counts. */
 static const char *apparmor(struct json_object *host)
 {

@@ -12,77 +12,6 @@
 #include <ctype.h>
 #include <inttypes.h>
 
-/* The fixed part of a row. */
-
-static char *command_text(struct json_object *config)
-{
-    DRAY_AUTO(dray_buf) b = {0};
-    struct json_object *parts[] = {dray_json_arr(config, "Entrypoint"),
-                                   dray_json_arr(config, "Cmd")};
-    for (size_t k = 0; k < 2; k++) {
-        for (size_t i = 0; i < dray_json_len(parts[k]); i++) {
-            const char *word = json_object_get_string(json_object_array_get_idx(parts[k], i));
-            bool quote = b.len > 0 && strchr(word, ' ');
-            dray_buf_addf(&b, quote ? "%s'%s'" : "%s%s", b.len ? " " : "", word);
-        }
-    }
-    return dray_buf_steal(&b);
-}
-
-static struct json_object *parse_text(const char *text)
-{
-    struct json_object *v = NULL;
-    if (!text || dray_json_parse(text, strlen(text), &v, NULL) != 0)
-        return NULL;
-    return v;
-}
-
-/** A mount point as the API shows it, in inspect and in the list. */
-struct json_object *dray_container_mount_view(struct json_object *point)
-{
-    static const char *const keys[] = {"Type",   "Name", "Source", "Destination",
-                                       "Driver", "Mode", "RW",     "Propagation"};
-    struct json_object *o = json_object_new_object();
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (dray_json_get(point, keys[i]))
-            dray_json_add(o, keys[i], dray_json_copy(dray_json_get(point, keys[i])));
-    return o;
-}
-
-void dray_container_resummarize(struct dray_container *c)
-{
-    dray_autojson *config = parse_text(c->config);
-    dray_autojson *host = parse_text(c->host);
-    dray_autojson *points = parse_text(c->mounts);
-    dray_container_summarize(c, config, host, points);
-}
-
-void dray_container_summarize(struct dray_container *c, struct json_object *config,
-                              struct json_object *host, struct json_object *points)
-{
-    dray_autojson *row = json_object_new_object();
-    struct json_object *mounts = json_object_new_array();
-    dray_json_add_str(row, "Id", c->id);
-    dray_json_add_str(row, "ImageID", c->image_id);
-    dray_autofree char *command = command_text(config);
-    dray_json_add_str(row, "Command", command ? command : "");
-    dray_json_add_int(row, "Created", c->created_ns / DRAY_NS_PER_S);
-    struct json_object *labels = dray_json_obj(config, "Labels");
-    dray_json_add(row, "Labels", labels ? dray_json_copy(labels) : json_object_new_object());
-    struct json_object *hc = json_object_new_object();
-    dray_json_add_str(hc, "NetworkMode", dray_json_str(host, "NetworkMode", ""));
-    if (dray_json_obj(host, "Annotations"))
-        dray_json_add(hc, "Annotations", dray_json_copy(dray_json_obj(host, "Annotations")));
-    dray_json_add(row, "HostConfig", hc);
-    for (size_t i = 0; i < dray_json_len(points); i++)
-        json_object_array_add(mounts,
-                              dray_container_mount_view(json_object_array_get_idx(points, i)));
-    dray_json_add(row, "Mounts", mounts);
-    const char *text = dray_json_text(row);
-    free(c->summary);
-    c->summary = strndup(text, strlen(text) - 1); /* without its "}" */
-}
-
 /* "Up 3 minutes" and the like, in go-units' words. */
 
 static void human_duration(int64_t ns, char *out, size_t size)
@@ -169,7 +98,7 @@ static void add_ports(struct dray_buf *b, const char *text)
 {
     dray_buf_adds(b, ",\"Ports\":[");
     if (text && strcmp(text, "{}") != 0) {
-        dray_autojson *ports = parse_text(text);
+        dray_autojson *ports = dray_container_text(text);
         bool first = true;
         if (ports) {
             json_object_object_foreach(ports, spec, list)
@@ -279,7 +208,7 @@ static bool match_network(const struct dray_filters *f, const char *endpoints)
 {
     if (!dray_filters_has(f, "network"))
         return true;
-    dray_autojson *eps = parse_text(endpoints);
+    dray_autojson *eps = dray_container_text(endpoints);
     bool found = false;
     if (eps) {
         json_object_object_foreach(eps, name, ep)
@@ -302,7 +231,7 @@ static bool match_volume(const struct dray_filters *f, const char *mounts)
 {
     if (!dray_filters_has(f, "volume"))
         return true;
-    dray_autojson *points = parse_text(mounts);
+    dray_autojson *points = dray_container_text(mounts);
     for (size_t i = 0; i < dray_json_len(points); i++) {
         struct json_object *p = json_object_array_get_idx(points, i);
         if (dray_filters_exact(f, "volume", dray_json_str(p, "Name", "")) ||
@@ -380,12 +309,12 @@ static bool match_ports(const struct dray_filters *f, const struct dray_containe
 {
     bool fits = true;
     if (dray_filters_has(f, "expose")) {
-        dray_autojson *config = parse_text(c->config);
+        dray_autojson *config = dray_container_text(c->config);
         fits = any_port(f, "expose", dray_json_obj(config, "ExposedPorts"));
     }
     if (fits && dray_filters_has(f, "publish")) {
-        dray_autojson *host = parse_text(c->host);
-        dray_autojson *ports = parse_text(c->ports);
+        dray_autojson *host = dray_container_text(c->host);
+        dray_autojson *ports = dray_container_text(c->ports);
         fits = any_port(f, "publish", dray_json_obj(host, "PortBindings")) ||
                any_port(f, "publish", ports);
     }
