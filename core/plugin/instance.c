@@ -228,6 +228,13 @@ static int load(struct dray_instance *in, struct dray_plugin_file *f, struct jso
     return rc;
 }
 
+static void set_ready(struct dray_instance *in)
+{
+    pthread_mutex_lock(&in->lock);
+    in->state = DRAY_INSTANCE_READY;
+    pthread_mutex_unlock(&in->lock);
+}
+
 int dray_instance_open(struct dray_instance *in, struct json_object *options)
 {
     struct dray_plugin_file *f = in->file;
@@ -246,7 +253,7 @@ int dray_instance_open(struct dray_instance *in, struct json_object *options)
     if (!rc)
         rc = probe_and_open(in);
     if (!rc)
-        in->state = DRAY_INSTANCE_READY;
+        set_ready(in);
     return rc;
 }
 
@@ -258,7 +265,7 @@ int dray_instance_open_child(struct dray_instance *in)
     if (!rc)
         rc = probe_and_open(in);
     if (!rc)
-        in->state = DRAY_INSTANCE_READY;
+        set_ready(in);
     return rc;
 }
 
@@ -277,6 +284,20 @@ static bool wait_idle(struct dray_instance *in, uint64_t deadline_ns)
     return !in->calls && !in->n_health;
 }
 
+enum dray_instance_state dray_instance_state(struct dray_instance *in)
+{
+    pthread_mutex_lock(&in->lock);
+    enum dray_instance_state state = in->state;
+    pthread_mutex_unlock(&in->lock);
+    return state;
+}
+
+bool dray_instance_is_open(struct dray_instance *in)
+{
+    enum dray_instance_state state = dray_instance_state(in);
+    return state == DRAY_INSTANCE_READY || state == DRAY_INSTANCE_SUSPECT;
+}
+
 bool dray_instance_is_stuck(struct dray_instance *in)
 {
     pthread_mutex_lock(&in->lock);
@@ -287,8 +308,7 @@ bool dray_instance_is_stuck(struct dray_instance *in)
 
 bool dray_instance_close(struct dray_instance *in, uint64_t deadline_ns)
 {
-    if ((in->state != DRAY_INSTANCE_READY && in->state != DRAY_INSTANCE_SUSPECT) ||
-        dray_instance_is_family(in))
+    if (!dray_instance_is_open(in) || dray_instance_is_family(in))
         return !dray_instance_is_stuck(in);
     const struct dray_plugin *desc = in->desc;
     struct dray_err err = {0};
@@ -302,14 +322,16 @@ bool dray_instance_close(struct dray_instance *in, uint64_t deadline_ns)
         dray_warn("%s: quiesce: %s", instance_label(in), err.text);
     pthread_mutex_lock(&in->lock);
     bool idle = wait_idle(in, deadline_ns);
+    uint32_t left = in->n_calls;
     pthread_mutex_unlock(&in->lock);
     if (!idle) {
-        dray_error("%s: %u calls have not returned; left as it is", instance_label(in),
-                   in->n_calls);
+        dray_error("%s: %u calls have not returned; left as it is", instance_label(in), left);
         return false;
     }
     desc->close(in->self);
+    pthread_mutex_lock(&in->lock);
     in->state = DRAY_INSTANCE_CLOSED;
+    pthread_mutex_unlock(&in->lock);
     dray_instance_event(in, "disable");
     return true;
 }

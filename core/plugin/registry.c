@@ -228,7 +228,7 @@ static int index_kinds(struct dray_drivers *r)
         if (!v)
             return DRAY_E_NOMEM;
         for (struct dray_instance *in = r->instances; in; in = in->next)
-            for (size_t i = 0; in->state == DRAY_INSTANCE_READY && i < in->n_drivers; i++)
+            for (size_t i = 0; dray_instance_is_open(in) && i < in->n_drivers; i++)
                 if (in->drivers[i].kind == kind)
                     *v++ = &in->drivers[i];
     }
@@ -363,7 +363,7 @@ static const char *reason_for(struct dray_drivers *r, uint32_t kind, const char 
         if (strcmp(in->name, name) != 0 || dray_instance_is_family(in) ||
             (in->file && !(in->file->card.kinds & 1u << kind)))
             continue;
-        if (in->state == DRAY_INSTANCE_DISABLED)
+        if (dray_instance_state(in) == DRAY_INSTANCE_DISABLED)
             return "it is disabled in the configuration";
         if (in->refusal.code)
             return in->refusal.text;
@@ -470,10 +470,7 @@ static const char *state_name(struct dray_instance *in)
     };
     if (in->n_drivers && !dray_instance_is_family(in) && in->self)
         (void)dray_driver_suspect(&in->drivers[0]);
-    pthread_mutex_lock(&in->lock);
-    enum dray_instance_state state = in->state;
-    pthread_mutex_unlock(&in->lock);
-    return names[state];
+    return names[dray_instance_state(in)];
 }
 
 static struct json_object *kinds_json(uint32_t mask)

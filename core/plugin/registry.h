@@ -119,6 +119,10 @@ bool dray_instance_is_family(const struct dray_instance *in);
 int dray_family_open(struct dray_instance *in, struct json_object *options);
 /** Open an instance that a family has claimed. Fills in->refusal, with the plugin's own words. */
 int dray_instance_open_child(struct dray_instance *in);
+/** What it is now; another thread may change it at any time. */
+enum dray_instance_state dray_instance_state(struct dray_instance *in);
+/** Does it answer calls, or will it again (DRAY_INSTANCE_READY, _SUSPECT)? */
+bool dray_instance_is_open(struct dray_instance *in);
 /** May it be freed? Not while its open() has not returned. */
 bool dray_instance_is_stuck(struct dray_instance *in);
 /** The driver that a family opens for a name, once open for ever. NULL with code 0 in err: no

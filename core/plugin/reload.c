@@ -16,13 +16,10 @@ struct change {
     bool fixed;       /* not to be taken over: something else changed that cannot */
 };
 
-static bool is_open(struct dray_instance *in)
+static bool can_reload(struct dray_instance *in)
 {
-    pthread_mutex_lock(&in->lock);
-    bool up = in->state == DRAY_INSTANCE_READY || in->state == DRAY_INSTANCE_SUSPECT;
-    pthread_mutex_unlock(&in->lock);
-    return up && (in->n_drivers || dray_instance_is_family(in)) && !in->parent && in->file &&
-           atomic_load(&in->options);
+    return dray_instance_is_open(in) && (in->n_drivers || dray_instance_is_family(in)) &&
+           !in->parent && in->file && atomic_load(&in->options);
 }
 
 static const char *label_of(const struct dray_instance *in)
@@ -36,7 +33,7 @@ static struct dray_instance *find_instance(struct dray_drivers *r,
     struct dray_plugin_file *f = c->path || c->plugin ? NULL : dray_files_find(r, c->name, NULL);
     const char *name = f ? f->card.name : c->name;
     for (struct dray_instance *in = r->instances; in; in = in->next)
-        if (is_open(in) && strcmp(in->name, name) == 0 &&
+        if (can_reload(in) && strcmp(in->name, name) == 0 &&
             (!f || in->file == f || !in->file->listed))
             return in;
     return NULL;
@@ -123,7 +120,7 @@ int dray_drivers_reload(struct dray_drivers *r, const struct dray_plugin_config 
     }
     size_t named = n;
     for (struct dray_instance *in = r->instances; !rc && in; in = in->next) {
-        if (!is_open(in) || planned(changes, named, in))
+        if (!can_reload(in) || planned(changes, named, in))
             continue;
         changes[n].in = in;
         rc = plan(in, NULL, &changes[n++], err);

@@ -94,8 +94,7 @@ static bool look_at_all(struct dray_drivers *r)
     uint64_t now = dray_mono_ns();
     bool busy = false;
     for (struct dray_instance *in = r->instances; in; in = in->next)
-        if (in->self || in->state == DRAY_INSTANCE_SUSPECT || in->state == DRAY_INSTANCE_READY)
-            busy |= look_at(in, now);
+        busy |= look_at(in, now);
     return busy;
 }
 
