@@ -57,7 +57,7 @@ struct dray_http {
     struct dray_buf body;
     struct dray_upload upload;
 
-    enum dray_http_state state;
+    _Atomic enum dray_http_state state; /* others look whether it streams */
     bool denied; /* by an authorization plugin: nobody is asked about the refusal */
     bool raw;    /* answers are written to fd by us, and the connection ends after them */
     bool gone;   /* writing failed */

@@ -18,7 +18,7 @@ static const char *const level_names[] = {"ERROR", "WARN", "INFO", "DEBUG"};
 /* The log sink: the one mutable thing of this library. */
 static struct {
     _Atomic uint32_t level;
-    bool with_time;
+    _Atomic bool with_time;
     pthread_mutex_t lock; /* guards the rest. order: last of all */
     uint32_t last_level;
     char last_area[32];
@@ -30,7 +30,7 @@ static struct {
 void dray_log_setup(uint32_t level, bool with_time)
 {
     atomic_store(&sink.level, level);
-    sink.with_time = with_time;
+    atomic_store(&sink.with_time, with_time);
 }
 
 void dray_log_level_set(uint32_t level)
@@ -63,7 +63,7 @@ static void emit(uint32_t level, const char *area, const char *text)
 {
     char line[LINE_MAX_BYTES + 128];
     char when[DRAY_TIME_LEN + 1] = "";
-    if (sink.with_time) {
+    if (atomic_load(&sink.with_time)) {
         dray_time_format_fixed(dray_clock_now(), when);
         memcpy(when + 23, "Z ", 3); /* milliseconds are enough */
     }
