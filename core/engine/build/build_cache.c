@@ -101,11 +101,12 @@ static bool take_part(struct dray_images *im, const struct build_part *part, str
     struct img_blob *blob = l ? img_blob_ref_locked(im, part->digest) : NULL;
     if (blob)
         img_layer_ref_locked(l);
+    bool here = blob && img_blob_here(blob);
     pthread_mutex_unlock(&im->lock);
     if (!blob)
         return false;
     *out = (struct build_pin){.layer = l, .blob = blob, .part = *part};
-    if (blob->present || strcmp(part->digest, part->diff) == 0) /* img_settle() makes it */
+    if (here || strcmp(part->digest, part->diff) == 0) /* img_settle() makes it */
         return true;
     build_pin_drop(im, out);
     return false;

@@ -46,11 +46,17 @@
 struct img_blob {
     char digest[DRAY_DIGEST_LEN];
     unsigned refs;
-    bool present;
+    bool present;              /**< also while it is removed, see img_blob_here() */
     bool busy;                 /**< somebody fetches or removes it */
     _Atomic uint64_t progress; /**< bytes so far, while it is fetched */
     uint64_t size;
 };
+
+/** Is it complete, and does nobody remove it? Call with the store's lock held. */
+static inline bool img_blob_here(const struct img_blob *b)
+{
+    return b->present && !b->busy;
+}
 
 enum img_layer_state { LAYER_ABSENT, LAYER_BUILDING, LAYER_READY, LAYER_REMOVING };
 

@@ -345,7 +345,9 @@ static int claim_all(struct pull_layers *p, size_t *todo_out, struct dray_err *e
             img_layer_claim(im, parent, l->diff, p->source->abort_fd, &l->layer, &l->mine, err);
         if (rc)
             return rc;
-        l->work = l->mine || !l->blob->present;
+        pthread_mutex_lock(&im->lock);
+        l->work = l->mine || !img_blob_here(l->blob);
+        pthread_mutex_unlock(&im->lock);
         *todo_out += l->work;
         img_progress_say(p->progress, l->id, l->work ? "Pulling fs layer" : "Already exists");
         parent = l->layer;

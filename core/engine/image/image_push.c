@@ -339,7 +339,7 @@ static int hold_variant(struct dray_images *im, const struct img_variant *v, str
     pthread_mutex_lock(&im->lock);
     for (size_t i = 0; ok && i <= v->blobs.n; i++) {
         ok = hold_blob(im, s, i ? v->blobs.v[i - 1] : v->manifest.digest);
-        here = here && ok && (s->blobs[i]->present || i > 1); /* layers may be foreign */
+        here = here && ok && (img_blob_here(s->blobs[i]) || i > 1); /* layers may be foreign */
     }
     pthread_mutex_unlock(&im->lock);
     if (!ok)

@@ -181,8 +181,7 @@ static bool find_twin(struct dray_images *im, struct loose *l)
             void *found = NULL;
             if (strcmp(p->diff, l->diff) != 0 || strcmp(p->digest, p->diff) == 0 ||
                 strcmp(p->media_type, MT_DOCKER_LAYER) != 0 ||
-                !lh_table_lookup_ex(im->blob_table, p->digest, &found) ||
-                !((struct img_blob *)found)->present)
+                !lh_table_lookup_ex(im->blob_table, p->digest, &found) || !img_blob_here(found))
                 continue;
             l->blob = found;
             l->blob->refs++;
@@ -211,8 +210,7 @@ static bool is_loose(struct dray_images *im, const struct img_part *p)
 {
     void *found = NULL;
     return strcmp(p->digest, p->diff) == 0 &&
-           !(lh_table_lookup_ex(im->blob_table, p->digest, &found) &&
-             ((struct img_blob *)found)->present);
+           !(lh_table_lookup_ex(im->blob_table, p->digest, &found) && img_blob_here(found));
 }
 
 /* List what lacks a blob; the layers are referred to. Lock held. */
