@@ -135,7 +135,10 @@ int32_t rn_update(struct dray_self *self, const struct dray_call *call, const ch
     if (rc != 0)
         return rc;
     struct rn_cgroup g = groups(self, &st);
-    return rn_cg_apply(&g, o, false, err);
+    rc = rn_cg_apply(&g, o, false, err);
+    if (rc != 0 && !rn_state_alive(&st))
+        return dray_fail(err, DRAY_E_CONFLICT, "container %s is not running", id);
+    return rc;
 }
 
 int32_t rn_ps(struct dray_self *self, const struct dray_call *call, const char *id,

@@ -25,8 +25,7 @@ static int send_signal(struct dray_container *c, int signal, struct dray_err *er
         return DRAY_E_NOTFOUND;
     struct dray_err why = {0};
     int rc = dray_driver_call(d, runtime, DRAY_CLASS_QUICK, &why, kill, c->id, signal, 0);
-    if (rc == DRAY_E_NOTFOUND || rc == DRAY_E_CONFLICT || rc == DRAY_E_CORRUPT ||
-        rc == DRAY_E_IO) {
+    if (rc == DRAY_E_NOTFOUND || rc == DRAY_E_CONFLICT || rc == DRAY_E_CORRUPT || rc == DRAY_E_IO) {
         /* The driver has lost its notes of it. The shim is its parent, and knows. */
         struct json_object *m = json_object_new_object();
         dray_json_add_str(m, "op", "signal");
@@ -96,8 +95,9 @@ static bool mark_stopped(struct dray_container *c)
     }
     pthread_mutex_unlock(&c->lock);
     if (called_off) {
-        settle(c); /* a restart that had begun has brought it up now */
+        pthread_mutex_lock(&c->op); /* a restart that had begun has brought it up now */
         (void)dray_container_save_state(c, NULL);
+        pthread_mutex_unlock(&c->op);
     }
     return alive || called_off;
 }
@@ -343,9 +343,11 @@ static int apply_update(struct dray_container *c, struct json_object *host, stru
     struct dray_driver *d = rc == 0 ? dray_container_runtime(c, err) : NULL;
     if (rc != 0)
         return rc;
-    return d ? dray_driver_call(d, runtime, DRAY_CLASS_QUICK, err, update, c->id,
-                                dray_json_text(resources))
-             : DRAY_E_NOTFOUND;
+    if (!d)
+        return DRAY_E_NOTFOUND;
+    rc = dray_driver_call(d, runtime, DRAY_CLASS_QUICK, err, update, c->id,
+                          dray_json_text(resources));
+    return rc == DRAY_E_CONFLICT ? 0 : rc; /* it has just ended: there is nothing to change */
 }
 
 /** What the update makes of host: refused as it stands, or because of what the container has. */

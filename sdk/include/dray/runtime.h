@@ -100,7 +100,8 @@ struct dray_runtime_ops {
     /** Freeze (on != 0) or thaw all processes. */
     int32_t (*freeze)(struct dray_self *, const struct dray_call *, const char *id, uint32_t on,
                       struct dray_err *);
-    /** Change limits; `resources` is the JSON text of an OCI "linux.resources" object. */
+    /** Change limits; `resources` is the JSON text of an OCI "linux.resources" object.
+     *  A container that does not run: CONFLICT. */
     int32_t (*update)(struct dray_self *, const struct dray_call *, const char *id,
                       const char *resources, struct dray_err *);
     /** *json_out: object with "cpu_stats", "memory_stats", "blkio_stats", "pids_stats" in the shape
