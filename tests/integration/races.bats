@@ -27,6 +27,18 @@ teardown_file() { daemon_done; }
     wait_until 10 nothing_left || { find "$T/data/containers" "$T/exec/containers" -maxdepth 1; leftovers_list; false; }
 }
 
+@test "all kinds of work on the same few objects, with reloads, until a SIGTERM in the middle of it" {
+    run timeout $((100 * ${DRAY_TEST_SLOW:-4})) python3 "$BATS_TEST_DIRNAME/race_mixed.py" "$T/dray.sock" 8 5 "$(daemon_pid)"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    daemon_start
+    docker ps -aq --filter name=mix | xargs -r docker rm -f >/dev/null
+    docker network ls -q --filter name=^n[0-9]$ | xargs -r docker network rm >/dev/null
+    docker volume ls -q | xargs -r docker volume rm >/dev/null
+    docker run --rm busybox true
+    wait_until 10 nothing_left || { find "$T/data/containers" "$T/exec/containers" -maxdepth 1; leftovers_list; false; }
+}
+
 @test "a stop that comes while the restart policy is at work is the last word" {
     names=$(seq -f 'again%g' 20)
     for n in $names; do docker run -d --name "$n" --network none --restart always busybox sleep 0.1 >/dev/null; done
