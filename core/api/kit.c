@@ -34,6 +34,7 @@ static int session(struct dray_http *h, struct dray_engine *e, struct dray_err *
     const struct dray_kit_hello hello = {
         .id = header_or_none(h, "X-Docker-Expose-Session-Uuid"),
         .methods = dray_strlist_view(&methods),
+        .shared_key = dray_http_header_in(h, "X-Docker-Expose-Session-Sharedkey"),
     };
     rc = dray_kit_session_check(h->server->kit, &hello, err);
     if (!rc)

@@ -16,6 +16,7 @@
 
 #include <sys/stat.h>
 
+struct dray_builds;
 struct pb_field;
 
 /** PacketType of fsutil.types.Packet. */
@@ -32,6 +33,7 @@ struct kit_fs_entry {
     uint32_t major, minor;
     char *caps; /**< security.capability, or NULL */
     size_t n_caps;
+    uint32_t id; /**< its number among those that were told of */
 };
 
 void kit_fs_entry_fini(struct kit_fs_entry *e);
@@ -42,8 +44,13 @@ void kit_fs_entry_write(const struct kit_fs_entry *e, struct dray_buf *out);
 /** Takes what is received: an entry, and then its content, as much as entry->size says. Parents
  *  come before what is in them, and files before hard links to them. */
 struct kit_fs_sink {
+    /** Is it here already? 1: nothing more of it is to come; 0; or an error. In the order in which
+     *  the client tells of them; or NULL. */
+    int (*have)(void *ctx, const struct kit_fs_entry *e, struct dray_err *err);
     int (*entry)(void *ctx, const struct kit_fs_entry *e, struct dray_err *err);
     int (*data)(void *ctx, const void *data, size_t len, struct dray_err *err);
+    /** The content of an entry was not of the size that was told; or NULL. */
+    void (*odd)(void *ctx, uint32_t id);
     void (*progress)(void *ctx, int64_t bytes); /**< received in all; or NULL */
     void *ctx;
 };
@@ -61,6 +68,14 @@ int kit_fs_receive(struct grpc_conn *c, const struct kit_fs_req *req,
 int kit_fs_receive_tar(struct grpc_conn *c, const struct kit_fs_req *req, int fd,
                        void (*progress)(void *ctx, int64_t bytes), void *ctx, int cancel_fd,
                        struct dray_err *err);
+
+/**
+ * The same, as a file that holds a tar from its start: *fd_out, the caller's. With a key it is
+ * kept, and what the client still has as it was is not sent again; "": it is not.
+ */
+int kit_fs_receive_kept(struct grpc_conn *c, const struct kit_fs_req *req, struct dray_builds *bs,
+                        const char *key, void (*progress)(void *ctx, int64_t bytes), void *ctx,
+                        int cancel_fd, int *fd_out, struct dray_err *err);
 
 /* exporter: the client's name for one of several places for results, or NULL. */
 

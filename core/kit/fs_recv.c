@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fs_recv.c - receives a tree of a client's. Content is asked for ahead, as much as may lie in
  * memory; a large file comes alone, and goes through. */
-#include "base/fs.h"
 #include "kit/fs.h"
 #include "kit/pb.h"
-
-#include <archive.h>
-#include <archive_entry.h>
 
 #define ENTRIES_MAX 2000000u
 #define AHEAD_MAX 64u
@@ -15,7 +11,6 @@
 /** A file whose content is wanted, or a hard link that waits for its file. */
 struct wanted {
     struct wanted *next;
-    uint32_t id;
     struct kit_fs_entry e;
 };
 
@@ -38,7 +33,7 @@ struct receiver {
     uint32_t n_entries;
     bool told;    /* the sender has told of all */
     bool through; /* a large file is being passed on: nothing else may be until its end */
-    struct queue files, links, others; /* others: what waits for that, being no file */
+    struct queue files, links, others; /* others: what was told of meanwhile */
     struct ahead ahead[AHEAD_MAX];
     unsigned n_ahead;
     int64_t ahead_bytes, received;
@@ -104,12 +99,30 @@ static int ask(struct receiver *r, struct dray_err *err)
         if (a->through)
             rc = r->sink->entry(r->sink->ctx, &a->w->e, err);
         if (!rc)
-            rc = send_packet(r, FS_REQ, a->w->id, err);
+            rc = send_packet(r, FS_REQ, a->w->e.id, err);
     }
     return rc;
 }
 
 /* ---- What comes ---- */
+
+/* Pass an entry on, or have it wait: for its content, for the file that it links to. */
+static int place(struct receiver *r, struct wanted *w /* takes */, struct dray_err *err)
+{
+    if (r->through) {
+        push(&r->others, w);
+        return 0;
+    }
+    int rc = r->sink->have ? r->sink->have(r->sink->ctx, &w->e, err) : 0;
+    if (rc == 0 && S_ISREG(w->e.mode)) {
+        push(w->e.link && *w->e.link ? &r->links : &r->files, w);
+        return 0;
+    }
+    if (rc == 0 && !S_ISSOCK(w->e.mode))
+        rc = r->sink->entry(r->sink->ctx, &w->e, err);
+    wanted_free(w);
+    return rc < 0 ? rc : 0;
+}
 
 static int take_stat(struct receiver *r, const struct pb_field *stat, struct dray_err *err)
 {
@@ -119,20 +132,13 @@ static int take_stat(struct receiver *r, const struct pb_field *stat, struct dra
     struct wanted *w = calloc(1, sizeof *w);
     if (!w)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    w->id = id;
     int rc = kit_fs_entry_read(stat, &w->e, err);
-    if (!rc && S_ISREG(w->e.mode)) {
-        push(w->e.link && *w->e.link ? &r->links : &r->files, w);
-        return 0;
+    if (rc) {
+        wanted_free(w);
+        return rc;
     }
-    if (!rc && r->through) {
-        push(&r->others, w);
-        return 0;
-    }
-    if (!rc && !S_ISSOCK(w->e.mode))
-        rc = r->sink->entry(r->sink->ctx, &w->e, err);
-    wanted_free(w);
-    return rc;
+    w->e.id = id;
+    return place(r, w, err);
 }
 
 /* A file of the size that was told: cut, or filled up, when it has changed meanwhile. */
@@ -142,6 +148,8 @@ static int pass_on(struct receiver *r, struct ahead *a, const char *data, size_t
     int64_t left = a->w->e.size - a->passed;
     size_t n = (int64_t)len < left ? len : (size_t)left;
     a->passed += (int64_t)n;
+    if (n < len && r->sink->odd)
+        r->sink->odd(r->sink->ctx, a->w->e.id);
     return n ? r->sink->data(r->sink->ctx, data, n, err) : 0;
 }
 
@@ -149,12 +157,13 @@ static int end_through(struct receiver *r, struct ahead *a, struct dray_err *err
 {
     static const char zeros[4096];
     int rc = 0;
+    if (a->passed < a->w->e.size && r->sink->odd)
+        r->sink->odd(r->sink->ctx, a->w->e.id);
     while (!rc && a->passed < a->w->e.size)
         rc = pass_on(r, a, zeros, sizeof zeros, err);
     r->through = false;
-    for (struct wanted *w; !rc && (w = pop(&r->others)) != NULL; wanted_free(w))
-        if (!S_ISSOCK(w->e.mode))
-            rc = r->sink->entry(r->sink->ctx, &w->e, err);
+    for (struct wanted *w; !rc && (w = pop(&r->others)) != NULL;)
+        rc = place(r, w, err);
     return rc;
 }
 
@@ -166,10 +175,13 @@ static int end_file(struct receiver *r, struct ahead *a, struct dray_err *err)
     if (a->through) {
         rc = end_through(r, a, err);
     } else {
+        bool odd = a->w->e.size != (int64_t)a->data.len;
         a->w->e.size = (int64_t)a->data.len;
         rc = r->sink->entry(r->sink->ctx, &a->w->e, err);
         if (!rc && a->data.len)
             rc = r->sink->data(r->sink->ctx, a->data.data, a->data.len, err);
+        if (odd && r->sink->odd)
+            r->sink->odd(r->sink->ctx, a->w->e.id);
         dray_buf_reset(&a->data);
     }
     wanted_free(a->w);
@@ -182,7 +194,7 @@ static int take_data(struct receiver *r, uint32_t id, const char *data, size_t l
 {
     struct ahead *a = NULL;
     for (size_t i = 0; i < AHEAD_MAX && !a; i++)
-        if (r->ahead[i].w && r->ahead[i].w->id == id)
+        if (r->ahead[i].w && r->ahead[i].w->e.id == id)
             a = &r->ahead[i];
     if (!a)
         return dray_fail(err, DRAY_E_INVAL, "invalid file request %u", id);
@@ -344,100 +356,5 @@ int kit_fs_receive(struct grpc_conn *c, const struct kit_fs_req *req,
     if (!rc)
         rc = receive(&r, err);
     receiver_fini(&r);
-    return rc;
-}
-
-/* ---- As a tar ---- */
-
-struct tar_sink {
-    struct archive *out;
-    int fd;
-    bool broken; /* nothing more is written, also not the end: rc and err say why */
-    int rc;
-    struct dray_err err;
-    void (*progress)(void *ctx, int64_t bytes);
-    void *ctx;
-};
-
-/* Never fails to libarchive, which would keep its buffer then. */
-static la_ssize_t tar_write(struct archive *a, void *ctx, const void *data, size_t len)
-{
-    struct tar_sink *t = ctx;
-    (void)a;
-    if (!t->broken)
-        t->rc = dray_fs_write_all(t->fd, data, len, &t->err);
-    t->broken = t->broken || t->rc;
-    return (la_ssize_t)len;
-}
-
-static int tar_result(struct tar_sink *t, la_ssize_t said, struct dray_err *err)
-{
-    if (t->rc && err)
-        *err = t->err;
-    if (t->rc)
-        return t->rc;
-    return said < ARCHIVE_WARN ? dray_fail(err, DRAY_E_INTERNAL, "pass on the build context: %s",
-                                           archive_error_string(t->out))
-                               : 0;
-}
-
-static int tar_entry(void *ctx, const struct kit_fs_entry *e, struct dray_err *err)
-{
-    struct tar_sink *t = ctx;
-    struct archive_entry *a = archive_entry_new();
-    if (!a)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    bool hard = S_ISREG(e->mode) && e->link && *e->link;
-    archive_entry_set_pathname(a, e->path);
-    archive_entry_set_mode(a, e->mode);
-    archive_entry_set_uid(a, e->uid);
-    archive_entry_set_gid(a, e->gid);
-    archive_entry_set_mtime(a, e->mtime_ns / 1000000000, 0);
-    archive_entry_set_size(a, e->size);
-    if (hard)
-        archive_entry_set_hardlink(a, e->link);
-    else if (S_ISLNK(e->mode))
-        archive_entry_set_symlink(a, e->link);
-    archive_entry_set_rdevmajor(a, e->major);
-    archive_entry_set_rdevminor(a, e->minor);
-    if (e->caps)
-        archive_entry_xattr_add_entry(a, "security.capability", e->caps, e->n_caps);
-    int rc = tar_result(t, archive_write_header(t->out, a), err);
-    archive_entry_free(a);
-    return rc;
-}
-
-static int tar_data(void *ctx, const void *data, size_t len, struct dray_err *err)
-{
-    struct tar_sink *t = ctx;
-    return tar_result(t, archive_write_data(t->out, data, len), err);
-}
-
-static void tar_progress(void *ctx, int64_t bytes)
-{
-    struct tar_sink *t = ctx;
-    if (t->progress)
-        t->progress(t->ctx, bytes);
-}
-
-int kit_fs_receive_tar(struct grpc_conn *c, const struct kit_fs_req *req, int fd,
-                       void (*progress)(void *ctx, int64_t bytes), void *ctx, int cancel_fd,
-                       struct dray_err *err)
-{
-    struct tar_sink t = {.out = archive_write_new(), .fd = fd, .progress = progress, .ctx = ctx};
-    const struct kit_fs_sink sink = {
-        .entry = tar_entry, .data = tar_data, .progress = tar_progress, .ctx = &t};
-    if (!t.out)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    (void)archive_write_set_format_pax_restricted(t.out);
-    int rc = tar_result(&t, archive_write_open(t.out, &t, NULL, tar_write, NULL), err);
-    if (!rc)
-        rc = kit_fs_receive(c, req, &sink, cancel_fd, err);
-    /* A tar that is not whole gets no end. */
-    t.broken = t.broken || rc;
-    int end = archive_write_close(t.out);
-    if (!rc)
-        rc = tar_result(&t, end, err);
-    (void)archive_write_free(t.out);
     return rc;
 }

@@ -41,7 +41,8 @@ static bool lend_agent(void *ctx, const char *id, int fd /* takes */)
 static const struct dray_build_lender lender = {.secret = lend_secret,
                                                 .has_agent = lend_has_agent,
                                                 .agent = lend_agent,
-                                                .folder = kit_source_folder};
+                                                .folder = kit_source_folder,
+                                                .context = kit_source_context};
 
 static void credentials_free(struct kit_credentials *c)
 {
@@ -156,6 +157,7 @@ static void job_close(struct kit_job *j, const char *error)
     dray_build_result_unref(j->result);
     dray_strlist_free(&j->excludes);
     dray_buf_free(&j->dockerfile);
+    dray_buf_free(&j->ignore);
     dray_cleanup_fd(&j->cancel);
     dray_cleanup_fd(&j->stop);
     pthread_mutex_destroy(&j->lock);
@@ -186,10 +188,7 @@ static int run(struct kit_job *j, char image_out[72], struct dray_err *err)
                                            .cancel_fd = j->cancel};
         rc = dray_builds_run(j->kit->engine->builds, &req, image_out, err);
     }
-    atomic_store(&j->built, true);
-    if (rc)
-        (void)eventfd_write(j->stop, 1);
-    rc = kit_source_close(j, rc, err);
+    kit_source_close(j);
     if (q->upload)
         kit_upload_done(j);
     return rc;

@@ -6,8 +6,6 @@
 #include "kit/session.h"
 #include "kit/trace.h"
 
-#include <stdatomic.h>
-
 struct kit_credentials;
 
 struct kit_job {
@@ -27,16 +25,9 @@ struct kit_job {
     pthread_mutex_t lock; /* guards: credentials. order: leaf */
     struct kit_credentials *credentials;
 
-    /* The context on its way: */
-    pthread_t feeder;
-    bool feeding;
-    int feed; /* the writing end; this and the next are the feeder's */
-    int64_t fed;
+    struct dray_buf ignore; /* the text of its ignore file */
     struct dray_strlist excludes;
-    int feed_rc;
-    struct dray_err feed_err;
-    atomic_bool built; /* the builder has ended */
-    bool feed_late;    /* the transfer has failed after that, or because of it */
+    int64_t fed; /* bytes of the context so far */
 };
 
 /** "docker.io/library/a:1" of "a:1"; owned, NULL without memory. */
@@ -44,11 +35,11 @@ char *kit_full_name(const char *tag);
 
 /* --- source.c --- */
 
-/** Fetch the Dockerfile and the ignore file, then let the context come: spec.context is the
- *  reading end, owned by the caller. */
+/** Fetch the Dockerfile and the ignore file, or the context when the Dockerfile is in it. */
 int kit_source_open(struct kit_job *j, struct dray_err *err);
-/** Wait for the context's end. The failure of the transfer, when it is why the build has failed. */
-int kit_source_close(struct kit_job *j, int rc, struct dray_err *err);
+void kit_source_close(struct kit_job *j);
+/** A lender's context() on a job. */
+int kit_source_context(void *job, struct dray_strs paths, int *fd_out, struct dray_err *err);
 
 /** A lender's folder() on a job: what its ignore file names stays away. */
 int kit_source_folder(void *job, const char *name, int fd, struct dray_err *err);

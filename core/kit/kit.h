@@ -28,6 +28,8 @@ void dray_kit_close(struct dray_kit *k);
 struct dray_kit_hello {
     const char *id;
     struct dray_strs methods; /**< "/package.Service/Method" that it serves */
+    const char *shared_key;   /**< what its folders have in common with those of sessions before and
+                                 after it; or NULL */
 };
 /** May this session begin? INVAL, or CONFLICT when its id is in use. */
 int dray_kit_session_check(struct dray_kit *k, const struct dray_kit_hello *hello,

@@ -104,7 +104,11 @@ static int session(struct kit_server *s, struct grpc_call *call, struct pb req,
     (void)req;
     if (!grpc_metadata_all(call, "x-docker-expose-session-grpc-method", &methods))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    struct inner i = {.server = s, .hello = {id ? id : "", dray_strlist_view(&methods)}};
+    struct inner i = {
+        .server = s,
+        .hello = {.id = id ? id : "",
+                  .methods = dray_strlist_view(&methods),
+                  .shared_key = grpc_metadata(call, "x-docker-expose-session-sharedkey")}};
     int rc = dray_kit_session_check(s->kit, &i.hello, err);
     if (!rc && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         rc = dray_fail_errno(err, "make a pair of sockets");

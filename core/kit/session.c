@@ -17,7 +17,7 @@
 struct kit_session {
     struct kit_session *next; /* kit's lock */
     atomic_uint refs;
-    char *id;
+    char *id, *shared_key;
     struct dray_strlist methods;
     struct grpc_conn *conn;
 };
@@ -84,6 +84,7 @@ void kit_session_put(struct kit_session *s)
     grpc_conn_unref(s->conn);
     dray_strlist_free(&s->methods);
     free(s->id);
+    free(s->shared_key);
     free(s);
 }
 
@@ -94,7 +95,8 @@ static struct kit_session *session_new(const struct dray_kit_hello *hello)
         return NULL;
     atomic_init(&s->refs, 1);
     s->id = strdup(hello->id);
-    bool ok = s->id != NULL;
+    s->shared_key = strdup(hello->shared_key ? hello->shared_key : "");
+    bool ok = s->id && s->shared_key;
     for (uint64_t i = 0; ok && i < hello->methods.n; i++)
         ok = dray_strlist_add(&s->methods, hello->methods.v[i]);
     if (!ok) {
@@ -166,6 +168,11 @@ int kit_session_get(struct dray_kit *k, const char *id, int cancel_fd, struct ki
 struct grpc_conn *kit_session_conn(struct kit_session *s)
 {
     return s->conn;
+}
+
+const char *kit_session_shared_key(const struct kit_session *s)
+{
+    return s->shared_key;
 }
 
 bool kit_session_serves(const struct kit_session *s, const char *method)

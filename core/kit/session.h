@@ -26,6 +26,8 @@ int kit_session_get(struct dray_kit *k, const char *id, int cancel_fd, struct ki
                     struct dray_err *err);
 void kit_session_put(struct kit_session *s);
 struct grpc_conn *kit_session_conn(struct kit_session *s);
+/** Its shared key, or "". */
+const char *kit_session_shared_key(const struct kit_session *s);
 bool kit_session_serves(const struct kit_session *s, const char *method);
 
 /** Wait until the client serves its session. One that is told of a failure before hangs: the docker

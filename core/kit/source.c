@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* source.c - the Dockerfile and the context that lie in folders of the client's. */
 #include "base/fs.h"
+#include "engine/build/builds.h"
+#include "engine/engine.h"
 #include "kit/fs.h"
 #include "kit/job.h"
 #include "kit/pb.h"
@@ -11,7 +13,6 @@
 #define FILES_MAX 64u
 #define TEXT_MAX ((size_t)2 << 20)
 #define HOPS_MAX 10
-#define PIPE_SIZE (1 << 20)
 
 /* ---- Small files, kept in memory ---- */
 
@@ -155,6 +156,11 @@ static int load_ignore(struct kit_job *j, const struct smalls *beside, const cha
                        0, true);
     if (!rc)
         rc = read_ignore(&j->excludes, f, err);
+    if (!rc && f)
+        dray_buf_adds(&j->ignore, f->text.data ? f->text.data : "");
+    if (!rc && j->ignore.failed)
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    j->spec.ignore_text = f ? j->ignore.data : NULL;
     kit_trace_end(&j->trace, "ignore", rc && err ? err->text : NULL);
     return rc;
 }
@@ -168,12 +174,80 @@ static void on_bytes(void *ctx, int64_t bytes)
     kit_trace_progress(&j->trace, "context", "transferring context:", bytes, 0, false);
 }
 
-static int feed_folder(struct kit_job *j)
+/* What the folder is kept under: "" when the client does not say what it is. */
+static char *kept_key(const struct kit_job *j, const char *dir)
 {
-    const struct kit_fs_req req = {.dir = j->req->context_dir,
-                                   .exclude = dray_strlist_view(&j->excludes)};
-    return kit_fs_receive_tar(kit_session_conn(j->session), &req, j->feed, on_bytes, j, j->cancel,
-                              &j->feed_err);
+    const char *shared = kit_session_shared_key(j->session);
+    return *shared ? dray_strf("%s:%s", dir, shared) : strdup("");
+}
+
+static int fetch_folder(struct kit_job *j, struct dray_strs paths, int *fd_out,
+                        struct dray_err *err)
+{
+    const char *dir = j->req->context_dir;
+    dray_autofree char *key = kept_key(j, dir);
+    const struct kit_fs_req req = {
+        .dir = dir, .exclude = dray_strlist_view(&j->excludes), .follow = paths};
+    return key ? kit_fs_receive_kept(kit_session_conn(j->session), &req, j->kit->engine->builds,
+                                     key, on_bytes, j, j->cancel, fd_out, err)
+               : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+/* What the client was given on its standard input: "http://HOST/PATH" within the session. */
+static int fetch_url(struct kit_job *j, int fd, struct dray_err *err)
+{
+    DRAY_AUTO(dray_kvlist) md = {0};
+    struct grpc_call *call = NULL;
+    const char *host = strstr(j->req->context_url, "//"),
+               *path = host ? strchr(host + 2, '/') : NULL;
+    dray_autofree char *name = path ? strndup(host + 2, (size_t)(path - host - 2)) : NULL;
+    if (!name || !dray_kvlist_add(&md, "urlpath", path) || !dray_kvlist_add(&md, "urlhost", name))
+        return dray_fail(err, DRAY_E_INVAL, "invalid context %s", j->req->context_url);
+    int rc = grpc_call_start(kit_session_conn(j->session), "/moby.upload.v1.Upload/Pull", &md,
+                             &call, err);
+    DRAY_AUTO(dray_buf) msg = {0};
+    while (!rc && (rc = grpc_recv(call, &msg, j->cancel, err)) == 1) {
+        struct pb m = pb_open(msg.data, msg.len);
+        struct pb_field f;
+        for (rc = 0; !rc && pb_next(&m, &f);)
+            if (f.number == 1 && f.data) {
+                rc = dray_fs_write_all(fd, f.data, f.len, err);
+                on_bytes(j, j->fed + (int64_t)f.len);
+            }
+    }
+    grpc_call_free(call);
+    return rc;
+}
+
+static int fetch_upload(struct kit_job *j, int *fd_out, struct dray_err *err)
+{
+    dray_autofd int fd = -EBADF;
+    int rc = dray_builds_kept_new(j->kit->engine->builds, &fd, err);
+    if (!rc)
+        rc = fetch_url(j, fd, err);
+    if (!rc && lseek(fd, 0, SEEK_SET) != 0)
+        rc = dray_fail_errno(err, "read the build context");
+    if (!rc)
+        *fd_out = dray_steal_fd(&fd);
+    return rc;
+}
+
+int kit_source_context(void *job, struct dray_strs paths, int *fd_out, struct dray_err *err)
+{
+    struct kit_job *j = job;
+    struct dray_err own = {0};
+    if (!j->session || (!j->req->context_dir && !j->req->context_url))
+        return dray_fail(err, DRAY_E_INVAL, "this build has no context of its client's");
+    j->fed = 0;
+    kit_trace_begin(&j->trace, "context", "[internal] load build context");
+    int rc =
+        j->req->context_dir ? fetch_folder(j, paths, fd_out, &own) : fetch_upload(j, fd_out, &own);
+    if (!rc)
+        kit_trace_progress(&j->trace, "context", "transferring context:", j->fed, 0, true);
+    kit_trace_end(&j->trace, "context", rc ? own.text : NULL);
+    if (rc && err)
+        *err = own;
+    return rc;
 }
 
 struct folder_trace {
@@ -216,68 +290,7 @@ int kit_source_folder(void *job, const char *name, int fd, struct dray_err *err)
     return rc;
 }
 
-/* What the client was given on its standard input: "http://HOST/PATH" within the session. */
-static int feed_url(struct kit_job *j)
-{
-    DRAY_AUTO(dray_kvlist) md = {0};
-    struct grpc_call *call = NULL;
-    const char *host = strstr(j->req->context_url, "//"),
-               *path = host ? strchr(host + 2, '/') : NULL;
-    dray_autofree char *name = path ? strndup(host + 2, (size_t)(path - host - 2)) : NULL;
-    if (!name || !dray_kvlist_add(&md, "urlpath", path) || !dray_kvlist_add(&md, "urlhost", name))
-        return dray_fail(&j->feed_err, DRAY_E_INVAL, "invalid context %s", j->req->context_url);
-    int rc = grpc_call_start(kit_session_conn(j->session), "/moby.upload.v1.Upload/Pull", &md,
-                             &call, &j->feed_err);
-    DRAY_AUTO(dray_buf) msg = {0};
-    while (!rc && (rc = grpc_recv(call, &msg, j->cancel, &j->feed_err)) == 1) {
-        struct pb m = pb_open(msg.data, msg.len);
-        struct pb_field f;
-        for (rc = 0; !rc && pb_next(&m, &f);)
-            if (f.number == 1 && f.data) {
-                rc = dray_fs_write_all(j->feed, f.data, f.len, &j->feed_err);
-                on_bytes(j, j->fed + (int64_t)f.len);
-            }
-    }
-    grpc_call_free(call);
-    return rc;
-}
-
-static void *feed_main(void *arg)
-{
-    struct kit_job *j = arg;
-    j->feed_rc = j->req->context_dir ? feed_folder(j) : feed_url(j);
-    if (j->feed_rc) {
-        j->feed_late = atomic_load(&j->built) || j->feed_rc == DRAY_E_IO;
-        /* The builder must not take what it has for all: this is no header of a tar. */
-        char junk[1024];
-        memset(junk, 0xff, sizeof junk);
-        (void)!write(j->feed, junk, sizeof junk);
-    } else {
-        kit_trace_progress(&j->trace, "context", "transferring context:", j->fed, 0, true);
-    }
-    kit_trace_end(&j->trace, "context", j->feed_rc ? j->feed_err.text : NULL);
-    (void)close(j->feed);
-    return NULL;
-}
-
-static int start_feed(struct kit_job *j, struct dray_err *err)
-{
-    int p[2];
-    if (pipe2(p, O_CLOEXEC) != 0)
-        return dray_fail_errno(err, "make a pipe");
-    (void)fcntl(p[1], F_SETPIPE_SZ, PIPE_SIZE);
-    kit_trace_begin(&j->trace, "context", "[internal] load build context");
-    j->feed = p[1];
-    if (pthread_create(&j->feeder, NULL, feed_main, j) != 0) {
-        (void)close(p[0]);
-        (void)close(p[1]);
-        return dray_fail(err, DRAY_E_NOMEM, "start a thread");
-    }
-    j->feeding = true;
-    j->spec.context.fd = p[0];
-    return 0;
-}
-
+/* A context that may be any kind of archive, or a Dockerfile, is looked into at once. */
 int kit_source_open(struct kit_job *j, struct dray_err *err)
 {
     struct smalls files __attribute__((cleanup(smalls_cleanup))) = {0};
@@ -291,19 +304,13 @@ int kit_source_open(struct kit_job *j, struct dray_err *err)
         if (!rc)
             rc = load_ignore(j, &files, ignore_name, err);
     }
-    return rc || (!j->req->context_dir && !j->req->context_url) ? rc : start_feed(j, err);
+    if (!rc && j->req->context_url)
+        rc = kit_source_context(j, (struct dray_strs){0}, &j->spec.context.fd, err);
+    return rc;
 }
 
-int kit_source_close(struct kit_job *j, int rc, struct dray_err *err)
+void kit_source_close(struct kit_job *j)
 {
-    if (!j->feeding)
-        return rc;
-    (void)close(j->spec.context.fd);
-    (void)pthread_join(j->feeder, NULL);
-    j->feeding = false;
-    if (!rc || !j->feed_rc || j->feed_late)
-        return rc;
-    if (err)
-        *err = j->feed_err;
-    return j->feed_rc;
+    if (j->req->context_url)
+        dray_cleanup_fd(&j->spec.context.fd);
 }

@@ -61,10 +61,18 @@ struct bd_stage {
     int64_t created_ns;
     bool cmd_set;
     bool from_scratch;
+    bool triggered; /**< an ONBUILD is under way */
     unsigned step;
     struct bd_tree *root; /**< view of layer `root_layer`, opened on demand */
     const char *root_layer;
     const char *last_key; /**< cache key of the last step, arena */
+    struct dray_err err;
+};
+
+/** A context that is asked for when the first step needs it. */
+struct bd_late {
+    enum bd_stage_state state; /**< build->lock; what follows is constant once it is over */
+    struct bd_tree *tree;
     struct dray_err err;
 };
 
@@ -74,7 +82,8 @@ struct bd_build {
     const struct dray_build_host *engine;
     const struct dray_call *call;
     const struct dray_build_spec *spec;
-    struct bd_tree *context;
+    struct bd_tree *context; /**< NULL: the host has it yet */
+    struct bd_late late[2];  /**< what has come of that: of the Dockerfile's paths, all */
     struct dray_df_file *file;
     char platform[BD_PLATFORM_ARGS][96]; /**< predefined ARGs */
     struct bd_vars globals;              /**< ARGs before the first FROM */
@@ -303,6 +312,9 @@ int bd_layer_tree(struct bd_build *b, const char *layer, struct bd_tree **out,
 /* --- context.c
  * -----------------------------------------------------------------------------------*/
 
+/** The context as a step of the stage sees it; borrowed. */
+int bd_context(struct bd_stage *s, struct bd_tree **out, struct dray_err *err);
+void bd_context_free(struct bd_build *b);
 /** Read the context and the Dockerfile. */
 int bd_context_open(struct bd_build *b, struct bd_buf *dockerfile, struct dray_err *err);
 /** An unnamed file in the plugin's folder. */

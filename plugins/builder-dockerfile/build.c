@@ -342,7 +342,7 @@ static int build_all(struct bd_build *b, const char **image_out, struct dray_err
     bd_warn_unused(b);
     bd_check_warn(b);
     /* Before the image is flushed to the disk: the context need not go there. */
-    bd_tree_free(dray_steal(b->context));
+    bd_context_free(b);
     rc = put_image(b, image_out, err);
     if (!rc)
         say_result(b, *image_out);
@@ -356,7 +356,7 @@ static void build_fini(struct bd_build *b)
     free(b->stages);
     bd_vars_free(&b->globals);
     dray_df_free(b->file);
-    bd_tree_free(b->context);
+    bd_context_free(b);
     json_object_put(b->cache_from);
     free(b->arg_used);
     dray_cleanup_fd(&b->stop_fd);

@@ -14,6 +14,11 @@ static int read_ignore(struct bd_build *b, char **name, struct bd_buf *text, str
     *name = NULL;
     if (!own)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!b->context) {
+        bd_adds(text, b->spec->ignore_text ? b->spec->ignore_text : "");
+        *name = b->spec->ignore_text ? strdup(names[1]) : NULL;
+        return text->failed ? dray_fail(err, DRAY_E_NOMEM, "out of memory") : 0;
+    }
     for (size_t i = 0; i < 2; i++) {
         struct bd_entry e = {0};
         dray_autofree char *path = NULL;

@@ -3,6 +3,7 @@
 #include "fetch.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #define HEAD_SIZE 4096u
 
@@ -71,7 +72,14 @@ static int take_dockerfile(struct bd_build *b, const void *head, size_t n, int f
     return bd_tree_tar_put(b->context, b->spec->dockerfile, bd_text(&text), text.len, 0644, err);
 }
 
-static int read_stream(struct bd_build *b, int fd, struct dray_err *err)
+/* Is it a plain file, which need not be copied? */
+static bool is_file(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static int read_stream(struct bd_build *b, struct bd_tree *into, int fd, struct dray_err *err)
 {
     unsigned char head[HEAD_SIZE];
     size_t n = 0;
@@ -81,8 +89,12 @@ static int read_stream(struct bd_build *b, int fd, struct dray_err *err)
     if (n > 0 && !b->spec->dockerfile_text && !is_archive(head, n))
         return take_dockerfile(b, head, n, fd, err);
     struct bd_tar_input in = {.head = head, .n_head = n, .fd = fd, .cancel_fd = b->cancel_fd};
-    rc = bd_spool(b, &in.raw, err);
-    return rc ? rc : bd_tree_tar_read(b->context, &in, err);
+    in.there = is_file(fd);
+    if (!in.there)
+        rc = bd_spool(b, &in.raw, err);
+    else if ((in.raw = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        rc = dray_fail_errno(err, "keep the build context");
+    return rc ? rc : bd_tree_tar_read(into, &in, err);
 }
 
 /* --- the Dockerfile ----------------------------------------------------------------------------*/
@@ -117,17 +129,118 @@ static int fetch_remote(struct bd_build *b, struct dray_err *err)
         rc = bd_fetch_url(b, url, fd, &size, &when, err);
     if (!rc && lseek(fd, 0, SEEK_SET) != 0)
         rc = dray_fail_errno(err, "read back %s", url);
-    return rc ? rc : read_stream(b, fd, err);
+    return rc ? rc : read_stream(b, b->context, fd, err);
+}
+
+/* --- a context that comes when it is needed
+ * -----------------------------------------------------*/
+
+static bool is_late(const struct bd_build *b)
+{
+    return b->spec->dockerfile_text && b->spec->context.fd < 0 && !*b->spec->remote;
+}
+
+/* A path of a Dockerfile, as it is known before anything is built; false: it may be any. */
+static bool add_path(struct bd_list *out, const char *source)
+{
+    dray_autofree char *clean = bd_path_clean(source);
+    if (!clean || !*clean || strpbrk(source, "$\\\"'"))
+        return false;
+    return bd_list_add(out, clean);
+}
+
+static bool add_instr(struct bd_list *out, const struct dray_df_instr *in)
+{
+    bool ok = true;
+    if (in->kind == DRAY_DF_COPY || in->kind == DRAY_DF_ADD)
+        for (uint64_t i = 0; ok && !in->u.copy.from && i < in->u.copy.sources.n; i++) {
+            const char *source = in->u.copy.sources.v[i];
+            bool far =
+                in->kind == DRAY_DF_ADD && (bd_is_git(source) || bd_prefix(source, "http://") ||
+                                            bd_prefix(source, "https://"));
+            ok = far || add_path(out, source);
+        }
+    for (size_t i = 0; ok && in->kind == DRAY_DF_RUN && i < in->u.run.mounts.n; i++) {
+        const struct dray_df_mount *m = &in->u.run.mounts.v[i];
+        if (m->type == DRAY_DF_MOUNT_BIND && !m->from)
+            ok = add_path(out, m->source ? m->source : "");
+    }
+    return ok;
+}
+
+/* What the stages that are built name of the context: none when that may be all of it. */
+static void find_paths(struct bd_build *b, struct bd_list *out)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < b->n_stages; i++)
+        for (const struct dray_df_instr *in = b->stages[i].df->first;
+             ok && b->stages[i].needed && in; in = in->next)
+            ok = add_instr(out, in);
+    if (!ok)
+        bd_list_free(out);
+}
+
+static int read_late(struct bd_build *b, bool all, struct bd_tree **out, struct dray_err *err)
+{
+    DRAY_AUTO(bd_list) paths = {0};
+    struct dray_fd_take tar = {-1};
+    int spool = -EBADF;
+    if (!all)
+        find_paths(b, &paths);
+    int rc = b->engine->context_get(
+        b->call, (struct dray_strs){(const char *const *)paths.v, paths.n}, &tar, err);
+    dray_autofd int fd __attribute__((unused)) = rc ? -EBADF : tar.fd;
+    if (!rc)
+        rc = bd_spool(b, &spool, err);
+    if (!rc)
+        rc = bd_tree_tar(spool, out, err);
+    return rc ? rc : read_stream(b, *out, tar.fd, err);
+}
+
+int bd_context(struct bd_stage *s, struct bd_tree **out, struct dray_err *err)
+{
+    struct bd_build *b = s->build;
+    struct bd_late *l = &b->late[s->triggered];
+    *out = b->context;
+    if (*out)
+        return 0;
+    pthread_mutex_lock(&b->lock);
+    bool mine = l->state == BD_WAITING;
+    if (mine)
+        l->state = BD_RUNNING;
+    while (!mine && l->state == BD_RUNNING)
+        pthread_cond_wait(&b->changed, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+    if (mine) {
+        int rc = read_late(b, s->triggered, &l->tree, &l->err);
+        pthread_mutex_lock(&b->lock);
+        l->state = rc ? BD_FAILED : BD_DONE;
+        pthread_cond_broadcast(&b->changed);
+        pthread_mutex_unlock(&b->lock);
+    }
+    *out = l->tree;
+    if (l->state == BD_FAILED && err)
+        *err = l->err;
+    return l->state == BD_FAILED ? l->err.code : 0;
+}
+
+void bd_context_free(struct bd_build *b)
+{
+    bd_tree_free(dray_steal(b->context));
+    for (size_t i = 0; i < sizeof b->late / sizeof *b->late; i++)
+        bd_tree_free(dray_steal(b->late[i].tree));
 }
 
 int bd_context_open(struct bd_build *b, struct bd_buf *dockerfile, struct dray_err *err)
 {
     int spool = -EBADF;
-    int rc = bd_spool(b, &spool, err);
-    if (!rc)
+    bool late = is_late(b);
+    int rc = late ? 0 : bd_spool(b, &spool, err);
+    if (!rc && !late)
         rc = bd_tree_tar(spool, &b->context, err);
-    if (!rc)
-        rc = *b->spec->remote ? fetch_remote(b, err) : read_stream(b, b->spec->context.fd, err);
+    if (!rc && !late)
+        rc = *b->spec->remote ? fetch_remote(b, err)
+                              : read_stream(b, b->context, b->spec->context.fd, err);
     if (!rc && b->spec->dockerfile_text) {
         bd_adds(dockerfile, b->spec->dockerfile_text);
         return dockerfile->failed ? dray_fail(err, DRAY_E_NOMEM, "out of memory") : 0;

@@ -64,9 +64,8 @@ static int compile_excludes(struct bd_copying *c, struct dray_err *err)
 static int open_from(struct bd_copying *c, struct bd_tree **tree, struct dray_err *err)
 {
     const char *layer = NULL;
-    *tree = c->stage->build->context;
     if (!c->in->from)
-        return 0;
+        return bd_context(c->stage, tree, err);
     c->keep_owner = !c->in->chown;
     int rc = bd_from(c->stage, c->in->from, &layer, NULL, err);
     if (!rc)

@@ -206,8 +206,10 @@ static int run_triggers(struct bd_stage *s, struct dray_err *err)
         dray_autofree char *shown = rc ? NULL : bd_strf("ONBUILD %s", in->text);
         if (shown && bd_trace_counts(in->kind))
             bd_trace_step(s, shown);
+        s->triggered = true;
         if (!rc)
             rc = dispatch(s, in, err);
+        s->triggered = false;
         if (rc)
             return rc;
         bd_trace_done(s);

@@ -97,6 +97,7 @@ struct bd_tar_input {
     int fd;
     int cancel_fd; /**< readable: give up */
     int raw;       /**< an unnamed file, taken: an uncompressed tar is kept in it as it comes */
+    bool there; /**< raw is what fd is, a plain file read from its start: nothing is to be kept */
 };
 /** Fill the tree from a tar; once. */
 int bd_tree_tar_read(struct bd_tree *t, const struct bd_tar_input *in, struct dray_err *err);

@@ -229,7 +229,8 @@ static la_ssize_t read_some(struct archive *a, void *arg, const void **out)
     }
     if (n == 0)
         return end_of_stream(s);
-    if (s->plain && write_at(s->t->raw, *out, (size_t)n, s->t->raw_end, &why) != 0) {
+    if (s->plain && !s->in->there &&
+        write_at(s->t->raw, *out, (size_t)n, s->t->raw_end, &why) != 0) {
         archive_set_error(a, why.os_errno, "%s", why.text);
         return -1;
     }

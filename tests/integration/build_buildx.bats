@@ -191,6 +191,47 @@ E
     docker rmi here:too
 }
 
+# Bytes of the context that a build was sent: "none" when it was not even asked for.
+sent() {
+    build "$@" >"$T/sent" 2>&1 || { cat "$T/sent"; return 1; }
+    grep -q 'load build context' "$T/sent" || { echo none; return; }
+    grep -oE 'transferring context: [0-9.]+[kMG]?B' "$T/sent" | tail -n 1 | cut -d' ' -f3
+}
+
+@test "of the context comes what the Dockerfile names, and of that what has changed" {
+    mkdir -p d/e && echo 1 >d/e/f && ln d/e/f d/hard && ln -s e/f d/soft && echo x >d-x && echo z >z
+    head -c 3000000 /dev/urandom >big
+    printf 'FROM busybox\nRUN --network=none true\n' >Dockerfile
+    [ "$(sent .)" = none ]
+    printf 'FROM busybox\nCOPY d/e d-* /c/\n' >Dockerfile
+    [ "$(sent -t part:1 .)" = 4B ]
+    [ "$(docker run --rm --network none part:1 sh -c 'cd /c; find . | sort | xargs')" = '. ./d-x ./f' ]
+    printf 'FROM busybox\nCOPY . /c\n' >Dockerfile
+    [ "$(sent -t part:2 .)" = 3.00MB ]
+    [ -z "$(sent -t part:3 .)" ]
+    [ "$(docker inspect -f '{{.Id}}' part:2)" = "$(docker inspect -f '{{.Id}}' part:3)" ]
+    echo y >small && rm z
+    [ "$(sent -t part:4 .)" = 2B ]
+    rm -rf got && mkdir "$T/got" && docker run --rm --network none part:4 tar cf - -C /c . | tar xf - -C "$T/got"
+    diff -r --no-dereference . "$T/got"
+    [ "$(readlink "$T/got/d/soft")" = e/f ]
+    # Of the same size and time, but another content: another inode tells nothing, the time does.
+    printf 'n\n' >small && touch -d '1 minute ago' small
+    [ "$(sent -t part:5 .)" = 2B ]
+    [ "$(docker run --rm --network none part:5 cat /c/small)" = n ]
+    printf 'FROM busybox\nONBUILD COPY small d-x /s/\n' >Dockerfile
+    quiet -t part:base .
+    printf 'FROM part:base\nARG A=d/e\nCOPY $A/f /f\n' >Dockerfile
+    quiet -t part:6 .
+    [ "$(docker run --rm --network none part:6 cat /s/small /s/d-x /f | xargs)" = 'n x 1' ]
+    run docker buildx du --verbose
+    [[ $output == *source.local* ]]
+    docker builder prune -f --filter type=source.local
+    [ -z "$(ls "$T/data/build/contexts")" ]
+    quiet . # and comes whole again
+    docker rmi part:1 part:2 part:3 part:4 part:5 part:6 part:base
+}
+
 @test "compose: additional contexts" {
     mkdir res && echo yes >res/f
     printf 'services:\n  a:\n    image: addctx:1\n    build:\n      context: .\n      additional_contexts: {res: ./res}\n      dockerfile_inline: |\n        FROM busybox\n        COPY --from=res f /f\n' >compose.yaml

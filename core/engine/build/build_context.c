@@ -160,6 +160,17 @@ static int folder_layer(struct build *b, const char *dir, struct dray_build_laye
     return f->rc;
 }
 
+int32_t build_context_fetch(const struct dray_call *call, struct dray_strs paths,
+                            struct dray_fd_take *tar_out, struct dray_err *err)
+{
+    struct build *b = build_of(call, err);
+    if (!b)
+        return DRAY_E_INVAL;
+    if (!b->req->lender || !b->req->lender->context)
+        return dray_fail(err, DRAY_E_INVAL, "this build has no context of its client's");
+    return b->req->lender->context(b->req->ctx, paths, &tar_out->fd, err);
+}
+
 int build_context_get(struct build *b, const char *dir, struct dray_build_image *out,
                       struct dray_err *err)
 {

@@ -104,7 +104,8 @@ static int add_rule(struct build_policy *p, struct json_object *filters, bool al
 /* Docker's: first what is cheap to get again, then what is old, then the least used. */
 static int default_rules(struct build_policy *p, int64_t keep, struct dray_err *err)
 {
-    static const char mounts[] = "{\"type\":[\"exec.cachemount\"],\"unused-for\":[\"48h\"]}";
+    static const char mounts[] = "{\"type\":[\"exec.cachemount\",\"source.local\"],"
+                                 "\"unused-for\":[\"48h\"]}";
     static const char old[] = "{\"unused-for\":[\"1440h\"]}";
     dray_autojson *first = json_tokener_parse(mounts), *second = json_tokener_parse(old);
     int64_t little = keep < (512 << 20) ? keep : 512 << 20;

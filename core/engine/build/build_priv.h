@@ -49,6 +49,7 @@ struct dray_builds {
     int dir;               /**< DATA/build */
     int cache_dir;         /**< DATA/build/cache */
     int mounts_dir;        /**< DATA/build/mounts */
+    int kept_dir;          /**< DATA/build/contexts */
     pthread_mutex_t prune; /**< one prune at a time; records are replaced under it. order: first */
     pthread_mutex_t lock;  /**< guards all below. order: before the image store's */
     struct lh_table *records;
@@ -157,6 +158,21 @@ void build_cache_dir_give(struct dray_builds *bs, struct build_cache_dir *d);
 /** Remove an idle one with its content; false: it is in use. */
 bool build_cache_dir_remove(struct dray_builds *bs, struct build_cache_dir *d);
 
+/* --- build_kept.c
+ * --------------------------------------------------------------------------------*/
+
+/** A context that is kept. */
+struct build_kept {
+    char name[33]; /**< of its file */
+    int64_t bytes, used_ns;
+};
+/** Tell of each (fn may be NULL); how many there are. */
+int build_kept_each(struct dray_builds *bs, void (*fn)(void *ctx, const struct build_kept *k),
+                    void *ctx);
+bool build_kept_remove(struct dray_builds *bs, const char *name);
+/** Remove what a killed daemon left half named. */
+void build_kept_sweep(struct dray_builds *bs);
+
 /* --- build_agent.c
  * -------------------------------------------------------------------------------*/
 
@@ -192,6 +208,9 @@ int32_t build_image_get(const struct dray_call *call, const char *ref, const cha
 int32_t build_image_put(const struct dray_call *call, const char *config, const char *top,
                         const char *parent, struct dray_strs tags, const char **id_out,
                         struct dray_err *err);
+
+int32_t build_context_fetch(const struct dray_call *call, struct dray_strs paths,
+                            struct dray_fd_take *tar_out, struct dray_err *err);
 
 int32_t build_image_tag(const struct dray_call *call, const char *id, struct dray_strs tags,
                         const char **id_out, struct dray_err *err);

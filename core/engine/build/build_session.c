@@ -24,6 +24,7 @@ const struct dray_build_host dray_builds_iface = {
     .image_put = build_image_put,
     .image_tag = build_image_tag,
     .image_name = build_image_name,
+    .context_get = build_context_fetch,
 };
 
 /* --- what the builder says ---------------------------------------------------------------------*/
@@ -263,7 +264,7 @@ int dray_builds_open(struct dray_engine *e, struct dray_builds **out, struct dra
     if (!bs)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     bs->engine = e;
-    bs->dir = bs->cache_dir = bs->mounts_dir = -EBADF;
+    bs->dir = bs->cache_dir = bs->mounts_dir = bs->kept_dir = -EBADF;
     pthread_mutex_init(&bs->prune, NULL);
     pthread_mutex_init(&bs->lock, NULL);
     pthread_cond_init(&bs->mount_free, NULL);
@@ -272,6 +273,8 @@ int dray_builds_open(struct dray_engine *e, struct dray_builds **out, struct dra
         rc = dray_fs_open_dir(bs->dir, "cache", 0700, &bs->cache_dir, err);
     if (!rc)
         rc = dray_fs_open_dir(bs->dir, "mounts", 0700, &bs->mounts_dir, err);
+    if (!rc)
+        rc = dray_fs_open_dir(bs->dir, "contexts", 0700, &bs->kept_dir, err);
     if (!rc)
         rc = build_policy_open(bs, &bs->policy, err);
     if (!rc)
@@ -282,6 +285,7 @@ int dray_builds_open(struct dray_engine *e, struct dray_builds **out, struct dra
     }
     build_cache_dirs_load(bs);
     build_mounts_sweep(bs);
+    build_kept_sweep(bs);
     *out = bs;
     return 0;
 }
@@ -294,6 +298,7 @@ void dray_builds_close(struct dray_builds *bs)
     build_cache_free(bs);
     build_cache_dirs_free(bs);
     build_clients_free(bs);
+    dray_cleanup_fd(&bs->kept_dir);
     dray_cleanup_fd(&bs->mounts_dir);
     dray_cleanup_fd(&bs->cache_dir);
     dray_cleanup_fd(&bs->dir);

@@ -18,12 +18,12 @@ struct row {
     char *description;
     const char *type;
     int64_t size, created_ns, used_ns, times;
-    bool in_use, shared;
+    bool in_use, shared; /* neither record nor dir: a context */
 };
 
 struct rows {
     struct row *v;
-    size_t n;
+    size_t n, cap;
 };
 
 static void rows_cleanup(struct rows *r)
@@ -93,16 +93,32 @@ static void fill_dir(struct row *row, struct build_cache_dir *d)
     (void)snprintf(row->id, sizeof row->id, "%s", d->name);
 }
 
+static void fill_kept(void *ctx, const struct build_kept *k)
+{
+    struct rows *out = ctx;
+    struct row *row = out->n < out->cap ? &out->v[out->n++] : NULL;
+    if (!row)
+        return;
+    *row = (struct row){.description = strdup("local source for context"),
+                        .type = "source.local",
+                        .size = k->bytes,
+                        .created_ns = k->used_ns,
+                        .used_ns = k->used_ns,
+                        .times = 1};
+    (void)snprintf(row->id, sizeof row->id, "%s", k->name);
+}
+
 static int look(struct dray_builds *bs, struct rows *out, struct dray_err *err)
 {
     dray_autojson *chains = image_chains(bs->engine->images);
     struct lh_entry *e;
-    size_t n = 0;
+    size_t n = (size_t)build_kept_each(bs, NULL, NULL);
     pthread_mutex_lock(&bs->lock);
     for (const struct build_cache_dir *d = bs->mounts; d; d = d->next)
         n++;
     n += (size_t)lh_table_length(bs->records);
     out->v = calloc(n + 1, sizeof *out->v);
+    out->cap = n;
     if (out->v) {
         lh_foreach(bs->records, e) fill_record(&out->v[out->n++], lh_entry_v(e), chains);
         for (struct build_cache_dir *d = bs->mounts; d; d = d->next)
@@ -112,6 +128,7 @@ static int look(struct dray_builds *bs, struct rows *out, struct dray_err *err)
     pthread_mutex_unlock(&bs->lock);
     if (!out->v)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    (void)build_kept_each(bs, fill_kept, out);
     for (size_t i = 0; i < out->n; i++) {
         uint64_t bytes = 0, inodes = 0;
         if (!out->v[i].dir)
@@ -212,7 +229,9 @@ static bool goes(const struct rule *r, const struct row *row)
 
 static bool drop(struct dray_builds *bs, const struct row *row)
 {
-    return row->record ? build_cache_drop(bs, row->record) : build_cache_dir_remove(bs, row->dir);
+    if (row->record)
+        return build_cache_drop(bs, row->record);
+    return row->dir ? build_cache_dir_remove(bs, row->dir) : build_kept_remove(bs, row->id);
 }
 
 int dray_builds_prune(struct dray_builds *bs, const struct dray_filters *f, bool all, int64_t keep,

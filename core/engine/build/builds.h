@@ -41,6 +41,8 @@ struct dray_build_lender {
     bool (*agent)(void *ctx, const char *id, int fd /* takes */);
     /** Write the folder that the client has under a name, as a tar, to fd (borrowed). */
     int (*folder)(void *ctx, const char *name, int fd, struct dray_err *err);
+    /** The context as a tar, or what of it these paths name; none: all. *fd_out is the caller's. */
+    int (*context)(void *ctx, struct dray_strs paths, int *fd_out, struct dray_err *err);
 };
 
 /**
@@ -99,6 +101,19 @@ int dray_builds_agent_offer(struct dray_builds *bs, const char *session, const c
  *  the client's, which is watched. CANCELED when the build or the client ends. */
 int dray_builds_agent_wait(struct dray_builds *bs, const char *session, const char *id, int sock,
                            int *fd_out, struct dray_err *err);
+
+/**
+ * Contexts that clients have sent are kept under keys of theirs, in files that are replaced, never
+ * changed. They are part of the build cache.
+ */
+/** A file without a name. */
+int dray_builds_kept_new(struct dray_builds *bs, int *fd_out, struct dray_err *err);
+/** Keep such a file (borrowed) in place of what had the key; what fails is logged. */
+void dray_builds_kept_put(struct dray_builds *bs, const char *key, int fd);
+/** The file of a key, for reading; negative: there is none. */
+int dray_builds_kept_open(struct dray_builds *bs, const char *key);
+/** It was used. */
+void dray_builds_kept_touch(struct dray_builds *bs, const char *key);
 
 /** Array in the shape of BuildCache in GET /system/df. */
 int dray_builds_usage(struct dray_builds *bs, struct json_object **out, struct dray_err *err);

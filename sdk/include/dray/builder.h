@@ -30,7 +30,8 @@ struct dray_build_spec {
     uint32_t size;
     uint32_t flags;                /**< DRAY_BUILD_* */
     struct dray_fd_borrow context; /**< stream of the request's body: a tar in any compression, or
-                                        the text of a Dockerfile; -1 when remote is set */
+                                        the text of a Dockerfile; -1 when remote is set, or
+                                        when it is had with context_get() */
     const char *remote;            /**< URL of a tar, a Dockerfile or a git repository, or "" */
     const char *dockerfile;        /**< path within the context */
     const char *target;            /**< stage name or number, or "" */
@@ -45,6 +46,8 @@ struct dray_build_spec {
     const char *dockerfile_text; /**< the Dockerfile itself, when it is not to be looked for in the
                                       context, which is then surely a tar: `dockerfile`
                                       only names it. Or NULL */
+    const char *ignore_text;     /**< with dockerfile_text: the ignore file that the client goes by,
+                                      or NULL */
 };
 
 /** An image that is present. */
@@ -177,6 +180,11 @@ struct dray_build_host {
     /** The whole name of an image: "docker.io/library/busybox:latest" of "busybox". */
     int32_t (*image_name)(const struct dray_call *, const char *ref, const char **name_out,
                           struct dray_err *);
+    /** The context, when spec->context is -1 and spec->remote is "": a descriptor from which a tar
+     *  is read, of what the paths name (as COPY's sources do, with wildcards), of all without any.
+     *  Not asked for, it is not sent. A plain file holds a plain tar, and is not changed. */
+    int32_t (*context_get)(const struct dray_call *, struct dray_strs paths,
+                           struct dray_fd_take *tar_out, struct dray_err *);
 };
 
 struct dray_builder_ops {
