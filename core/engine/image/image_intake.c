@@ -29,6 +29,8 @@ struct img_intake {
     int abort_fd;
     bool begun;
     bool squeezed; /* the blob is gzip, whatever came */
+    bool afloat;   /* what the layer stands on is not known yet */
+    uint64_t size; /* of the layer's files, at the end */
 };
 
 static int to_blob(void *ctx, const void *data, size_t len, struct dray_err *err)
@@ -141,24 +143,45 @@ void img_intake_abort(struct img_intake *in)
     free(in);
 }
 
-int img_intake_begin(struct dray_images *im, struct img_layer *parent, enum img_keep keep,
-                     int abort_fd, struct img_intake **out, struct dray_err *err)
+static int begin(struct dray_images *im, struct img_layer *layer /* takes */, enum img_keep keep,
+                 int abort_fd, struct img_intake **out, struct dray_err *err)
 {
     struct img_intake *in = calloc(1, sizeof *in);
-    if (!in)
+    if (!in) {
+        img_layer_anon_drop(im, layer);
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    }
     in->im = im;
     in->keep = keep;
     in->abort_fd = abort_fd;
-    int rc = img_layer_anon(im, parent, &in->layer, err);
-    if (!rc)
-        rc = img_unpack_begin(im, in->layer, UINT64_MAX, abort_fd, &in->unpack, err);
+    in->layer = layer;
+    int rc = img_unpack_begin(im, layer, UINT64_MAX, abort_fd, &in->unpack, err);
     if (rc) {
         img_intake_abort(in);
         return rc;
     }
     *out = in;
     return 0;
+}
+
+int img_intake_begin(struct dray_images *im, struct img_layer *parent, enum img_keep keep,
+                     int abort_fd, struct img_intake **out, struct dray_err *err)
+{
+    struct img_layer *layer = NULL;
+    int rc = img_layer_anon(im, parent, &layer, err);
+    return rc ? rc : begin(im, layer, keep, abort_fd, out, err);
+}
+
+int img_intake_afloat(struct dray_images *im, int abort_fd, struct img_intake **out,
+                      struct dray_err *err)
+{
+    struct img_layer *layer = NULL;
+    int rc = img_layer_afloat(im, &layer, err);
+    if (!rc)
+        rc = begin(im, layer, IMG_KEEP_MAP, abort_fd, out, err);
+    if (!rc)
+        (*out)->afloat = true;
+    return rc;
 }
 
 static int take(void *ctx, const void *data, size_t len, struct dray_err *err)
@@ -258,15 +281,18 @@ static int keep_tar(struct img_intake *in, uint64_t plain, struct img_intake_res
     if (in->keep == IMG_KEEP_BLOB)
         return keep_blob(in, out, err);
     int rc = in->map ? dray_layer_map_end(in->map, in->layer, &whole, err) : 0;
+    if (!rc && !whole && in->afloat)
+        return dray_fail(err, DRAY_E_NOTSUP, "the tar cannot be written again from its layer");
     if (rc || !whole)
         return rc ? rc : repack(in, out, err);
     out->blob_size = plain;
     return name_blob(in, out, err);
 }
 
-int img_intake_end(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
+/* All has been fed: unpacked, hashed, kept. */
+static int end_stream(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
 {
-    uint64_t size = 0, plain = 0;
+    uint64_t plain = 0;
     *out = (struct img_intake_result){0};
     int rc = in->begun ? 0 : begin_stream(in, "", 0, err);
     enum dray_compression kind = img_unpack_kind(in->unpack);
@@ -274,22 +300,60 @@ int img_intake_end(struct img_intake *in, struct img_intake_result *out, struct 
         rc = dray_inflate_end(in->pre, err);
     if (!rc) {
         plain = img_unpack_total(in->unpack);
-        rc = img_unpack_end(dray_steal(in->unpack), out->diff, &size, err);
+        rc = img_unpack_end(dray_steal(in->unpack), out->diff, &in->size, err);
     }
     if (!rc)
         rc = keep_tar(in, plain, out, err);
-    if (!rc) {
+    if (!rc)
         out->media_type = media_type(in, kind);
-        rc = img_layer_anon_done(in->im, dray_steal(in->layer), out->diff, size, &out->layer, err);
-    }
-    if (!rc && in->map)
-        rc = dray_layer_map_keep(in->map, out->layer, err);
-    if (rc && out->layer)
+    return rc;
+}
+
+/* The layer becomes one of the store's, with its map. */
+static int list_layer(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
+{
+    int rc =
+        img_layer_anon_done(in->im, dray_steal(in->layer), out->diff, in->size, &out->layer, err);
+    return rc || !in->map ? rc : dray_layer_map_keep(in->map, out->layer, err);
+}
+
+static void let_go(struct img_intake *in, struct img_intake_result *out)
+{
+    if (out->layer)
         img_layer_unref(in->im, out->layer);
-    if (rc && out->blob)
+    if (out->blob)
         img_blob_unref(in->im, out->blob, false);
+    out->layer = NULL, out->blob = NULL;
+}
+
+int img_intake_end(struct img_intake *in, struct img_intake_result *out, struct dray_err *err)
+{
+    int rc = end_stream(in, out, err);
+    if (!rc)
+        rc = list_layer(in, out, err);
     if (rc)
-        out->layer = NULL, out->blob = NULL;
+        let_go(in, out);
+    img_intake_abort(in);
+    return rc;
+}
+
+int img_intake_end_afloat(struct img_intake *in, struct img_intake_result *out,
+                          struct dray_err *err)
+{
+    int rc = end_stream(in, out, err);
+    if (rc)
+        let_go(in, out);
+    return rc;
+}
+
+int img_intake_land(struct img_intake *in, struct img_layer *parent, struct img_intake_result *out,
+                    struct dray_err *err)
+{
+    int rc = img_layer_land(in->im, in->layer, parent, err);
+    if (!rc)
+        rc = list_layer(in, out, err);
+    if (rc)
+        let_go(in, out);
     img_intake_abort(in);
     return rc;
 }

@@ -176,6 +176,19 @@ void img_layer_ref_locked(struct img_layer *l)
     l->refs++;
 }
 
+struct img_layer *img_layer_known(struct dray_images *im, const struct img_layer *parent,
+                                  const char *diff)
+{
+    char chain[DRAY_DIGEST_LEN];
+    img_chain_next(parent ? parent->chain : "", diff, chain);
+    pthread_mutex_lock(&im->lock);
+    struct img_layer *l = img_layer_find(im, chain);
+    if (l)
+        l->refs++;
+    pthread_mutex_unlock(&im->lock);
+    return l;
+}
+
 static int write_layer_doc(struct dray_images *im, const struct img_layer *l, struct dray_err *err)
 {
     dray_autojson *o = json_object_new_object();
@@ -277,11 +290,16 @@ bool img_layer_parallel(const struct img_layer *l)
     return dray_driver_features(l->driver) & DRAY_STORAGE_F_PARALLEL_APPLY;
 }
 
+static void name_in_driver(struct img_layer *l)
+{
+    l->id[0] = 'l';
+    dray_id_hex(l->id + 1, 32);
+}
+
 int img_layer_create(struct dray_images *im, struct img_layer *l, struct dray_err *err)
 {
     (void)im;
-    l->id[0] = 'l';
-    dray_id_hex(l->id + 1, 32);
+    name_in_driver(l);
     return dray_driver_call(l->driver, storage, DRAY_CLASS_MOUNT, err, create, l->id,
                             l->parent ? l->parent->id : "", 0, (struct dray_kvs){0});
 }
@@ -348,28 +366,74 @@ int img_layer_done(struct dray_images *im, struct img_layer *l, bool ok, uint64_
 /* --- layers whose chain is known at the end only
  * ------------------------------------------------*/
 
-int img_layer_anon(struct dray_images *im, struct img_layer *parent, struct img_layer **out,
-                   struct dray_err *err)
+static struct img_layer *new_anon(struct dray_images *im)
 {
     struct img_layer *l = calloc(1, sizeof *l);
     if (!l)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+        return NULL;
     l->driver = im->engine->storage;
     l->refs = 1;
     l->state = LAYER_BUILDING;
+    return l;
+}
+
+static void set_parent(struct dray_images *im, struct img_layer *l, struct img_layer *parent)
+{
+    l->parent = parent;
+    if (!parent)
+        return;
+    pthread_mutex_lock(&im->lock);
+    parent->refs++;
+    pthread_mutex_unlock(&im->lock);
+}
+
+int img_layer_anon(struct dray_images *im, struct img_layer *parent, struct img_layer **out,
+                   struct dray_err *err)
+{
+    struct img_layer *l = new_anon(im);
+    if (!l)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     l->parent = parent;
     int rc = img_layer_create(im, l, err);
     if (rc) {
         free(l);
         return rc;
     }
-    if (parent) {
-        pthread_mutex_lock(&im->lock);
-        parent->refs++;
-        pthread_mutex_unlock(&im->lock);
-    }
+    set_parent(im, l, parent);
     *out = l;
     return 0;
+}
+
+bool img_layers_float(const struct dray_images *im)
+{
+    struct dray_driver *d = im->engine->storage;
+    return (dray_driver_features(d) & DRAY_STORAGE_F_PARALLEL_APPLY) && dray_driver_has(d, "seal");
+}
+
+int img_layer_afloat(struct dray_images *im, struct img_layer **out, struct dray_err *err)
+{
+    struct img_layer *l = new_anon(im);
+    if (!l)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    name_in_driver(l);
+    /* Writable is what seal() takes and puts on top of another. */
+    int rc = dray_driver_call(l->driver, storage, DRAY_CLASS_MOUNT, err, create, l->id, "",
+                              DRAY_LAYER_WRITABLE, (struct dray_kvs){0});
+    if (rc)
+        free(l);
+    else
+        *out = l;
+    return rc;
+}
+
+int img_layer_land(struct dray_images *im, struct img_layer *l, struct img_layer *parent,
+                   struct dray_err *err)
+{
+    int rc = dray_driver_call(l->driver, storage, DRAY_CLASS_MOUNT, err, seal, l->id,
+                              parent ? parent->id : "");
+    if (!rc)
+        set_parent(im, l, parent);
+    return rc;
 }
 
 void img_layer_anon_drop(struct dray_images *im, struct img_layer *l)

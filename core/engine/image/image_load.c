@@ -30,6 +30,7 @@ struct load {
     bool quiet;             /* no bars */
     struct img_blob **held; /* blobs that are used until the end */
     size_t n_held;
+    struct img_ahead *ahead; /* unpacks what has come in, or NULL */
 };
 
 static int say(struct load *l, const char *fmt, const char *what)
@@ -89,6 +90,8 @@ static int spool_file(struct load *l, struct archive *a, const char *path, struc
             return dray_fail(err, DRAY_E_CANCELED, "canceled");
     }
     dray_json_add_str(l->files, path, number);
+    if (l->ahead)
+        img_ahead_file(l->ahead, number, openat(l->dir, number, O_RDONLY | O_CLOEXEC));
     return 0;
 }
 
@@ -210,7 +213,10 @@ static int spool_entry(struct load *l, struct archive *a, struct archive_entry *
         return spool_file(l, a, path.data, err);
     dray_autofree char *mark = dray_strf("#%s", digest);
     dray_json_add_str(l->files, path.data, mark);
-    return spool_blob(l, a, e, digest, err);
+    int rc = spool_blob(l, a, e, digest, err);
+    if (!rc && l->ahead)
+        img_ahead_blob(l->ahead, digest);
+    return rc;
 }
 
 static int spool(struct load *l, int fd, struct dray_err *err)
@@ -239,22 +245,29 @@ static int spool(struct load *l, int fd, struct dray_err *err)
     return rc;
 }
 
-/** Open a file of the archive; -1 when it is not there. */
-static int open_file(struct load *l, const char *path)
+/** Follow the archive's links: the number of a file or "#digest" of a blob; NULL: not there. */
+static const char *find_file(struct load *l, const char *path)
 {
     struct json_object *v = NULL;
     for (int depth = 0; depth < 8; depth++) {
         if (!json_object_object_get_ex(l->files, path, &v))
-            return -1;
+            return NULL;
         const char *at = json_object_get_string(v);
-        int fd = -1;
-        if (*at == '#')
-            return dray_blobs_get(l->im->blobs, at + 1, &fd, NULL, NULL) ? -1 : fd;
         if (*at != '@')
-            return openat(l->dir, at, O_RDONLY | O_CLOEXEC);
+            return at;
         path = at + 1;
     }
-    return -1;
+    return NULL;
+}
+
+/** Open a file of the archive; -1 when it is not there. */
+static int open_file(struct load *l, const char *path)
+{
+    int fd = -1;
+    const char *at = find_file(l, path);
+    if (!at || *at != '#')
+        return at ? openat(l->dir, at, O_RDONLY | O_CLOEXEC) : -1;
+    return dray_blobs_get(l->im->blobs, at + 1, &fd, NULL, NULL) ? -1 : fd;
 }
 
 static int read_doc(struct load *l, const char *path, struct json_object **out,
@@ -401,10 +414,57 @@ static int check_platform(struct load *l, const char *config_digest, struct dray
     return not_the_platform(l, config, err);
 }
 
+/* The layer of a blob on top of parent: one that is here, one unpacked ahead, or a new one. */
+static int take_layer(struct load *l, const char *digest, struct img_layer *parent,
+                      const char *diff, struct img_layer **out, struct dray_err *err)
+{
+    bool mine = false;
+    uint64_t size = 0;
+    *out = img_layer_known(l->im, parent, diff);
+    int rc = *out ? 0 : img_ahead_take_blob(l->ahead, digest, parent, diff, l->cancel_fd, out, err);
+    if (rc != DRAY_E_NOTFOUND)
+        return rc;
+    rc = img_layer_claim(l->im, parent, diff, l->cancel_fd, out, &mine, err);
+    if (rc || !mine)
+        return rc;
+    rc = img_unpack_blob(l->im, *out, digest, diff, l->cancel_fd, NULL, &size, err);
+    int ended = img_layer_done(l->im, *out, rc == 0, size, rc ? NULL : err);
+    rc = rc ? rc : ended;
+    if (rc)
+        img_layer_unref(l->im, dray_steal(*out));
+    return rc;
+}
+
+/* The layers of a manifest whose blobs are here; *top_out is referred to, or NULL for none. */
+static int take_chain(struct load *l, struct json_object *layers, struct json_object *diffs,
+                      struct img_layer **top_out, struct dray_err *err)
+{
+    int rc = 0;
+    size_t n = dray_json_len(layers);
+    *top_out = NULL;
+    if (!l->ahead || n != dray_json_len(diffs))
+        return 0; /* img_assemble() goes its own way, or finds what is wrong */
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct img_layer *next = NULL;
+        const char *diff = json_object_get_string(json_object_array_get_idx(diffs, i));
+        const char *digest = dray_json_str(json_object_array_get_idx(layers, i), "digest", "");
+        if (!diff || !dray_digest_valid(diff))
+            rc =
+                dray_fail(err, DRAY_E_CORRUPT, "the configuration has no valid diff id %zu", i + 1);
+        if (!rc)
+            rc = take_layer(l, digest, *top_out, diff, &next, err);
+        img_layer_unref(l->im, *top_out);
+        *top_out = next;
+    }
+    return rc;
+}
+
 static int take_manifest(struct load *l, const char *digest, const char *index,
                          char id[DRAY_DIGEST_LEN], struct dray_err *err)
 {
     dray_autojson *doc = NULL;
+    dray_autojson *image = NULL;
+    struct img_layer *top = NULL;
     int rc = take_blob(l, digest, err);
     if (!rc)
         rc = img_read_json(l->im, digest, MANIFEST_MAX, &doc, err);
@@ -420,7 +480,14 @@ static int take_manifest(struct load *l, const char *digest, const char *index,
     struct json_object *layers = dray_json_arr(doc, "layers");
     for (size_t i = 0; !rc && i < dray_json_len(layers); i++)
         rc = take_blob(l, dray_json_str(json_object_array_get_idx(layers, i), "digest", NULL), err);
-    return rc ? rc : img_assemble(l->im, digest, index, NULL, l->cancel_fd, id, err);
+    if (!rc)
+        rc = img_read_json(l->im, config, CONFIG_MAX, &image, err);
+    if (!rc)
+        rc = take_chain(l, layers, dray_json_arr(image, "rootfs.diff_ids"), &top, err);
+    if (!rc)
+        rc = img_assemble(l->im, digest, index, top, l->cancel_fd, id, err);
+    img_layer_unref(l->im, top);
+    return rc;
 }
 
 static int name_image(struct load *l, const char *name, const char *id, struct dray_err *err)
@@ -482,17 +549,30 @@ struct layers {
     struct img_layer *top;
 };
 
+/* A layer tar by name on top of parent: unpacked ahead, or now. */
+static int take_tar(struct load *l, const char *path, struct img_layer *parent, const char *diff,
+                    struct img_intake_result *out, struct dray_err *err)
+{
+    dray_autofd int fd = path ? open_file(l, path) : -1;
+    if (fd < 0 || !diff)
+        return dray_fail(err, DRAY_E_NOTFOUND, "the archive has no layer %s", path ? path : "");
+    int rc = DRAY_E_NOTFOUND;
+    if (l->ahead)
+        rc =
+            img_ahead_take_file(l->ahead, find_file(l, path), parent, diff, l->cancel_fd, out, err);
+    if (rc == DRAY_E_NOTFOUND)
+        rc = img_intake_fd(l->im, parent, fd, l->cancel_fd, out, err);
+    return rc;
+}
+
 static int take_layers(struct load *l, struct json_object *layers, struct json_object *diffs,
                        struct layers *out, struct dray_err *err)
 {
     for (size_t i = 0; i < dray_json_len(layers); i++) {
         const char *path = json_object_get_string(json_object_array_get_idx(layers, i));
         const char *want = json_object_get_string(json_object_array_get_idx(diffs, i));
-        dray_autofd int fd = path ? open_file(l, path) : -1;
-        if (fd < 0 || !want)
-            return dray_fail(err, DRAY_E_NOTFOUND, "the archive has no layer %s", path ? path : "");
         struct img_intake_result r = {0};
-        int rc = img_intake_fd(l->im, out->top, fd, l->cancel_fd, &r, err);
+        int rc = take_tar(l, path, out->top, want, &r, err);
         if (rc)
             return rc;
         img_layer_unref(l->im, out->top);
@@ -634,9 +714,12 @@ int dray_images_load(struct dray_images *im, const struct dray_load_req *req, dr
     if (rc)
         return rc;
     l.files = json_object_new_object();
-    rc = spool(&l, req->fd, err);
+    rc = img_ahead_open(im, &l.ahead, err);
+    if (!rc)
+        rc = spool(&l, req->fd, err);
     if (!rc)
         rc = load_all(&l, err);
+    img_ahead_close(l.ahead);
     for (size_t i = 0; i < l.n_held; i++)
         img_blob_unref(im, l.held[i], false);
     free(l.held);

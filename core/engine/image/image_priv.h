@@ -222,10 +222,21 @@ int img_layer_anon(struct dray_images *im, struct img_layer *parent, struct img_
 int img_layer_anon_done(struct dray_images *im, struct img_layer *l /* takes */, const char *diff,
                         uint64_t size, struct img_layer **out, struct dray_err *err);
 void img_layer_anon_drop(struct dray_images *im, struct img_layer *l);
+/** Can the engine's driver fill layers before it is known what they stand on? */
+bool img_layers_float(const struct dray_images *im);
+/** As img_layer_anon(), but it stands on nothing until img_layer_land(). */
+int img_layer_afloat(struct dray_images *im, struct img_layer **out, struct dray_err *err);
+/** Its content is complete: put it on top of parent (or NULL). After a failure it may be dropped.
+ */
+int img_layer_land(struct dray_images *im, struct img_layer *l, struct img_layer *parent,
+                   struct dray_err *err);
 /** Write the document again. */
 int img_layer_save(struct dray_images *im, const struct img_layer *l, struct dray_err *err);
 int img_layer_create(struct dray_images *im, struct img_layer *l, struct dray_err *err);
 struct img_layer *img_layer_find(struct dray_images *im, const char *chain); /* lock held */
+/** The complete layer of a diff on top of parent (or NULL), referred to; NULL: there is none. */
+struct img_layer *img_layer_known(struct dray_images *im, const struct img_layer *parent,
+                                  const char *diff);
 void img_layer_ref_locked(struct img_layer *l);
 /** Let go; the last one removes it, and so on with its parents. NULL is allowed. */
 void img_layer_unref(struct dray_images *im, struct img_layer *l);
@@ -257,7 +268,11 @@ int img_unpack_end(struct img_unpack *u, char diff_out[DRAY_DIGEST_LEN], uint64_
 void img_unpack_abort(struct img_unpack *u);
 /** CORRUPT unless they are equal. */
 int img_check_diff(const char *want, const char *got, struct dray_err *err);
-/** Unpack a blob that is here. */
+/** Unpack a blob that is here, whatever its diff id is. */
+int img_unpack_any(struct dray_images *im, struct img_layer *layer, const char *digest,
+                   int abort_fd, _Atomic uint64_t *progress, char diff_out[DRAY_DIGEST_LEN],
+                   uint64_t *size_out, struct dray_err *err);
+/** Unpack a blob that is here; CORRUPT when its diff id is another. */
 int img_unpack_blob(struct dray_images *im, struct img_layer *layer, const char *digest,
                     const char *diff, int abort_fd, _Atomic uint64_t *progress, uint64_t *size_out,
                     struct dray_err *err);
@@ -291,6 +306,43 @@ int img_intake_fd(struct dray_images *im, struct img_layer *parent, int fd, int 
                   struct img_intake_result *out, struct dray_err *err);
 int img_intake_end(struct img_intake *in, struct img_intake_result *out, struct dray_err *err);
 void img_intake_abort(struct img_intake *in);
+/**
+ * A layer whose parent is known later, where img_layers_float(). What img_intake_end_afloat() gives
+ * has no layer yet; NOTSUP: the tar cannot be mapped, so it must be read once more as part of its
+ * image. Neither frees; img_intake_land() puts the layer into out and frees.
+ */
+int img_intake_afloat(struct dray_images *im, int abort_fd, struct img_intake **out,
+                      struct dray_err *err);
+int img_intake_end_afloat(struct img_intake *in, struct img_intake_result *out,
+                          struct dray_err *err);
+int img_intake_land(struct img_intake *in, struct img_layer *parent, struct img_intake_result *out,
+                    struct dray_err *err);
+
+/* --- image_ahead.c: layers of an archive, unpacked while it comes in
+ * ----------------------------*/
+
+/** Unpacks what an archive's layers seem to be, before it is known what they are layers of. */
+struct img_ahead;
+/** *out NULL without error: the storage driver cannot. */
+int img_ahead_open(struct dray_images *im, struct img_ahead **out, struct dray_err *err);
+/** Begin with a blob that is here, unless it was begun with, is no layer, or the disk is too full
+ *  for what may turn out to be of no use. The caller refers to the blob until img_ahead_close(). */
+void img_ahead_blob(struct img_ahead *a, const char *digest);
+/** The same of a file, under a name of the caller's. takes fd. */
+void img_ahead_file(struct img_ahead *a, const char *name, int fd /* takes */);
+/**
+ * The layer of a blob, on top of parent, referred to; waits for it, polling abort_fd.
+ * NOTFOUND: there is none of that diff id, whatever the reason: unpack it as usual.
+ */
+int img_ahead_take_blob(struct img_ahead *a, const char *digest, struct img_layer *parent,
+                        const char *diff, int abort_fd, struct img_layer **out,
+                        struct dray_err *err);
+/** The same of a file: as img_intake_fd() would have it. */
+int img_ahead_take_file(struct img_ahead *a, const char *name, struct img_layer *parent,
+                        const char *diff, int abort_fd, struct img_intake_result *out,
+                        struct dray_err *err);
+/** Stop; what was not taken goes. NULL is allowed. */
+void img_ahead_close(struct img_ahead *a);
 
 /* --- image_settle.c: blobs of layers that were made here ---------------------------------------*/
 

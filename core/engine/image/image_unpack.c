@@ -230,9 +230,9 @@ int img_check_diff(const char *want, const char *got, struct dray_err *err)
                      want, got);
 }
 
-int img_unpack_blob(struct dray_images *im, struct img_layer *layer, const char *digest,
-                    const char *diff, int abort_fd, _Atomic uint64_t *progress, uint64_t *size_out,
-                    struct dray_err *err)
+int img_unpack_any(struct dray_images *im, struct img_layer *layer, const char *digest,
+                   int abort_fd, _Atomic uint64_t *progress, char diff_out[DRAY_DIGEST_LEN],
+                   uint64_t *size_out, struct dray_err *err)
 {
     dray_autofd int fd = -EBADF;
     uint64_t size = 0;
@@ -258,7 +258,14 @@ int img_unpack_blob(struct dray_images *im, struct img_layer *layer, const char 
         img_unpack_abort(u);
         return rc;
     }
+    return img_unpack_end(u, diff_out, size_out, err);
+}
+
+int img_unpack_blob(struct dray_images *im, struct img_layer *layer, const char *digest,
+                    const char *diff, int abort_fd, _Atomic uint64_t *progress, uint64_t *size_out,
+                    struct dray_err *err)
+{
     char got[DRAY_DIGEST_LEN];
-    rc = img_unpack_end(u, got, size_out, err);
+    int rc = img_unpack_any(im, layer, digest, abort_fd, progress, got, size_out, err);
     return rc ? rc : img_check_diff(diff, got, err);
 }
