@@ -215,7 +215,7 @@ int run_container_port(struct cli *cli, const struct cli_args *args)
     dray_autofree char *key = strchr(port, '/') ? cli_strdup(port) : cli_strf("%s/tcp", port);
     if (ports && json_object_object_get_ex(ports, key, &list) && print_bindings(list, ""))
         return 0;
-    (void)cli_fail(cli, "Error: No public port '%s' published for %s", key, args->argv[0]);
+    (void)cli_fail(cli, "Error: No public port '%s' published for %s", port, args->argv[0]);
     return cli_report(cli);
 }
 
