@@ -17,6 +17,8 @@ ssize_t http_raw_write(struct http_conn *c, const void *buf, size_t n)
     return w;
 }
 
+#define HEAD_MAX ((size_t)1 << 20)
+
 static ssize_t read_wire(struct http_conn *c, void *buf, size_t n)
 {
     for (;;) {
@@ -173,7 +175,7 @@ static int read_head(struct http_conn *c, struct dray_err *err)
     c->left = 0;
     if (!read_line(c, &line) || !line.data)
         return dray_fail(err, DRAY_E_UNAVAIL, "EOF");
-    if (sscanf(line.data, "HTTP/1.%*d %d", &c->status) != 1)
+    if (sscanf(line.data, "HTTP/1.%*1d %3d", &c->status) != 1 || c->status < 100)
         return dray_fail(err, DRAY_E_UNAVAIL, "malformed HTTP response \"%.80s\"", line.data);
     for (;;) {
         dray_buf_reset(&line);
@@ -182,6 +184,8 @@ static int read_head(struct http_conn *c, struct dray_err *err)
         if (line.len == 0)
             return 0;
         use_header(c, line.data);
+        if (c->head.len > HEAD_MAX)
+            return dray_fail(err, DRAY_E_LIMIT, "the daemon's answer has too many headers");
     }
 }
 

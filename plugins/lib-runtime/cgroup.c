@@ -109,7 +109,7 @@ static int read_procs(int dir, struct pids *p)
     long pid = 0;
     int rc = 0;
     while (rc == 0 && fscanf(f, "%ld", &pid) == 1)
-        if (pid > 0)
+        if (pid > 0 && pid <= INT_MAX)
             rc = add_pid(p, (pid_t)pid);
     (void)fclose(f);
     return rc;

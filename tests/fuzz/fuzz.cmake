@@ -35,6 +35,10 @@ dray_fuzz(dns LIBS dray_dns)
 # What the API is sent, and what the engine reads at start.
 dray_fuzz(create LIBS dray_engine)
 dray_fuzz(query LIBS dray_api)
+dray_fuzz(websocket SOURCES ${CMAKE_SOURCE_DIR}/core/api/websocket.c ${CMAKE_SOURCE_DIR}/core/api/registry_auth.c
+    LIBS dray_base PkgConfig::MHD PkgConfig::CRYPTO Threads::Threads)
+dray_fuzz(client LIBS dray_client)
+dray_fuzz(settings LIBS dray_engine)
 dray_fuzz(documents LIBS dray_engine)
 dray_fuzz(template LIBS dray_client)
 dray_fuzz(seccomp INCLUDES ${plugins}/runtime-native
@@ -59,12 +63,15 @@ set(hub ${plugins}/registry-hub)
 dray_fuzz(registry INCLUDES ${hub} SOURCES ${hub}/account.c ${hub}/answer.c ${hub}/auth.c ${hub}/call.c ${hub}/pull.c
     ${hub}/push.c ${hub}/scheme.c ${hub}/target.c ${hub}/words.c
     LIBS PkgConfig::CURL PkgConfig::JSONC PkgConfig::CRYPTO Threads::Threads)
-foreach(kind volume ipam authz) # each exports the same symbol
-    set_source_files_properties(${plugins}/${kind}-remote/plugin.c PROPERTIES
-        COMPILE_DEFINITIONS dray_plugin_v1=fuzz_${kind}_remote)
-    list(APPEND bridges ${plugins}/${kind}-remote/plugin.c)
+foreach(bridge volume-remote ipam-remote authz-remote net-remote) # each exports the same symbol
+    string(REPLACE - _ symbol ${bridge})
+    set_source_files_properties(${plugins}/${bridge}/plugin.c PROPERTIES
+        COMPILE_DEFINITIONS dray_plugin_v1=fuzz_${symbol})
+    list(APPEND bridges ${plugins}/${bridge}/plugin.c)
 endforeach()
-dray_fuzz(remote INCLUDES ${plugins}/lib-remote SOURCES ${bridges} ${plugins}/lib-remote/answer.c
-    LIBS PkgConfig::JSONC Threads::Threads)
+dray_fuzz(remote INCLUDES ${plugins}/lib-remote ${plugins}/net-remote
+    SOURCES ${bridges} ${plugins}/lib-remote/answer.c ${plugins}/net-remote/store.c ${plugins}/net-remote/link.c
+    LIBS dray_plugin_netlink PkgConfig::JSONC Threads::Threads)
+dray_fuzz(cgroup LIBS dray_plugin_runtime)
 dray_fuzz(log_files INCLUDES ${plugins}/log-json-file ${plugins}/log-local
     SOURCES ${plugins}/log-json-file/decode.c ${plugins}/log-local/format.c LIBS dray_plugin_log)

@@ -1,17 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_remote.c - libFuzzer target: what servers of Docker's plugin protocol answer to the volume,
- * address and authorization bridges: answers with a line "--" between them, each a status and a
- * body.
+ * address, authorization and network bridges: answers with a line "--" between them, each a status
+ * and a body. Runs as root, in a network namespace of its own.
  */
 #include "fuzz.h"
 #include "remote.h"
 
 #include <dray/authz.h>
 #include <dray/ipam.h>
+#include <dray/network.h>
 #include <dray/volume.h>
 
-extern const struct dray_plugin fuzz_volume_remote, fuzz_ipam_remote, fuzz_authz_remote;
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+extern const struct dray_plugin fuzz_volume_remote, fuzz_ipam_remote, fuzz_authz_remote,
+    fuzz_net_remote;
+
+static int netns = -1;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    need(unshare(CLONE_NEWNET) == 0);
+    netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    need(netns >= 0);
+    return 0;
+}
 
 static const uint8_t *script;
 static size_t script_len;
@@ -72,6 +89,12 @@ int dray_remote_save(const struct dray_remote *r, const char *file, struct json_
     (void)r, (void)file, (void)err;
     need(json_object_is_type(doc, json_type_object));
     return 0;
+}
+
+void dray_remote_forget(const struct dray_remote *r, const char *file)
+{
+    (void)r;
+    need(!strchr(file, '/'));
 }
 
 /* --- a host ------------------------------------------------------------------------------------*/
@@ -157,6 +180,34 @@ static void permissions(const struct dray_authz_ops *ops, struct dray_self *self
     need_words(ops->response(self, &call, &x, &err), &err);
 }
 
+static void networks(const struct dray_network_ops *ops, struct dray_self *self)
+{
+    const struct dray_net_pool pool = {
+        .size = sizeof pool, .family = 4, .subnet = "10.0.0.0/8", .gateway = "10.0.0.1"};
+    const struct dray_net_spec net = {
+        .size = sizeof net, .name = "n", .pools = &pool, .n_pools = 1};
+    const struct dray_ep_spec ep = {
+        .size = sizeof ep, .mac = "", .ipv4 = "", .ipv6 = "", .hostname = ""};
+    struct dray_port port = {
+        .size = sizeof port, .container_port = 80, .proto = "udp", .host_ip = "::"};
+    struct dray_ep_join joined = {.size = sizeof joined};
+    struct dray_err err = {0};
+    const char *mac = NULL;
+    need_words(ops->net_create(self, &call, "n", &net, &err), &err);
+    int rc = ops->ep_create(self, &call, "n", "e", &ep, &mac, &err);
+    need_words(rc, &err);
+    need(rc != 0 || mac);
+    const struct dray_fd_borrow ns = {.fd = netns};
+    rc = ops->join(self, &call, "n", "e", ns, "eth0", 1, &joined, &err);
+    need_words(rc, &err);
+    need(rc != 0 || (joined.ifname && joined.mac && joined.gateway4 && joined.gateway6));
+    need_words(ops->publish(self, &call, "n", "e", &port, 1, &err), &err);
+    need_words(ops->unpublish(self, &call, "n", "e", &err), &err);
+    need_words(ops->leave(self, &call, "n", "e", ns, &err), &err);
+    need_words(ops->ep_remove(self, &call, "n", "e", &err), &err);
+    need_words(ops->net_remove(self, &call, "n", &err), &err);
+}
+
 static void run(const struct dray_plugin *plugin)
 {
     struct dray_self *self = NULL;
@@ -166,6 +217,8 @@ static void run(const struct dray_plugin *plugin)
         volumes(ops, self);
     else if (plugin == &fuzz_ipam_remote)
         addresses(ops, self);
+    else if (plugin == &fuzz_net_remote)
+        networks(ops, self);
     else
         permissions(ops, self);
     plugin->close(self);
@@ -179,8 +232,8 @@ static void run(const struct dray_plugin *plugin)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct dray_plugin *const plugins[] = {&fuzz_volume_remote, &fuzz_ipam_remote,
-                                                        &fuzz_authz_remote};
-    for (size_t i = 0; i < 3; i++) {
+                                                        &fuzz_authz_remote, &fuzz_net_remote};
+    for (size_t i = 0; i < sizeof plugins / sizeof plugins[0]; i++) {
         script = data;
         script_len = size;
         run(plugins[i]);

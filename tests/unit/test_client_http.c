@@ -69,8 +69,16 @@ static void broken(void)
     struct http_conn *c = said("", true, &peer);
     CU_ASSERT_NOT_EQUAL(http_reply(c, &err), 0);
     http_close(c);
-    c = said("SSH-2.0-x\r\n", true, &peer);
-    CU_ASSERT_NOT_EQUAL(http_reply(c, &err), 0);
+    static const char *const heads[] = {"SSH-2.0-x\r\n", "HTTP/1.1 -2 x\r\n\r\n",
+                                        "HTTP/1.0 99 x\r\n\r\n"};
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        c = said(heads[i], true, &peer);
+        CU_ASSERT_NOT_EQUAL(http_reply(c, &err), 0);
+        http_close(c);
+    }
+    c = said("HTTP/1.1 99999999999999999999 x\r\n\r\n", true, &peer);
+    CU_ASSERT_EQUAL(http_reply(c, &err), 0);
+    CU_ASSERT_EQUAL(c->status, 999);
     http_close(c);
 }
 
