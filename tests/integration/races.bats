@@ -51,6 +51,25 @@ teardown_file() { daemon_done; }
     docker rm $names >/dev/null
 }
 
+@test "restarts and starts of one container at once: it runs once, and stays" {
+    local id
+    docker run -d --rm --name one --network none busybox sleep 31536
+    id=$(docker inspect -f '{{.Id}}' one)
+    for _ in 1 2 3 4; do
+        for op in restart restart start restart restart stop restart; do
+            curl -s --unix-socket "$T/dray.sock" -X POST "http://d/containers/one/$op?t=0" >>"$T/answers" 3>&- &
+        done
+        wait $(jobs -p)
+        docker start one >/dev/null 2>&1 || docker run -d --rm --name one --network none busybox sleep 31536
+        docker exec one true
+        [ "$(pgrep -fc '^sleep 31536$')" = 1 ]
+    done
+    run cat "$T/answers"
+    [ -z "$(grep -v 'marked for removal\|No such container\|removal of container' <<<"$output" | tr -d '\n')" ]
+    docker stop -t 0 one
+    wait_until 5 nothing_left # it removed itself
+}
+
 nothing_left() {
     [ -z "$(ls -A "$T/data/containers")" ] && [ -z "$(ls -A "$T/exec/containers")" ] &&
         [ "$(pgrep -fc "dray-shim.*$T" || true)" -le 1 ] &&

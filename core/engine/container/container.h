@@ -77,8 +77,9 @@ struct dray_container {
     char *platform;
     struct json_object *labels; /* never NULL */
     bool tty, open_stdin, stdin_once;
-    bool step;               /* of a build: it has no image, and its layer is not its own */
-    atomic_bool auto_remove; /* suspended while a restart is under way */
+    bool step;          /* of a build: it has no image, and its layer is not its own */
+    bool auto_remove;   /* constant */
+    atomic_int resting; /* restarts under way: a stop on the way to a start is no end */
 
     /* One long operation at a time: start, removal, the handling of an exit, network changes.
      * order: before lock. */

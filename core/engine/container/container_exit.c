@@ -237,7 +237,8 @@ void dray_container_ended(struct dray_container *c, uint64_t serial)
     tear_down(c);
     if (restart)
         schedule_restart(c);
-    else if (c->auto_remove && dray_container_remove_locked(c, true, &err) != 0)
+    else if (c->auto_remove && atomic_load(&c->resting) == 0 &&
+             dray_container_remove_locked(c, true, &err) != 0)
         dray_error("remove container %.12s: %s", c->id, err.text);
     pthread_mutex_unlock(&c->op);
 }

@@ -149,6 +149,18 @@ int dray_containers_stop(struct dray_containers *cs, const char *name, const cha
     return rc;
 }
 
+/** Bring up what a restart has stopped, unless somebody else has done so meanwhile. Call with op
+ *  held. */
+static int start_again(struct dray_container *c, struct dray_err *err)
+{
+    int rc = is_up(c) ? 0 : dray_container_start_by_hand(c, err);
+    /* What has not come up, or has ended already, is removed now if it removes itself. */
+    if (atomic_load(&c->resting) == 1 && c->auto_remove && !is_up(c) &&
+        dray_container_remove_locked(c, true, NULL) != 0)
+        dray_warn("container %.12s has ended and cannot be removed", c->id);
+    return rc;
+}
+
 int dray_containers_restart(struct dray_containers *cs, const char *name, const char *signal,
                             int timeout_s, struct dray_err *err)
 {
@@ -156,17 +168,16 @@ int dray_containers_restart(struct dray_containers *cs, const char *name, const 
     int rc = dray_container_find(cs, name, &c, err);
     if (rc != 0)
         return rc;
-    bool auto_remove = c->auto_remove;
-    c->auto_remove = false; /* a stop on the way to a start is no end */
+    atomic_fetch_add(&c->resting, 1);
     rc = stop(c, signal, timeout_s, err);
-    if (rc == 0 || rc == DRAY_E_NOTMODIFIED) {
+    if (rc == 0 || rc == DRAY_E_NOTMODIFIED)
         rc = dray_container_op_begin(c, err);
-        if (rc == 0) {
-            rc = dray_container_start_by_hand(c, err);
-            pthread_mutex_unlock(&c->op);
-        }
-    }
-    c->auto_remove = auto_remove;
+    bool begun = rc == 0;
+    if (begun)
+        rc = start_again(c, err);
+    atomic_fetch_sub(&c->resting, 1);
+    if (begun)
+        pthread_mutex_unlock(&c->op);
     if (rc == 0)
         dray_container_event(c, "restart", NULL);
     return rc == 0 ? 0 : dray_err_note(err, "Cannot restart container %s", name);
