@@ -4,6 +4,7 @@
 
 #include "base/ident.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/sendfile.h>
@@ -143,12 +144,15 @@ static int fill_temp(int fd, const char *path, const void *data, size_t len, boo
     return 0;
 }
 
+#define TEMP_END ".tmp"
+#define TEMP_TAG 12
+
 int dray_fs_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
                     enum dray_fs_care care, struct dray_err *err)
 {
-    char tag[13];
-    dray_id_hex(tag, 12);
-    dray_autofree char *temp = dray_strf("%s.%s.tmp", path, tag);
+    char tag[TEMP_TAG + 1];
+    dray_id_hex(tag, TEMP_TAG);
+    dray_autofree char *temp = dray_strf("%s.%s" TEMP_END, path, tag);
     if (!temp)
         return dray_fail(err, DRAY_E_NOMEM, "replace %s: out of memory", path);
     dray_autofd int fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
@@ -162,6 +166,28 @@ int dray_fs_replace(int dirfd, const char *path, const void *data, size_t len, m
         return rc;
     }
     return care == DRAY_FS_DURABLE ? sync_parent(dirfd, path, err) : 0;
+}
+
+static bool is_temp(const char *name)
+{
+    size_t len = strlen(name), end = strlen(TEMP_END);
+    if (len < end + TEMP_TAG + 2 || strcmp(name + len - end, TEMP_END) != 0)
+        return false;
+    const char *tag = name + len - end - TEMP_TAG;
+    return tag[-1] == '.' && strspn(tag, "0123456789abcdef") == TEMP_TAG;
+}
+
+void dray_fs_sweep(int dirfd)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
+        if (is_temp(e->d_name))
+            (void)unlinkat(dirfd, e->d_name, 0);
+    if (d)
+        (void)closedir(d);
+    else
+        dray_cleanup_fd(&fd);
 }
 
 int dray_fs_open_in_root(int root, const char *path, int flags, mode_t mode)

@@ -33,6 +33,9 @@ enum dray_fs_care {
 /** Replace a file by way of a temporary one. */
 int dray_fs_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
                     enum dray_fs_care care, struct dray_err *err);
+/** Remove what dray_fs_replace() left in a folder when its process was killed. Nobody may replace a
+ *  file there meanwhile. */
+void dray_fs_sweep(int dirfd);
 /** Remove a file or a whole tree, without following links or leaving its mount. Absent: success. */
 int dray_fs_remove_tree(int dirfd, const char *path, struct dray_err *err);
 /** Bytes (allocated blocks) and inodes below path; hard links count once. */

@@ -194,6 +194,8 @@ static int open_parts(struct dray_engine *e, struct dray_err *err)
 {
     int rc = open_roots(e, err);
     if (!rc)
+        dray_fs_sweep(e->data_fd);
+    if (!rc)
         rc = dray_events_open(&e->events, err);
     if (!rc)
         rc = open_drivers(e, err);

@@ -194,3 +194,49 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
     docker create --name half busybox true
     docker rm half
 }
+
+@test "a start that was cut off, whose shim does not answer, is undone" {
+    local id shim pid
+    id=$(docker run -d --name cut busybox sleep 1000)
+    shim=$(cat "$T/exec/containers/$id/shim.pid")
+    pid=$(docker inspect -f '{{.State.Pid}}' cut)
+    kill -STOP "$shim"
+    daemon_kill
+    # As it is on disk until the daemon hears that the process runs.
+    jq -c '.Status = "created" | .Pid = 0 | .HasBeenStarted = false' "$T/data/containers/$id/state.json" >"$T/state"
+    cp "$T/state" "$T/data/containers/$id/state.json"
+    daemon_start
+    wait_until 5 gone "$shim" || { kill -CONT "$shim"; false; }
+    wait_until 5 gone "$pid"
+    [ "$(docker inspect -f '{{.State.Status}}' cut)" = created ]
+    docker start cut
+    docker exec cut true
+    docker rm -f cut
+}
+
+@test "volumes whose creation or removal was cut off" {
+    local meta=$T/data/volumes-meta local=$T/data/volume/local
+    docker volume create --label a=b gone
+    docker volume create --label a=b stays
+    daemon_stop
+    mv "$meta/gone.json" "$meta/gone.json.going"
+    rm -r "$local/gone"
+    mv "$meta/stays.json" "$meta/stays.json.going"
+    mkdir -p "$local/empty/_data" "$local/filled/_data"
+    touch "$local/filled/_data/x"
+    echo -n local >"$meta/empty.json.coming"
+    echo -n local >"$meta/filled.json.coming"
+    echo -n nobody >"$meta/foreign.json.coming"
+    touch "$meta/empty.json.0123456789ab.tmp" "$T/data/references.json.0123456789ab.tmp"
+    daemon_start
+    [ "$(docker volume ls -q)" = stays ]
+    [ "$(docker volume inspect -f '{{.Labels.a}}' stays)" = b ]
+    [ ! -e "$local/empty" ]
+    [ -e "$local/filled/_data/x" ]
+    [ "$(ls "$meta")" = stays.json ]
+    [ ! -e "$T/data/references.json.0123456789ab.tmp" ]
+    docker volume rm stays
+    [ -z "$(ls "$meta")" ]
+    docker run --rm -v filled:/v busybox test -e /v/x
+    docker volume rm filled
+}

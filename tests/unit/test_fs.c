@@ -95,6 +95,20 @@ static void replaces(void)
 }
 
 /* A chain of folders far deeper than the limit of open files and of path names. */
+static void sweeps(void)
+{
+    PLACE(p);
+    put(p.fd, "a.json.0123456789ab.tmp", "half");
+    put(p.fd, "a.json", "whole");
+    put(p.fd, "0123456789ab.tmp", "a user's");
+    put(p.fd, "a.0123456789aX.tmp", "a user's");
+    dray_fs_sweep(p.fd);
+    CU_ASSERT_NOT_EQUAL(faccessat(p.fd, "a.json.0123456789ab.tmp", F_OK, 0), 0);
+    CU_ASSERT_EQUAL(faccessat(p.fd, "a.json", F_OK, 0), 0);
+    CU_ASSERT_EQUAL(faccessat(p.fd, "0123456789ab.tmp", F_OK, 0), 0);
+    CU_ASSERT_EQUAL(faccessat(p.fd, "a.0123456789aX.tmp", F_OK, 0), 0);
+}
+
 static void make_chain(int dirfd, int depth)
 {
     int at = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -271,6 +285,7 @@ static const struct check_case cases[] = {
     {"folders", folders},
     {"reads", reads},
     {"replaces", replaces},
+    {"sweeps", sweeps},
     {"removes deep trees", removes_deep_trees},
     {"removes without following links", removes_without_following},
     {"removes under attack", removes_under_attack},

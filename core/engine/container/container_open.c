@@ -123,6 +123,21 @@ static bool has_run_dir(struct dray_container *c)
     return pid && faccessat(c->set->run_dir, pid, F_OK, 0) == 0;
 }
 
+/** A start that was cut off: nothing of it may stay. deaf: its shim is there and does not answer,
+ * so that it may yet run the container, unknown to everybody. */
+static void undo_start(struct dray_container *c, bool deaf)
+{
+    if (deaf) {
+        dray_warn("container %.12s: its start was cut off, and its shim does not answer: it is "
+                  "ended",
+                  c->id);
+        dray_shims_kill(c->set->shims, c->id);
+        dray_container_end_orphans(c);
+    }
+    if (has_run_dir(c))
+        dray_container_run_dir_drop(c->set, c->id);
+}
+
 /** Bring one container into line with what is true now. */
 static void reconcile(struct dray_containers *cs, void *item)
 {
@@ -138,12 +153,10 @@ static void reconcile(struct dray_containers *cs, void *item)
             (void)dray_container_save_state(c, NULL);
         return;
     }
-    if (!was_up) { /* a start that was cut off: nothing of it may stay */
-        dray_container_run_dir_drop(c->set, c->id);
-        return;
-    }
-    if (c->st.status == DRAY_CS_RESTARTING) {
-        c->st.status = DRAY_CS_EXITED;
+    if (!dray_container_alive(c)) {
+        undo_start(c, err.code == DRAY_E_TIMEOUT);
+        if (c->st.status == DRAY_CS_RESTARTING)
+            c->st.status = DRAY_CS_EXITED;
         return;
     }
     /* It ended while nobody looked: the same road as any end. */

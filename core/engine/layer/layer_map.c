@@ -356,6 +356,7 @@ void dray_layer_map_remove(struct dray_images *im, const struct img_layer *layer
 
 void dray_layer_map_tidy(struct dray_images *im)
 {
+    dray_fs_sweep(im->layers_fd);
     int fd = openat(im->layers_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {

@@ -220,6 +220,7 @@ static int load_one(struct dray_networks *ns, const char *file)
 
 static int load_all(struct dray_networks *ns, struct dray_err *err)
 {
+    dray_fs_sweep(ns->dir);
     int fd = openat(ns->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d) {

@@ -165,33 +165,39 @@ static int save(struct dray_volumes *vs, struct dray_volume *v, struct dray_err 
     return dray_json_store(vs->dir, file, doc, err);
 }
 
-static int load_one(struct dray_volumes *vs, const char *file)
+struct dray_volume *dray_volume_read(struct dray_volumes *vs, const char *file, const char *name)
 {
     dray_autojson *doc = NULL;
     struct dray_err err = {0};
     int rc = dray_json_load(vs->dir, file, &doc, &err);
-    const char *name = dray_json_str(doc, "Name", "");
-    size_t len = strlen(name);
-    if (rc || !dray_name_valid(name) || strncmp(file, name, len) != 0 ||
-        strcmp(file + len, ".json") != 0) {
+    if (rc || strcmp(dray_json_str(doc, "Name", ""), name) != 0) {
         dray_error("the volume of %s is left out, with its content as it is, until it is mended or "
                    "created again: %s",
                    file, rc ? err.text : "it has another name");
-        return 0;
+        return NULL;
     }
     struct dray_volume *v =
         dray_volume_new(name, dray_json_str(doc, "Driver", DRAY_VOLUME_DEFAULT_DRIVER));
     if (!v)
-        return DRAY_E_NOMEM;
+        return NULL;
     v->created_ns = dray_json_int(doc, "Created", 0);
     v->mountpoint = strdup(dray_json_str(doc, "Mountpoint", ""));
     v->global = strcmp(dray_json_str(doc, "Scope", "local"), "global") == 0;
     rc = dray_json_to_kvlist(dray_json_obj(doc, "Labels"), &v->labels, &err);
     if (!rc)
         rc = dray_json_to_kvlist(dray_json_obj(doc, "Options"), &v->options, &err);
-    if (rc || dray_volume_lookup(vs, name) || !insert(vs, v))
+    if (!rc && v->mountpoint)
+        return v;
+    dray_volume_unref(v);
+    return NULL;
+}
+
+static void load_one(struct dray_volumes *vs, const char *file)
+{
+    dray_autofree char *name = strndup(file, strlen(file) - strlen(".json"));
+    struct dray_volume *v = name ? dray_volume_read(vs, file, name) : NULL;
+    if (v && (!dray_name_valid(name) || dray_volume_lookup(vs, name) || !insert(vs, v)))
         dray_volume_unref(v);
-    return rc == DRAY_E_NOMEM ? rc : 0;
 }
 
 static int load_all(struct dray_volumes *vs, struct dray_err *err)
@@ -202,13 +208,12 @@ static int load_all(struct dray_volumes *vs, struct dray_err *err)
         dray_cleanup_fd(&fd);
         return dray_fail_errno(err, "read the volumes");
     }
-    int rc = 0;
     struct dirent *e = NULL;
-    while (!rc && (e = readdir(d)) != NULL)
+    while ((e = readdir(d)) != NULL)
         if (e->d_name[0] != '.' && dray_str_suffix(e->d_name, ".json"))
-            rc = load_one(vs, e->d_name);
+            load_one(vs, e->d_name);
     (void)closedir(d);
-    return rc ? dray_fail(err, rc, "read the volumes: out of memory") : 0;
+    return 0;
 }
 
 int dray_volumes_open(struct dray_engine *e, struct dray_volumes **out, struct dray_err *err)
@@ -220,8 +225,10 @@ int dray_volumes_open(struct dray_engine *e, struct dray_volumes **out, struct d
     vs->dir = -EBADF;
     pthread_mutex_init(&vs->lock, NULL);
     int rc = dray_fs_open_dir(e->data_fd, "volumes-meta", 0700, &vs->dir, err);
-    if (!rc)
+    if (!rc) {
+        dray_volumes_settle(vs);
         rc = load_all(vs, err);
+    }
     if (rc)
         dray_volumes_close(vs);
     else
@@ -354,6 +361,18 @@ static int record(struct dray_volumes *vs, struct dray_volume *v, struct dray_dr
     return rc ? rc : save(vs, v, err);
 }
 
+static int create_with_driver(struct dray_volume *v, struct dray_driver *d, struct dray_err *err)
+{
+    struct dray_call_scope s = {0};
+    dray_call_object(&s, v->name);
+    int rc = dray_call_enter(&s, d, DRAY_CLASS_MOUNT, -1, err);
+    if (!rc)
+        rc = ((const struct dray_volume_ops *)s.ops)
+                 ->create(s.self, &s.call, v->name, dray_kvlist_view(&v->options), err);
+    dray_call_leave(&s);
+    return rc ? dray_err_note(err, "create %s", v->name) : 0;
+}
+
 /* Make it with its driver and write it down; v->op held. */
 static int make(struct dray_volumes *vs, struct dray_volume *v, const struct dray_volume_req *req,
                 bool anonymous, struct dray_err *err)
@@ -364,18 +383,15 @@ static int make(struct dray_volumes *vs, struct dray_volume *v, const struct dra
     if (copy_request(v, req, anonymous))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     v->created_ns = dray_clock_now();
-    struct dray_call_scope s = {0};
-    dray_call_object(&s, v->name);
-    int rc = dray_call_enter(&s, d, DRAY_CLASS_MOUNT, -1, err);
-    if (!rc)
-        rc = ((const struct dray_volume_ops *)s.ops)
-                 ->create(s.self, &s.call, v->name, dray_kvlist_view(&v->options), err);
-    dray_call_leave(&s);
-    if (rc)
-        return dray_err_note(err, "create %s", v->name);
-    rc = record(vs, v, d, err);
-    if (rc)
-        (void)dray_driver_call(d, volume, DRAY_CLASS_MOUNT, NULL, remove, v->name);
+    bool marked = dray_volume_coming(vs, v, d);
+    int rc = create_with_driver(v, d, err);
+    if (!rc) {
+        rc = record(vs, v, d, err);
+        if (rc)
+            (void)dray_driver_call(d, volume, DRAY_CLASS_MOUNT, NULL, remove, v->name);
+    }
+    if (marked)
+        dray_volume_came(vs, v);
     return rc;
 }
 
@@ -478,7 +494,7 @@ static int check_unused(struct dray_volumes *vs, struct dray_volume *v, struct d
     return 0;
 }
 
-static int remove_with_driver(struct dray_volumes *vs, struct dray_volume *v, struct dray_err *err)
+int dray_volume_drop(struct dray_volumes *vs, struct dray_volume *v, struct dray_err *err)
 {
     struct dray_driver *d = dray_volume_driver(vs, v->driver, err);
     if (!d)
@@ -492,6 +508,27 @@ static int remove_with_driver(struct dray_volumes *vs, struct dray_volume *v, st
     return rc ? dray_err_note(err, "remove %s", v->name) : 0;
 }
 
+/* By its driver, and then its document. v->op held. */
+static int remove_and_forget(struct dray_volumes *vs, struct dray_volume *v, bool force,
+                             struct dray_err *err)
+{
+    int rc = dray_volume_going(vs, v, err);
+    if (rc)
+        return rc;
+    rc = dray_volume_drop(vs, v, err);
+    /* Forced: what the driver cannot remove any more is forgotten all the same. */
+    if (rc && force) {
+        dray_warn("%s", err->text);
+        rc = 0;
+    }
+    struct dray_err why = {0};
+    int rc2 = dray_volume_went(vs, v, rc == 0, &why);
+    if (rc || !rc2)
+        return rc;
+    *err = why;
+    return rc2;
+}
+
 int dray_volume_remove(struct dray_volumes *vs, struct dray_volume *v, bool force,
                        struct dray_err *err)
 {
@@ -500,16 +537,7 @@ int dray_volume_remove(struct dray_volumes *vs, struct dray_volume *v, bool forc
     int rc = v->gone ? dray_fail(&own, DRAY_E_NOTFOUND, "get %s: no such volume", v->name)
                      : check_unused(vs, v, &own);
     if (!rc) {
-        rc = remove_with_driver(vs, v, &own);
-        /* Forced: what the driver cannot remove any more is forgotten all the same. */
-        if (rc && force) {
-            dray_warn("%s", own.text);
-            rc = 0;
-        }
-        char file[300];
-        doc_name(v->name, file);
-        if (!rc && unlinkat(vs->dir, file, 0) < 0 && errno != ENOENT)
-            rc = dray_fail_errno(&own, "remove %s", v->name);
+        rc = remove_and_forget(vs, v, force, &own);
         if (rc)
             v->hidden = false;
         else

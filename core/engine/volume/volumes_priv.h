@@ -65,6 +65,24 @@ int dray_volume_remove(struct dray_volumes *vs, struct dray_volume *v, bool forc
 void dray_volume_event(struct dray_volumes *vs, const struct dray_volume *v, const char *action,
                        const char *key, const char *value);
 
+/** The volume that a document of volumes-meta tells of, in no table; NULL if it is none of that
+ *  name. */
+struct dray_volume *dray_volume_read(struct dray_volumes *vs, const char *file, const char *name);
+/** Have its driver remove it. */
+int dray_volume_drop(struct dray_volumes *vs, struct dray_volume *v, struct dray_err *err);
+
+/* volumes_cut.c */
+
+/** Its driver is about to make it. True: it is new there, and dray_volume_came() is to follow. */
+bool dray_volume_coming(struct dray_volumes *vs, struct dray_volume *v, struct dray_driver *d);
+void dray_volume_came(struct dray_volumes *vs, const struct dray_volume *v);
+/** Its driver is about to remove it; dray_volume_went() says whether it did. */
+int dray_volume_going(struct dray_volumes *vs, const struct dray_volume *v, struct dray_err *err);
+int dray_volume_went(struct dray_volumes *vs, const struct dray_volume *v, bool gone,
+                     struct dray_err *err);
+/** Before the volumes are read: finish or undo what was cut off. */
+void dray_volumes_settle(struct dray_volumes *vs);
+
 /* volumes_list.c */
 
 /** Ask the driver where the data is, and for its status (NULL when it has none). */
