@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #define DRAY_LOG_AREA "daemon"
 
@@ -66,6 +68,8 @@ void drayd_notify(const char *state)
 
 void drayd_settle(void)
 {
+    /* What outlives us must not hold open what our starter happened to have open. */
+    (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     /* Each arena keeps what it once had: two are enough for threads that mostly wait. */
     (void)mallopt(M_ARENA_MAX, 2);
     (void)mallopt(M_TRIM_THRESHOLD, 256 << 10);

@@ -9,7 +9,8 @@
 int drayd_pidfile_open(const char *path, int *fd_out, struct dray_err *err);
 /** Tell systemd, e.g. "READY=1"; nothing when it did not ask. */
 void drayd_notify(const char *state);
-/** Limits, umask, allocator: for a long life with many threads and little memory. */
+/** Limits, umask, allocator, inherited descriptors: for a long life with many threads, little
+ * memory and children that live on. */
 void drayd_settle(void);
 /** Log how many threads there are and what each waits for. */
 void drayd_dump_threads(void);

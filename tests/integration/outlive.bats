@@ -156,6 +156,18 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
     docker rm -f other next >/dev/null
 }
 
+@test "what was open where the daemon was started is not held by those that outlive it" {
+    daemon_stop
+    exec 7>"$T/starters"
+    daemon_start
+    exec 7>&-
+    docker run -d --name heir -p 127.0.0.1::80 busybox sleep 1000 >/dev/null
+    holders=$(find /proc/[0-9]*/fd -lname "$T/starters" 2>/dev/null || true)
+    [ "$(wc -w <<<"$holders")" -eq 1 ] # the daemon itself
+    [[ $holders == "/proc/$(daemon_pid)/"* ]]
+    docker rm -f heir >/dev/null
+}
+
 @test "a shim that dies takes its container with it, and is reported" {
     docker run -d --name orphan busybox sleep 1000
     shim=$(cat "$T/exec/containers/$(docker inspect -f '{{.Id}}' orphan)/shim.pid")
