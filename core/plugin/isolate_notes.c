@@ -138,8 +138,11 @@ static void apply(struct dray_isolate *iso, const struct rule *r, uint32_t op, v
 {
     struct dray_isolate_note *fresh = r->drop ? NULL : new_note(r, op, args);
     dray_autofree char *key = make_key(r, args);
-    if (!key)
+    if (!key) {
+        if (fresh)
+            free_note(fresh);
         return;
+    }
     pthread_mutex_lock(&iso->lock);
     struct dray_isolate_note **at = place(iso, key);
     struct dray_isolate_note *old = *at;

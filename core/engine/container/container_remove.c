@@ -98,12 +98,12 @@ int dray_container_remove_locked(struct dray_container *c, bool volumes, struct 
     dray_container_name_release(cs, c->name);
     dray_container_mounts_drop(c, volumes);
     dray_images_unhold(cs->engine->images, c->image_id, c->id);
-    dray_execs_forget(cs, c);
     dray_container_event(c, "destroy", NULL);
     pthread_mutex_lock(&c->lock);
     c->removed = true;
     dray_waiters_removed(c);
     pthread_mutex_unlock(&c->lock);
+    dray_execs_forget(cs, c); /* after the mark: who adds one now sees it */
     drop_folder_later(c);
     return 0;
 }

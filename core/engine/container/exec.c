@@ -218,6 +218,14 @@ static int new_exec(struct dray_container *c, struct json_object *body, struct d
     t->n++;
     trim(t);
     pthread_mutex_unlock(&t->lock);
+    pthread_mutex_lock(&c->lock);
+    bool removed = c->removed;
+    pthread_mutex_unlock(&c->lock);
+    if (removed) {
+        dray_execs_forget(c->set, c);
+        exec_unref(x);
+        return dray_fail(err, DRAY_E_NOTFOUND, "No such container: %s", c->id);
+    }
     *out = x;
     return 0;
 }
