@@ -27,7 +27,8 @@ struct packer {
     int fd;
     int cancel_fd;
     unsigned entries;
-    int failed; /* errno of the output */
+    int failed;     /* errno of the output */
+    bool abandoned; /* nothing more goes out */
     struct archive *archive;
     struct archive_entry *entry;
     char *buffer;
@@ -51,6 +52,8 @@ static int pack_failed(struct packer *p, const char *path)
 static la_ssize_t on_write(struct archive *a, void *arg, const void *data, size_t len)
 {
     struct packer *p = arg;
+    if (p->abandoned)
+        return (la_ssize_t)len;
     if (dray_pl_write_all(p->fd, data, len) < 0) {
         p->failed = errno;
         archive_set_error(a, errno, "write: %s", strerror(errno));
@@ -357,6 +360,17 @@ static int open_archive(struct packer *p)
     return 0;
 }
 
+/* libarchive frees the block that it fills in closing alone, also when it has failed; a tar that is
+ * not whole gets no end. */
+static void abandon(struct packer *p)
+{
+    if (archive_filter_count(p->archive) == 0)
+        return; /* was never opened */
+    p->abandoned = true;
+    (void)archive_write_fail(p->archive);
+    (void)archive_write_close(p->archive);
+}
+
 int dray_layer_diff(const struct dray_layer_pair *pair, int fd, int cancel_fd, struct dray_err *err)
 {
     struct dray_err local = {0};
@@ -372,7 +386,7 @@ int dray_layer_diff(const struct dray_layer_pair *pair, int fd, int cancel_fd, s
     if (rc == 0 && archive_write_close(p.archive) != ARCHIVE_OK)
         rc = pack_failed(&p, "");
     if (p.archive && rc != 0)
-        (void)archive_write_fail(p.archive);
+        abandon(&p);
     if (p.archive)
         (void)archive_write_free(p.archive);
     archive_entry_free(p.entry);

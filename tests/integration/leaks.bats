@@ -41,6 +41,7 @@ nothing_kept() {
 @test "volumes" { nothing_kept volumes 10; }
 @test "attach connections broken half-way" { nothing_kept attaches 10; }
 @test "events, logs, stats and waits dropped by the client" { nothing_kept streams 10; }
+@test "archives dropped by the client" { nothing_kept archives 40; }
 @test "builds: whole, failed and left half-way" { nothing_kept builds 4; }
 @test "requests that end in the middle" { nothing_kept bodies 10; }
 

@@ -310,6 +310,14 @@ def streams(i):
     dropped(s, i)
 
 
+def archives(i):
+    """Tars whose reader goes away in the middle."""
+    path = ["/images/busybox:latest/get", "/containers/subject/archive?path=/bin", "/containers/subject/export"][i % 3]
+    s = begun("GET", path)
+    s.recv(100)
+    dropped(s, 0)
+
+
 def builds(i):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:

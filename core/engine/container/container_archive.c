@@ -179,6 +179,7 @@ struct get_job {
     char *first;                    /* the name that entries begin with */
     size_t cut;                     /* bytes of their source that it takes the place of */
     const struct dray_remap *remap; /* of the container's ids, or NULL */
+    bool abandoned;                 /* nothing more goes out */
 };
 
 static int tar_error(struct archive *a, const char *what, struct dray_err *err)
@@ -300,7 +301,7 @@ static ssize_t write_out(struct archive *a, void *ctx, const void *data, size_t 
 {
     struct get_job *job = ctx;
     struct dray_err err = {0};
-    if (dray_fs_write_all(job->fd, data, len, &err) == 0)
+    if (job->abandoned || dray_fs_write_all(job->fd, data, len, &err) == 0)
         return (ssize_t)len;
     archive_set_error(a, err.os_errno, "%s", err.text);
     return -1;
@@ -348,6 +349,17 @@ static int prepare_get(struct get_job *job, struct dray_err *err)
     return 0;
 }
 
+/* libarchive frees the block that it fills in closing alone, also when it has failed; a tar that is
+ * not whole gets no end. */
+static void abandon(struct get_job *job)
+{
+    if (archive_filter_count(job->out) == 0)
+        return; /* was never opened */
+    job->abandoned = true;
+    (void)archive_write_fail(job->out);
+    (void)archive_write_close(job->out);
+}
+
 int dray_containers_archive_get(struct dray_containers *cs, const char *name, const char *path,
                                 int out_fd, struct dray_err *err)
 {
@@ -365,7 +377,7 @@ int dray_containers_archive_get(struct dray_containers *cs, const char *name, co
     if (rc == 0)
         rc = dray_rootfs_inside(c, clean, get_inside, &job, err);
     if (rc != 0 && job.out)
-        archive_write_fail(job.out);
+        abandon(&job);
     archive_read_free(job.in);
     archive_write_free(job.out);
     archive_entry_linkresolver_free(job.links);

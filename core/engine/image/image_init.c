@@ -99,8 +99,10 @@ static int write_points(int root, int out)
             st = (struct stat){.st_mode = points[i].mode, .st_nlink = 1};
         rc = add_entry(a, points[i].path, &st, points[i].link);
     }
+    int end =
+        a ? archive_write_close(a) : ARCHIVE_FATAL; /* frees its block, also after a failure */
     if (rc >= ARCHIVE_WARN)
-        rc = archive_write_close(a);
+        rc = end;
     if (a)
         (void)archive_write_free(a);
     return rc >= ARCHIVE_WARN ? 0 : -1;

@@ -18,6 +18,7 @@ struct save {
     struct json_object *index;   /* "manifests" of index.json */
     struct json_object *names;   /* manifest.json */
     const char *platform;        /* or NULL */
+    bool abandoned;              /* nothing more goes out */
 };
 
 /** What the archive needs of an image, taken under the lock. */
@@ -305,6 +306,27 @@ static int finish(struct save *s, struct dray_err *err)
     return rc;
 }
 
+static la_ssize_t write_out(struct archive *a, void *ctx, const void *data, size_t len)
+{
+    struct save *s = ctx;
+    struct dray_err err = {0};
+    if (s->abandoned || dray_fs_write_all(s->fd, data, len, &err) == 0)
+        return (la_ssize_t)len;
+    archive_set_error(a, err.os_errno, "%s", err.text);
+    return -1;
+}
+
+/* libarchive frees the block that it fills in closing alone, also when it has failed; a tar that is
+ * not whole gets no end. */
+static void abandon(struct save *s)
+{
+    if (archive_filter_count(s->out) == 0)
+        return; /* was never opened */
+    s->abandoned = true;
+    (void)archive_write_fail(s->out);
+    (void)archive_write_close(s->out);
+}
+
 int dray_images_save(struct dray_images *im, struct dray_strs names, const char *platform,
                      int out_fd, struct dray_err *err)
 {
@@ -323,7 +345,7 @@ int dray_images_save(struct dray_images *im, struct dray_strs names, const char 
         (void)archive_write_set_format_pax_restricted(s.out);
         (void)archive_write_set_bytes_per_block(s.out, 1 << 18);
         (void)archive_write_set_bytes_in_last_block(s.out, 1);
-        if (archive_write_open_fd(s.out, out_fd) != ARCHIVE_OK)
+        if (archive_write_open(s.out, &s, NULL, write_out, NULL) != ARCHIVE_OK)
             rc = fault(&s, err);
     }
     struct dray_strlist all = {0};
@@ -334,7 +356,7 @@ int dray_images_save(struct dray_images *im, struct dray_strs names, const char 
     if (!rc)
         rc = finish(&s, err);
     if (rc && s.out)
-        (void)archive_write_fail(s.out);
+        abandon(&s);
     (void)archive_write_free(s.out);
     json_object_put(s.written);
     json_object_put(s.index);
