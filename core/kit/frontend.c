@@ -8,7 +8,7 @@
 
 #include <strings.h>
 
-#define LINT "frontend.lint"
+#define DESCRIBE "frontend.subrequests.describe"
 #define UPLOAD "http://buildkit-session/"
 
 static bool take_text(const struct pb_field *f, char **out)
@@ -299,6 +299,18 @@ static const struct {
     {"contextkey", set_context_dir}, {"dockerfilekey", set_dockerfile_dir},
 };
 
+static int set_request(struct kit_frontend *f, const char *id, struct dray_err *err)
+{
+    struct dray_build_spec *spec = &f->build.spec;
+    f->asks = true;
+    f->list = strcmp(id, DESCRIBE) == 0;
+    if (!f->list && !kit_lint_request(id, &spec->request))
+        return dray_fail(err, DRAY_E_NOTSUP, "unsupported request %s", id);
+    if (!f->list && !spec->request)
+        spec->flags |= DRAY_BUILD_CHECK;
+    return 0;
+}
+
 static int take_option(struct kit_frontend *f, const struct dray_kv *kv, struct dray_err *err)
 {
     static const char arg[] = "build-arg:", label[] = "label:", context[] = "context:";
@@ -313,10 +325,8 @@ static int take_option(struct kit_frontend *f, const struct dray_kv *kv, struct 
                          kv->key + strlen(context), kv->value);
     else if (dray_str_prefix(kv->key, context))
         ok = dray_kvlist_set(&f->contexts, kv->key + strlen(context), kv->value);
-    else if (strcmp(kv->key, "requestid") == 0 && strcmp(kv->value, LINT) == 0)
-        f->lint = true;
     else if (strcmp(kv->key, "requestid") == 0 && *kv->value)
-        return dray_fail(err, DRAY_E_NOTSUP, "request %s is not supported; --check is", kv->value);
+        return set_request(f, kv->value, err);
     for (size_t i = 0; ok && i < sizeof options / sizeof *options; i++)
         if (strcmp(options[i].key, kv->key) == 0)
             ok = options[i].set(f, kv->value);
@@ -400,7 +410,6 @@ int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target
     f->build.contexts = dray_kvlist_view(&f->contexts);
     f->build.spec.args = dray_kvlist_view(&f->args);
     f->build.spec.labels = dray_kvlist_view(&f->labels);
-    f->build.spec.flags |= f->lint ? DRAY_BUILD_CHECK : 0;
     f->build.spec.tags = dray_strlist_view(&f->tags);
     f->build.spec.cache_from = dray_strlist_view(&f->cache_from);
     f->build.spec.host_config = dray_json_text(f->host);

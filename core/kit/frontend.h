@@ -44,7 +44,8 @@ struct kit_frontend {
     /* Made of it, for build: */
     struct dray_kit_build build;
     struct dray_kvlist args, labels, contexts;
-    bool lint; /**< only mistakes are looked for */
+    bool asks; /**< nothing is built, the Dockerfile is told of */
+    bool list; /**< only what can be asked for */
     struct dray_strlist tags, cache_from;
     struct json_object *host;
     struct dray_kit_output outputs[KIT_EXPORTERS_MAX];
@@ -66,7 +67,8 @@ struct json_object *kit_place_range(int64_t from, int64_t to);
 /** google.protobuf.Any of a builder's "place" object; false: it is not to be had. */
 bool kit_place_detail(struct json_object *place, struct dray_buf *any);
 
-/** What a builder has found in a Dockerfile, collected of its "finding" and "check" objects. */
+/** What a builder tells of a Dockerfile, collected of its "finding" and "check" objects, or of the
+ *  one "described". */
 struct kit_lint {
     struct json_object *warnings; /**< as the answer has them */
     struct dray_buf text;         /**< for people */
@@ -76,6 +78,10 @@ struct kit_lint {
 void kit_lint_take(struct kit_lint *l, const char *kind, struct json_object *o);
 /** The entries of Result's metadata: "result.json" and others. */
 void kit_lint_answer(const struct kit_lint *l, struct dray_buf *result);
+/** Tell what a frontend can be asked for. */
+void kit_lint_list(struct kit_lint *l);
+/** Is it a request that the builder answers? *out is what it calls that, or NULL for a lint. */
+bool kit_lint_request(const char *id, const char **out);
 void kit_lint_cleanup(struct kit_lint *l);
 
 /** What the progress of a build belongs to. */

@@ -82,7 +82,7 @@ static const struct dray_auth *on_auth(void *ctx, const char *host)
 
 static int on_line(void *ctx, const char *json, size_t len)
 {
-    static const char *const kinds[] = {"place", "finding", "check"};
+    static const char *const kinds[] = {"place", "finding", "check", "described"};
     struct kit_job *j = ctx;
     dray_autojson *line = NULL;
     if (dray_json_parse(json, len, &line, NULL) != 0)
@@ -173,6 +173,7 @@ static int run(struct kit_job *j, char image_out[72], struct dray_err *err)
         rc = kit_upload_take(j, &j->spec.context.fd, err);
     if (!rc) {
         j->spec.flags |= DRAY_BUILD_TRACE;
+        j->spec.contexts = q->contexts;
         const struct dray_build_req req = {.spec = j->spec,
                                            .line = on_line,
                                            .auth = on_auth,

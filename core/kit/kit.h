@@ -49,7 +49,8 @@ struct dray_kit_output {
 typedef int (*dray_kit_status_fn)(void *ctx, const void *message, size_t len);
 
 /** What the builder says beside its steps: the kind "place" is where in the Dockerfile the build
- *  has failed, "finding" and "check" are what DRAY_BUILD_CHECK gives. As the status, before
+ *  has failed, "finding" and "check" are what DRAY_BUILD_CHECK gives, "described" is what
+ *  a request gives. As the status, before
  *  dray_kit_build() returns. */
 typedef void (*dray_kit_said_fn)(void *ctx, const char *kind, struct json_object *o);
 

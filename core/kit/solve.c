@@ -407,7 +407,9 @@ int kit_bridge_solve(struct kit_server *s, struct grpc_call *call, struct pb req
     rc = kit_frontend_read(&req, &f, err);
     if (!rc)
         rc = kit_frontend_prepare(&f, &v->target, err);
-    if (!rc && *f.frontend) {
+    if (!rc && f.list)
+        kit_lint_list(&lint);
+    if (!rc && *f.frontend && !f.list) {
         f.build.status = on_status;
         f.build.said = on_said;
         f.build.ctx = &ctx;
@@ -426,7 +428,7 @@ int kit_bridge_solve(struct kit_server *s, struct grpc_call *call, struct pb req
     leave(s, v);
     if (rc)
         return rc;
-    add_result(&msg, token, f.array_ref, f.lint ? &lint : NULL);
+    add_result(&msg, token, f.array_ref, f.asks ? &lint : NULL);
     return kit_answer(call, &msg, err);
 }
 

@@ -154,6 +154,12 @@ void bd_check_warn(struct bd_build *b);
  *  client sends them in any case. */
 int bd_context_hide(struct bd_build *b, struct dray_err *err);
 
+/* --- describe.c
+ * -----------------------------------------------------------------------------------*/
+
+/** Emit the "described" object that spec->request asks for. After the plan was made. */
+int bd_describe(struct bd_build *b, struct dray_err *err);
+
 /* --- vars.c
  * --------------------------------------------------------------------------------------*/
 
@@ -298,6 +304,9 @@ int bd_mounts_make(struct bd_stage *s, const struct dray_df_mounts *mounts,
 /** Layer of what --from names: a stage that is done, or an image. *layer lives as long as the
  *  build. *folder (or NULL) becomes true when the client gives a folder in place of the image: its
  * layer has another name with each build, so that only its content tells whether it has changed. */
+/** The stage before the given index that a name means, or -1: none, or the client gives something
+ *  else under the stage's name, which then takes the name's place. */
+int bd_stage_named(struct bd_build *b, const char **name, uint32_t before);
 int bd_from(struct bd_stage *s, const char *from, const char **layer, bool *folder,
             struct dray_err *err);
 /** Make an image present, as a step that people see. */

@@ -20,7 +20,7 @@ static void need(struct bd_build *b, struct bd_stage *s)
 
 static void note_dep(struct bd_build *b, struct bd_stage *s, const char *name)
 {
-    int i = name ? dray_df_stage_find(b->file, name, s->df->index) : -1;
+    int i = name ? bd_stage_named(b, &name, s->df->index) : -1;
     if (i >= 0)
         s->deps[i] = true;
 }
@@ -326,6 +326,10 @@ static int build_all(struct bd_build *b, const char **image_out, struct dray_err
     }
     if (!rc && (b->spec->flags & DRAY_BUILD_CHECK))
         return bd_check(b, err);
+    if (!rc && b->spec->request) {
+        rc = plan(b, err);
+        return rc ? rc : bd_describe(b, err);
+    }
     if (!rc)
         rc = bd_check_gate(b, err);
     if (!rc)

@@ -21,13 +21,22 @@ int bd_image(struct bd_build *b, const char *ref, const char *platform,
 {
     struct dray_err why = {0};
     const char *name = bd_image_name(b, ref);
-    dray_autofree char *title = bd_strf("[internal] load metadata for %s", name);
+    /* Of what a client gives in place of an image only an image is looked up. */
+    static const char scheme[] = "docker-image://";
+    const char *context = dray_kvs_get(b->spec->contexts, ref, NULL);
+    bool image = context && bd_prefix(context, scheme);
+    dray_autofree char *title =
+        image ? bd_strf("[context %s] load metadata for %s", ref, context + strlen(scheme))
+              : bd_strf("[internal] load metadata for %s", name);
     if (!title)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    bd_trace_begin(b, title, title);
+    bool pulls = !context || image;
+    if (pulls)
+        bd_trace_begin(b, title, title);
     int rc =
         b->engine->image_get(b->call, ref, platform, b->spec->flags & DRAY_BUILD_PULL, out, &why);
-    bd_trace_finish(b, title, rc ? &why : NULL);
+    if (pulls)
+        bd_trace_finish(b, title, rc ? &why : NULL);
     if (rc && err)
         *err = why;
     return rc && bd_tracing(b)
@@ -35,11 +44,24 @@ int bd_image(struct bd_build *b, const char *ref, const char *platform,
                : rc;
 }
 
+int bd_stage_named(struct bd_build *b, const char **name, uint32_t before)
+{
+    const struct dray_kvs contexts = b->spec->contexts;
+    if (dray_kvs_get(contexts, *name, NULL))
+        return -1;
+    int i = dray_df_stage_find(b->file, *name, before);
+    const char *own = i >= 0 ? b->file->stages[i].name : NULL;
+    if (!own || !dray_kvs_get(contexts, own, NULL))
+        return i;
+    *name = own;
+    return -1;
+}
+
 int bd_from(struct bd_stage *s, const char *from, const char **layer, bool *folder,
             struct dray_err *err)
 {
     struct bd_build *b = s->build;
-    int i = dray_df_stage_find(b->file, from, s->df->index);
+    int i = bd_stage_named(b, &from, s->df->index);
     if (i >= 0) {
         *layer = b->stages[i].layer;
         return 0;

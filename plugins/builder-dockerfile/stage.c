@@ -231,7 +231,7 @@ static int begin(struct bd_stage *s, struct dray_err *err)
     int rc = base_name(s, &image, &platform, err);
     if (rc)
         return rc;
-    int i = dray_df_stage_find(s->build->file, image, s->df->index);
+    int i = bd_stage_named(s->build, &image, s->df->index);
     bool scratch = strcmp(image, "scratch") == 0, named = !scratch && i < 0;
     if (scratch)
         base_scratch(s);

@@ -255,8 +255,43 @@ sent() {
     echo "$output"
     [[ $output == *"WARNING: StageNameCasing - https://docs.docker.com/go/dockerfile/rule/stage-name-casing/"* ]]
     [[ $output == *"1 | >>> FROM busybox AS Foo"* && $output == *LegacyKeyValueFormat* && $output != *exporting* ]]
-    run build --print=targets .
-    [ "$status" -eq 1 ] && [[ $output == *"request frontend.targets is not supported"* ]]
+    run build --print=nope .
+    [ "$status" -eq 1 ] && [[ $output == *"unsupported request frontend.nope"* ]]
+}
+
+@test "requests outline and targets tell of a Dockerfile: arguments, secrets, agents, stages" {
+    export BUILDX_EXPERIMENTAL=1
+    printf 'ARG TAG=latest\nARG UNUSED=1\n# base is where it begins\nFROM busybox:$TAG AS base\n# V is a version\nARG V=2\nARG Z\nRUN --mount=type=secret,id=s,required --mount=type=ssh false\nFROM base\nARG W=a$V\n' >Dockerfile
+    build --print=outline,format=json --build-arg Z=7 . >"$T/outline" 2>/dev/null
+    build --print=outline,format=json --target base . >"$T/base" 2>/dev/null
+    build --print=targets,format=json . >"$T/targets" 2>/dev/null
+    build --print=subrequests.describe . >"$T/list"
+    python3 - "$T" <<'E'
+import base64, json, sys
+def load(name): return json.load(open(f"{sys.argv[1]}/{name}"))
+o = load("outline")
+args = [(a["name"], a.get("value"), a.get("description"), a["location"]["ranges"][0]["start"]["line"]) for a in o["args"]]
+assert args == [("TAG", "latest", None, 1), ("V", "2", "is a version", 6), ("Z", "7", None, 7), ("W", "a2", None, 10)], args
+assert [(s["name"], s.get("required")) for s in o["secrets"] + o["ssh"]] == [("s", True), ("default", None)], o
+assert base64.b64decode(o["sources"][0]) == open("Dockerfile", "rb").read()
+b = load("base")
+assert (b["name"], b["description"], [a["name"] for a in b["args"]]) == ("base", "is where it begins", ["TAG", "V", "Z"]), b
+t = load("targets")["targets"]
+assert [(x.get("name"), x.get("default"), x["base"]) for x in t] == [("base", None, "busybox:$TAG"), (None, True, "base")], t
+E
+    grep -q '^outline  *1.0.0' "$T/list"
+}
+
+@test "a named context goes before a stage of its name, which is not built" {
+    mkdir ov && echo ov >ov/f
+    printf 'FROM busybox AS st\nRUN false\nFROM busybox AS keep\nRUN --network=none echo kept >/k\nFROM busybox\nCOPY --from=st /f /f\nCOPY --from=0 /f /f0\nCOPY --from=keep /k /k\n' >Dockerfile
+    quiet --build-context st=ov -t over:1 .
+    [ "$(docker run --rm --network none over:1 cat /f /f0 /k | xargs)" = 'ov ov kept' ]
+    printf 'FROM busybox AS st\nRUN false\nFROM st\nRUN --network=none echo replaced >/r\n' >Dockerfile
+    run build --build-context st=docker-image://busybox -t over:2 .
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ $output == *"[context st] load metadata for busybox"* ]]
+    docker rmi over:1 over:2
 }
 
 @test "the ssh agent is there while a step mounts it" {

@@ -48,6 +48,11 @@ struct dray_build_spec {
                                       only names it. Or NULL */
     const char *ignore_text;     /**< with dockerfile_text: the ignore file that the client goes by,
                                       or NULL */
+    struct dray_kvs contexts;    /**< names that mean something else in this build, also when they
+                                      are names of stages: image_get() knows what; values are for
+                                      people */
+    const char *request;         /**< "outline", "targets": only tell of the Dockerfile, in an
+                                      object "described" {"result", "text"}; or NULL */
 };
 
 /** An image that is present. */
