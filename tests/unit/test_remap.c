@@ -199,6 +199,9 @@ static _Noreturn void make_pairs(const char *within, const char *user, const cha
 /** What makes namespaces is a copy of the daemon: it must not hold its connections after it. */
 static void test_maker_ends_with_the_daemon(void)
 {
+#ifdef __SANITIZE_THREAD__
+    return; /* its own thread in each process keeps that from entering a user namespace */
+#endif
     if (geteuid() != 0)
         return;
     open_dir();
