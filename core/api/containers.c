@@ -10,6 +10,7 @@
 #include "engine/filters.h"
 #include "engine/metrics.h"
 
+#include <ctype.h>
 #include <limits.h>
 
 static const char *name_of(struct dray_http *h)
@@ -24,18 +25,25 @@ static int done(struct dray_http *h, int rc)
 }
 
 /* A body that has to be a JSON object. */
-static int need_object(struct dray_http *h, struct json_object **out, struct dray_err *err)
+static int object_or_none(struct dray_http *h, struct json_object **out, struct dray_err *err)
 {
     int rc = dray_http_json(h, out, err);
     if (rc)
         return rc;
     if (!*out)
-        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: got EOF while reading request body");
+        *out = json_object_new_object();
     if (json_object_is_type(*out, json_type_object))
         return 0;
     json_object_put(*out);
     *out = NULL;
     return dray_fail(err, DRAY_E_INVAL, "invalid JSON: the request body must be an object");
+}
+
+static int need_object(struct dray_http *h, struct json_object **out, struct dray_err *err)
+{
+    if (dray_http_body_size(h) == 0)
+        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: got EOF while reading request body");
+    return object_or_none(h, out, err);
 }
 
 static int list(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
@@ -174,7 +182,7 @@ static int update(struct dray_http *h, struct dray_engine *e, struct dray_err *e
 {
     dray_autojson *body = NULL;
     struct json_object *out = NULL;
-    int rc = need_object(h, &body, err);
+    int rc = object_or_none(h, &body, err);
     if (!rc && dray_http_version(h) < 140) /* which had no such limit */
         json_object_object_del(body, "PidsLimit");
     if (!rc)
@@ -201,20 +209,27 @@ static int prune(struct dray_http *h, struct dray_engine *e, struct dray_err *er
     return rc ? rc : dray_http_reply_json(h, 200, out);
 }
 
+static int window_side(struct dray_http *h, const char *key, const char *what, int *out,
+                       struct dray_err *err)
+{
+    const char *text = dray_http_query(h, key);
+    char *end = NULL;
+    text = text ? text : "";
+    long side = strtol(text, &end, 10); /* LONG_MAX is out of range, too */
+    if (end == text || *end || isspace((unsigned char)*text))
+        return dray_fail(err, DRAY_E_INVAL, "invalid resize %s \"%.100s\": invalid syntax", what,
+                         text);
+    if (side < 0 || side > USHRT_MAX)
+        return dray_fail(err, DRAY_E_INVAL, "invalid resize %s \"%.100s\": value out of range",
+                         what, text);
+    *out = (int)side;
+    return 0;
+}
+
 int dray_api_window(struct dray_http *h, int *rows, int *cols, struct dray_err *err)
 {
-    int64_t height = 0, width = 0;
-    int rc = dray_http_query_int(h, "h", -1, &height, err);
-    if (!rc)
-        rc = dray_http_query_int(h, "w", -1, &width, err);
-    if (rc)
-        return rc;
-    if (height < 0 || width < 0 || height > USHRT_MAX || width > USHRT_MAX)
-        return dray_fail(err, DRAY_E_INVAL, "invalid resize height or width: h=%lld, w=%lld",
-                         (long long)height, (long long)width);
-    *rows = (int)height;
-    *cols = (int)width;
-    return 0;
+    int rc = window_side(h, "h", "height", rows, err);
+    return rc ? rc : window_side(h, "w", "width", cols, err);
 }
 
 static int resize(struct dray_http *h, struct dray_engine *e, struct dray_err *err)

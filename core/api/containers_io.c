@@ -118,8 +118,10 @@ int dray_api_attach(struct dray_http *h, struct dray_engine *e, struct dray_err 
     int sock = -1;
     struct dray_attach_ticket *ticket = NULL;
     int rc = dray_containers_attach_prepare(e->containers, name, &req, &tty, &ticket, err);
+    /* As Docker: only who upgrades is told that the stream has frames. */
+    bool upgrade = dray_http_header_in(h, "Upgrade") != NULL;
     if (!rc)
-        rc = dray_http_hijack(h, dray_api_stream_type(h, tty), &sock, err);
+        rc = dray_http_hijack(h, dray_api_stream_type(h, tty || !upgrade), &sock, err);
     if (!rc)
         return dray_containers_attach(ticket, &req, sock, err);
     dray_attach_ticket_drop(ticket);

@@ -4,6 +4,7 @@
 #include "api/http.h"
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/json_shape.h"
 #include "base/logging.h"
 #include "engine/container/containers.h"
 #include "engine/engine.h"
@@ -17,8 +18,8 @@ static int create(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     dray_autojson *body = NULL;
     struct json_object *out = NULL;
     int rc = dray_http_json(h, &body, err);
-    if (!rc && !json_object_is_type(body, json_type_object))
-        rc = dray_fail(err, DRAY_E_INVAL, "invalid JSON: got EOF while reading request body");
+    if (!rc && !body)
+        body = json_object_new_object();
     if (!rc)
         rc = dray_execs_create(e->containers, dray_http_param(h, "name"), body,
                                dray_http_version(h), &out, err);
@@ -55,18 +56,22 @@ static void say_failure(int sock, bool tty, const struct dray_err *err)
         (void)send(sock, b.data, b.len, MSG_NOSIGNAL);
 }
 
-static int read_start(struct json_object *body, struct dray_exec_start *out, struct dray_err *err)
+static const struct dray_shape_field start_fields[] = {
+    {"Detach", &dray_shape_bool, 0},
+    {"Tty", &dray_shape_bool, 0},
+    {"ConsoleSize", &dray_shape_uints, DRAY_SHAPE_PTR},
+};
+static const struct dray_shape start_shape = DRAY_SHAPE_STRUCT(start_fields, "ExecStartOptions");
+
+static void read_start(struct json_object *body, struct dray_exec_start *out)
 {
     *out = (struct dray_exec_start){.detach = dray_json_bool(body, "Detach", false),
                                     .tty = dray_json_bool(body, "Tty", false)};
     struct json_object *size = dray_json_arr(body, "ConsoleSize");
-    if (!size)
-        return 0;
-    if (!out->tty || json_object_array_length(size) != 2)
-        return dray_fail(err, DRAY_E_INVAL, "console size is only supported with -t");
+    if (!out->tty || dray_json_len(size) != 2)
+        return;
     out->rows = json_object_get_int(json_object_array_get_idx(size, 0));
     out->cols = json_object_get_int(json_object_array_get_idx(size, 1));
-    return 0;
 }
 
 static int start(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
@@ -77,7 +82,9 @@ static int start(struct dray_http *h, struct dray_engine *e, struct dray_err *er
     int sock = -1;
     int rc = dray_http_json(h, &body, err);
     if (!rc)
-        rc = read_start(body, &req, err);
+        rc = dray_shape_check(&start_shape, body, "ExecStartOptions", err);
+    if (!rc)
+        read_start(body, &req);
     if (!rc)
         rc = dray_execs_start_prepare(e->containers, id, err);
     if (!rc && req.detach) {

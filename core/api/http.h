@@ -28,6 +28,7 @@ enum dray_http_method {
     DRAY_PUT = 4,
     DRAY_DELETE = 8,
     DRAY_HEAD = 16,
+    DRAY_OPTIONS = 32,
 };
 
 #define DRAY_ROUTE_BODY 1u   /**< the body is streamed: dray_http_body_fd() */
@@ -82,8 +83,10 @@ const char *dray_http_method_in(struct dray_http *h);
 int dray_http_version(struct dray_http *h);
 
 /** The body as one JSON value (at most 32 MiB); *out is the caller's. An empty body gives NULL.
- *  Not JSON by its content type: DRAY_E_INVAL. */
+ *  Not JSON by its content type (which an empty body may leave out): DRAY_E_INVAL. */
 int dray_http_json(struct dray_http *h, struct json_object **out, struct dray_err *err);
+/** The same, whatever the content type says. */
+int dray_http_json_untyped(struct dray_http *h, struct json_object **out, struct dray_err *err);
 /** Bytes of a body that is not streamed. */
 size_t dray_http_body_size(struct dray_http *h);
 /** The streamed body of a DRAY_ROUTE_BODY route: read until its end; owned by the request. */

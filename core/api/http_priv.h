@@ -47,6 +47,7 @@ struct dray_http {
     uint32_t method;
     int version;
     bool http10;
+    bool plain_errors; /* the client is of a time before errors were JSON */
     struct dray_uri uri;
     const struct dray_route *route;
     struct dray_kvlist params;

@@ -10,7 +10,6 @@
 #include "engine/filters.h"
 #include "engine/url_fetch.h"
 
-
 /* --- X-Registry-Auth --------------------------------------------------------------------------*/
 
 /* Credentials of a request; the strings live in doc. */
@@ -411,6 +410,16 @@ static int export_files(struct dray_http *h, struct dray_engine *e, struct dray_
     return rc ? rc : dray_http_reply_pipe(h, "application/x-tar", write_files, &image, err);
 }
 
+/* What is wrong with the archive is told in the stream, as Docker does: clients look there. */
+static int load_into(struct dray_http *h, struct dray_engine *e, struct dray_load_req *req,
+                     struct dray_err *err)
+{
+    int rc = dray_images_load(e->images, req, send_line, h, err);
+    if (rc && rc != DRAY_E_CANCELED && !dray_http_streaming(h))
+        (void)dray_http_stream(h, 200, "application/json", NULL);
+    return rc;
+}
+
 static int load(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     struct dray_err why = {0};
@@ -421,7 +430,7 @@ static int load(struct dray_http *h, struct dray_engine *e, struct dray_err *err
                                 .platform = platform,
                                 .cancel_fd = dray_http_cancel_fd(h)};
     if (!rc)
-        rc = dray_images_load(e->images, &req, send_line, h, &why);
+        rc = load_into(h, e, &req, &why);
     if (rc && err)
         *err = why;
     if (!rc && !dray_http_streaming(h))
@@ -435,7 +444,7 @@ const struct dray_route dray_routes_images[] = {
     {DRAY_GET, "/images/search", search, 0, 0, 0},
     {DRAY_GET, "/images/get", get_many, 0, 0, 0},
     {DRAY_POST, "/images/load", load, DRAY_ROUTE_BODY, 0, 0},
-    {DRAY_POST, "/images/prune", prune, 0, 125, 0},
+    {DRAY_POST, "/images/prune", prune, 0, 0, 0},
     {DRAY_GET, "/images/{name:*}/json", inspect, 0, 0, 0},
     {DRAY_GET, "/images/{name:*}/history", history, 0, 0, 0},
     {DRAY_GET, "/images/{name:*}/get", get_one, 0, 0, 0},
@@ -443,6 +452,6 @@ const struct dray_route dray_routes_images[] = {
     {DRAY_POST, "/images/{name:*}/push", push, 0, 0, 0},
     {DRAY_POST, "/images/{name:*}/tag", tag, 0, 0, 0},
     {DRAY_DELETE, "/images/{name:*}", delete_one, 0, 0, 0},
-    {DRAY_GET, "/distribution/{name:*}/json", distribution, 0, 130, 0},
+    {DRAY_GET, "/distribution/{name:*}/json", distribution, 0, 0, 0},
     {0, NULL, NULL, 0, 0, 0},
 };

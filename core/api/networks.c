@@ -3,8 +3,10 @@
 #include "api/http.h"
 
 #include "base/json.h"
+#include "base/json_shape.h"
 #include "engine/container/containers.h"
 #include "engine/engine.h"
+#include "engine/spec/container_fields.h"
 #include "engine/filters.h"
 #include "engine/metrics.h"
 #include "engine/network/networks.h"
@@ -50,28 +52,71 @@ static int inspect(struct dray_http *h, struct dray_engine *e, struct dray_err *
     return rc ? rc : dray_http_reply_json(h, 200, out);
 }
 
-/* A body that must be a JSON object. */
+/* A body that is a JSON object, or none at all. */
 static int body_object(struct dray_http *h, struct json_object **out, struct dray_err *err)
 {
     int rc = dray_http_json(h, out, err);
+    if (!rc && !*out)
+        *out = json_object_new_object();
     if (!rc && !json_object_is_type(*out, json_type_object))
-        return dray_fail(err, DRAY_E_INVAL, "got EOF while reading request body");
+        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: the request body must be an object");
     return rc;
 }
+
+static const struct dray_shape_field pool_fields[] = {
+    {"Subnet", &dray_shape_str, 0},
+    {"IPRange", &dray_shape_str, 0},
+    {"Gateway", &dray_shape_str, 0},
+    {"AuxiliaryAddresses", &dray_shape_strmap, 0},
+};
+static const struct dray_shape pool_shape = DRAY_SHAPE_STRUCT(pool_fields, "IPAMConfig");
+static const struct dray_shape pools_shape = DRAY_SHAPE_LIST(&pool_shape, "[]IPAMConfig");
+static const struct dray_shape_field ipam_fields[] = {
+    {"Driver", &dray_shape_str, 0},
+    {"Config", &pools_shape, 0},
+    {"Options", &dray_shape_strmap, 0},
+};
+static const struct dray_shape ipam_shape = DRAY_SHAPE_STRUCT(ipam_fields, "IPAM");
+static const struct dray_shape_field from_fields[] = {{"Network", &dray_shape_str, 0}};
+static const struct dray_shape from_shape = DRAY_SHAPE_STRUCT(from_fields, "ConfigReference");
+static const struct dray_shape_field create_fields[] = {
+    {"Name", &dray_shape_str, 0},
+    {"Driver", &dray_shape_str, 0},
+    {"Scope", &dray_shape_str, 0},
+    {"EnableIPv4", &dray_shape_bool, DRAY_SHAPE_PTR},
+    {"EnableIPv6", &dray_shape_bool, DRAY_SHAPE_PTR},
+    {"IPAM", &ipam_shape, DRAY_SHAPE_PTR},
+    {"Internal", &dray_shape_bool, 0},
+    {"Attachable", &dray_shape_bool, 0},
+    {"Ingress", &dray_shape_bool, 0},
+    {"ConfigOnly", &dray_shape_bool, 0},
+    {"ConfigFrom", &from_shape, DRAY_SHAPE_PTR},
+    {"Options", &dray_shape_strmap, 0},
+    {"Labels", &dray_shape_strmap, 0},
+};
+static const struct dray_shape create_shape = DRAY_SHAPE_STRUCT(create_fields, "CreateRequest");
 
 static int create(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     dray_autojson *body = NULL;
     struct json_object *out = NULL;
     int rc = body_object(h, &body, err);
+    rc = rc ? rc : dray_shape_check(&create_shape, body, "CreateRequest", err);
     rc = rc ? rc : dray_networks_create(e->networks, body, &out, err);
     return rc ? rc : dray_http_reply_json(h, 201, out);
 }
+
+static const struct dray_shape_field connect_fields[] = {
+    {"Container", &dray_shape_str, 0},
+    {"EndpointConfig", &dray_shape_endpoint, DRAY_SHAPE_PTR},
+};
+static const struct dray_shape connect_shape = DRAY_SHAPE_STRUCT(connect_fields, "ConnectOptions");
 
 static int connect_(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     dray_autojson *body = NULL;
     int rc = body_object(h, &body, err);
+    rc = rc ? rc : dray_shape_check(&connect_shape, body, "ConnectOptions", err);
     rc = rc ? rc
             : dray_containers_connect(e->containers, dray_json_str(body, "Container", ""),
                                       dray_http_param(h, "id"),
@@ -79,10 +124,18 @@ static int connect_(struct dray_http *h, struct dray_engine *e, struct dray_err 
     return rc ? rc : dray_http_reply_empty(h, 200);
 }
 
+static const struct dray_shape_field disconnect_fields[] = {
+    {"Container", &dray_shape_str, 0},
+    {"Force", &dray_shape_bool, 0},
+};
+static const struct dray_shape disconnect_shape =
+    DRAY_SHAPE_STRUCT(disconnect_fields, "DisconnectOptions");
+
 static int disconnect(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     dray_autojson *body = NULL;
     int rc = body_object(h, &body, err);
+    rc = rc ? rc : dray_shape_check(&disconnect_shape, body, "DisconnectOptions", err);
     rc = rc ? rc
             : dray_containers_disconnect(e->containers, dray_json_str(body, "Container", ""),
                                          dray_http_param(h, "id"),
@@ -109,7 +162,7 @@ const struct dray_route dray_routes_networks[] = {
     {DRAY_GET, "/networks", list, 0, 0, 0},
     {DRAY_GET, "/networks/", list, 0, 0, 0},
     {DRAY_POST, "/networks/create", create, 0, 0, 0},
-    {DRAY_POST, "/networks/prune", prune, 0, 125, 0},
+    {DRAY_POST, "/networks/prune", prune, 0, 0, 0},
     {DRAY_GET, "/networks/{id}", inspect, 0, 0, 0},
     {DRAY_POST, "/networks/{id}/connect", connect_, DRAY_ROUTE_TIMED(DRAY_TIME_NETWORK_CONNECT), 0,
      0},

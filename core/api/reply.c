@@ -133,8 +133,14 @@ void dray_reply_error(struct dray_http *h, int rc, const struct dray_err *err)
         (void)dray_http_reply_empty(h, 304);
         return;
     }
-    struct json_object *obj = json_object_new_object();
     const char *text = err && err->code && err->text[0] ? err->text : "internal error";
+    if (h->plain_errors) {
+        dray_autofree char *line = dray_strf("%s\n", text);
+        (void)dray_http_reply_text(h, dray_http_status(rc), "text/plain; charset=utf-8",
+                                   line ? line : text);
+        return;
+    }
+    struct json_object *obj = json_object_new_object();
     dray_json_add(obj, "message", string_of(text));
     if (!obj || dray_http_reply_json(h, dray_http_status(rc), obj) != 0)
         (void)dray_http_reply_empty(h, 500);

@@ -21,7 +21,7 @@ static const struct {
     uint32_t bit;
 } methods[] = {
     {"GET", DRAY_GET},       {"POST", DRAY_POST}, {"PUT", DRAY_PUT},
-    {"DELETE", DRAY_DELETE}, {"HEAD", DRAY_HEAD},
+    {"DELETE", DRAY_DELETE}, {"HEAD", DRAY_HEAD}, {"OPTIONS", DRAY_OPTIONS},
 };
 
 void *dray_request_new(void *server, const char *target, struct MHD_Connection *conn)
@@ -440,14 +440,25 @@ static int check_json_type(struct dray_http *h, struct dray_err *err)
                      "unsupported Content-Type header (%.100s): must be 'application/json'", type);
 }
 
-int dray_http_json(struct dray_http *h, struct json_object **out, struct dray_err *err)
+int dray_http_json_untyped(struct dray_http *h, struct json_object **out, struct dray_err *err)
 {
     *out = NULL;
     if (h->body.len == 0)
         return 0;
+    if (strspn(h->body.data, " \t\r\n") == h->body.len)
+        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: got EOF while reading request body");
+    if (dray_json_values(h->body.data, h->body.len) > MAX_JSON_VALUES)
+        return dray_fail(err, DRAY_E_LIMIT, "request body holds more than %d values",
+                         MAX_JSON_VALUES);
+    return dray_json_parse(h->body.data, h->body.len, out, err);
+}
+
+int dray_http_json(struct dray_http *h, struct json_object **out, struct dray_err *err)
+{
+    const char *type = dray_http_header_in(h, "Content-Type");
+    *out = NULL;
+    if (h->body.len == 0 && (!type || !*type))
+        return 0;
     int rc = check_json_type(h, err);
-    if (!rc && dray_json_values(h->body.data, h->body.len) > MAX_JSON_VALUES)
-        rc =
-            dray_fail(err, DRAY_E_LIMIT, "request body holds more than %d values", MAX_JSON_VALUES);
-    return rc ? rc : dray_json_parse(h->body.data, h->body.len, out, err);
+    return rc ? rc : dray_http_json_untyped(h, out, err);
 }

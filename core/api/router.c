@@ -114,6 +114,54 @@ static const struct dray_route *find(const struct dray_http *h, char *const *seg
     return NULL;
 }
 
+/* The path without empty segments, "." and "..", as Go's path.Clean has it; escaped again. */
+static char *clean_path(const struct dray_strlist *segs)
+{
+    DRAY_AUTO(dray_strlist) kept = {0};
+    DRAY_AUTO(dray_buf) out = {0};
+    bool ok = true;
+    for (size_t i = 0; i < segs->n; i++) {
+        const char *s = segs->v[i];
+        bool last = i + 1 == segs->n;
+        if (strcmp(s, "..") == 0 && kept.n)
+            free(kept.v[--kept.n]);
+        else if (strcmp(s, "..") != 0 && strcmp(s, ".") != 0 && (*s || (last && kept.n)))
+            ok = ok && dray_strlist_add(&kept, s);
+    }
+    for (size_t i = 0; i < kept.n; i++) {
+        dray_buf_addc(&out, '/');
+        dray_uri_escape(&out, kept.v[i]);
+    }
+    if (!kept.n)
+        dray_buf_addc(&out, '/');
+    return ok && !out.failed ? dray_buf_steal(&out) : NULL;
+}
+
+static bool is_clean(const struct dray_strlist *segs)
+{
+    for (size_t i = 0; i < segs->n; i++) {
+        const char *s = segs->v[i];
+        if (strcmp(s, ".") == 0 || strcmp(s, "..") == 0 || (!*s && i + 1 < segs->n))
+            return false;
+    }
+    return true;
+}
+
+/* "//containers/json" is sent to "/containers/json", as by Docker's router. */
+static int redirect(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    (void)e;
+    dray_autofree char *path = clean_path(&h->uri.segments);
+    const char *query = strchr(h->target, '?');
+    dray_autofree char *to = path ? dray_strf("%s%s", path, query ? query : "") : NULL;
+    if (!to)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    dray_http_header(h, "Location", to);
+    return dray_http_reply_empty(h, 301);
+}
+
+static const struct dray_route redirect_route = {.fn = redirect};
+
 int dray_route_find(struct dray_http *h, struct dray_err *err)
 {
     int rc = dray_uri_parse(h->target, &h->uri, err);
@@ -122,17 +170,24 @@ int dray_route_find(struct dray_http *h, struct dray_err *err)
     char *const *segs = h->uri.segments.v;
     size_t n = h->uri.segments.n;
     h->version = DRAY_API_MAX;
-    int version = n ? parse_version(segs[0]) : -1;
-    if (version >= 0 && n > 1) {
-        if ((rc = check_version(segs[0], version, err)) != 0)
-            return rc;
+    int version = n > 1 ? parse_version(segs[0]) : -1;
+    if (version >= DRAY_API_MIN && version <= DRAY_API_MAX)
         h->version = version;
+    if (version >= 0) {
         segs++;
         n--;
     }
     h->route = h->method ? find(h, segs, n) : NULL;
+    if (!h->route && !is_clean(&h->uri.segments)) {
+        h->route = &redirect_route;
+        return 0;
+    }
     if (!h->route)
         return dray_fail(err, DRAY_E_NOTFOUND, "page not found");
+    if (version >= 0 && (rc = check_version(segs[-1], version, err)) != 0) {
+        h->plain_errors = version < DRAY_API_MIN;
+        return rc;
+    }
     if (!match(h, h->route->path, segs, n))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     return 0;

@@ -30,13 +30,22 @@ static int ping(struct dray_http *h, struct dray_engine *e, struct dray_err *err
 {
     (void)e;
     (void)err;
-    /* The builder of a client that speaks both protocols and was told of neither: docker 20.10. With
-     * 1 it prints what its users' scripts read; newer ones do not look at this. */
+    /* The builder of a client that speaks both protocols and was told of neither: docker 20.10.
+     * With 1 it prints what its users' scripts read; newer ones do not look at this. */
     dray_http_header(h, "Builder-Version", "1");
     dray_http_header(h, "Swarm", "inactive");
     dray_http_header(h, "Cache-Control", "no-cache, no-store, must-revalidate");
     dray_http_header(h, "Pragma", "no-cache");
-    return dray_http_reply_text(h, 200, "text/plain; charset=utf-8", "OK");
+    bool head = strcmp(dray_http_method_in(h), "HEAD") == 0; /* Docker's has no length of a body */
+    return dray_http_reply_text(h, 200, "text/plain; charset=utf-8", head ? "" : "OK");
+}
+
+/* Any path, be it known or not: nothing but the common headers. */
+static int options(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+{
+    (void)e;
+    (void)err;
+    return dray_http_reply_empty(h, 200);
 }
 
 static void add_version(struct json_object *o, struct dray_engine *e, bool details)
@@ -140,7 +149,7 @@ static int login(struct dray_http *h, struct dray_driver *d, const struct dray_a
 static int auth(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     dray_autojson *body = NULL;
-    int rc = dray_http_json(h, &body, err);
+    int rc = dray_http_json_untyped(h, &body, err);
     if (rc)
         return rc;
     if (!json_object_is_type(body, json_type_object))
@@ -202,7 +211,8 @@ static int df_containers(struct dray_http *h, struct dray_engine *e, struct dray
 static int df_images(struct dray_http *h, struct dray_engine *e, struct dray_buf *b,
                      int64_t *layers_size, struct dray_err *err)
 {
-    struct dray_images_list_req req = {.shared_size = true, .api_version = dray_http_version(h)};
+    struct dray_images_list_req req = {
+        .shared_size = true, .usage = true, .api_version = dray_http_version(h)};
     dray_autojson *images = NULL;
     int rc = dray_images_list(e->images, &req, &images, err);
     if (!rc)
@@ -230,7 +240,7 @@ static int df_builds(struct dray_http *h, struct dray_engine *e, struct dray_buf
     for (size_t i = 0; i < dray_json_len(cache); i++)
         size += dray_json_int(json_object_array_get_idx(cache, i), "Size", 0);
     dray_buf_addf(b, ",\"BuildCache\":%s", cache ? dray_json_text(cache) : "null");
-    if (dray_http_version(h) < 142)
+    if (dray_http_version(h) < 142 && size != 0)
         dray_buf_addf(b, ",\"BuilderSize\":%lld", (long long)size);
     dray_buf_adds(b, "}\n");
     return rc;
@@ -310,6 +320,7 @@ static int loaded_plugin(struct dray_http *h, struct dray_engine *e, struct dray
 }
 
 const struct dray_route dray_routes_system[] = {
+    {DRAY_OPTIONS, "/{**}", options, 0, 0, 0},
     {DRAY_GET | DRAY_HEAD, "/_ping", ping, 0, 0, 0},
     {DRAY_GET, "/version", version, 0, 0, 0},
     {DRAY_GET, "/info", dray_api_info, DRAY_ROUTE_TIMED(DRAY_TIME_INFO), 0, 0},

@@ -2,6 +2,7 @@
 /* uri.c - takes a request target apart: path segments and query, percent-decoded strictly. */
 #include "api/uri.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 
 static int hex_digit(char c)
@@ -114,4 +115,15 @@ void dray_uri_free(struct dray_uri *u)
     dray_strlist_free(&u->segments);
     dray_kvlist_free(&u->query);
     *u = (struct dray_uri){0};
+}
+
+void dray_uri_escape(struct dray_buf *b, const char *segment)
+{
+    for (; *segment; segment++) {
+        unsigned char c = (unsigned char)*segment;
+        if (isalnum(c) || strchr("-._~!$&'()*+,;=:@", c))
+            dray_buf_addc(b, (char)c);
+        else
+            dray_buf_addf(b, "%%%02X", c);
+    }
 }

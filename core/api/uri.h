@@ -3,6 +3,7 @@
 #ifndef DRAY_API_URI_H
 #define DRAY_API_URI_H
 
+#include "base/buf.h"
 #include "base/strlist.h"
 
 #include <dray/util.h>
@@ -15,6 +16,8 @@ struct dray_uri {
 
 /** Parse "/path?query". Bad escapes and NUL bytes: DRAY_E_INVAL. */
 int dray_uri_parse(const char *target, struct dray_uri *out, struct dray_err *err);
+/** Append a segment of a path, percent-encoded (RFC 3986 3.3). */
+void dray_uri_escape(struct dray_buf *b, const char *segment);
 void dray_uri_free(struct dray_uri *u);
 
 #endif

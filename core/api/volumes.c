@@ -4,6 +4,7 @@
 
 #include "api/http.h"
 #include "base/json.h"
+#include "base/json_shape.h"
 #include "engine/engine.h"
 #include "engine/filters.h"
 
@@ -23,34 +24,32 @@ static int list(struct dray_http *h, struct dray_engine *e, struct dray_err *err
     return dray_http_reply_json(h, 200, out);
 }
 
-/* A member that, when it is there, must be an object of strings. */
-static int get_strings(struct json_object *body, const char *key, struct dray_kvlist *out,
-                       struct dray_err *err)
-{
-    struct json_object *value = dray_json_get(body, key);
-    if (!value)
-        return 0;
-    if (!json_object_is_type(value, json_type_object))
-        return dray_fail(err, DRAY_E_INVAL, "invalid JSON: %s must be an object of strings", key);
-    return dray_json_to_kvlist(value, out, err);
-}
+static const struct dray_shape_field create_fields[] = {
+    {"Name", &dray_shape_str, 0},
+    {"Driver", &dray_shape_str, 0},
+    {"DriverOpts", &dray_shape_strmap, 0},
+    {"Labels", &dray_shape_strmap, 0},
+    {"ClusterVolumeSpec", &dray_shape_none, DRAY_SHAPE_PTR},
+};
+static const struct dray_shape create_shape = DRAY_SHAPE_STRUCT(create_fields, "CreateOptions");
 
 static int create(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
+    dray_autojson *sent = NULL;
     dray_autojson *body = NULL;
     DRAY_AUTO(dray_kvlist) options = {0};
     DRAY_AUTO(dray_kvlist) labels = {0};
     struct json_object *out = NULL;
-    int rc = dray_http_json(h, &body, err);
-    if (!rc && body && !json_object_is_type(body, json_type_object))
-        rc = dray_fail(err, DRAY_E_INVAL, "invalid JSON: the request body must be an object");
+    int rc = dray_http_json(h, &sent, err);
+    if (!rc)
+        rc = dray_shape_take(&create_shape, sent, "CreateOptions", &body, err);
     if (!rc && dray_json_obj(body, "ClusterVolumeSpec"))
         rc = dray_fail(err, DRAY_E_UNAVAIL,
                        "This node is not a swarm manager: cluster volumes are not available");
     if (!rc)
-        rc = get_strings(body, "DriverOpts", &options, err);
+        rc = dray_json_to_kvlist(dray_json_obj(body, "DriverOpts"), &options, err);
     if (!rc)
-        rc = get_strings(body, "Labels", &labels, err);
+        rc = dray_json_to_kvlist(dray_json_obj(body, "Labels"), &labels, err);
     if (rc)
         return rc;
     struct dray_volume_req req = {.name = dray_json_str(body, "Name", NULL),
@@ -101,9 +100,9 @@ static int prune(struct dray_http *h, struct dray_engine *e, struct dray_err *er
 const struct dray_route dray_routes_volumes[] = {
     {DRAY_GET, "/volumes", list, 0, 0, 0},
     {DRAY_POST, "/volumes/create", create, 0, 0, 0},
-    {DRAY_POST, "/volumes/prune", prune, 0, 125, 0},
+    {DRAY_POST, "/volumes/prune", prune, 0, 0, 0},
     {DRAY_GET, "/volumes/{name}", inspect, 0, 0, 0},
-    {DRAY_PUT, "/volumes/{name}", update, 0, 142, 0},
+    {DRAY_PUT, "/volumes/{name}", update, 0, 0, 0},
     {DRAY_DELETE, "/volumes/{name}", remove_it, 0, 0, 0},
     {0},
 };

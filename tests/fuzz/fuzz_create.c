@@ -78,7 +78,7 @@ static void network(struct json_object *body)
     dray_autonet *n = dray_net_new("n");
     need(n != NULL);
     need_words(dray_net_ipam_parse(n, dray_json_obj(body, "IPAM"), &err), &err);
-    json_object_put(dray_net_ipam_json(n));
+    json_object_put(dray_net_ipam_json(n, true));
     struct json_object *view = dray_endpoint_view(body);
     json_object_put(view);
 }

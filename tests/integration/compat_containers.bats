@@ -85,6 +85,20 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     rm -rf "$T/out"
 }
 
+@test "a folder in the way of an archive's file is replaced, unless the client asks to keep it" {
+    local id tar="$T/way.tar"
+    id=$(docker run -d busybox sh -c 'mkdir -p /way/in; sleep 60')
+    wait_until 10 docker exec "$id" test -d /way/in
+    mkdir "$T/w" && echo file >"$T/w/way" && tar cf "$tar" -C "$T/w" way
+    put() { curl -s -o "$T/said" -w '%{http_code}' --unix-socket "$T/dray.sock" -X PUT -T "$tar" "http://d/containers/$id/archive?path=/$1"; }
+    [ "$(put '&noOverwriteDirNonDir=1')" = 400 ]
+    grep -q 'cannot overwrite directory' "$T/said"
+    [ "$(put '')" = 200 ]
+    [ "$(docker exec "$id" cat /way)" = file ]
+    docker rm -f "$id"
+    rm -rf "$T/w" "$tar"
+}
+
 @test "root has the groups that the image gives it, with others or without" {
     id=$(docker create busybox)
     printf 'root:x:0:\nwheel:x:10:root\naudio:x:29:\n' >"$T/group"

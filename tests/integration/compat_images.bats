@@ -53,6 +53,36 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
     docker rmi changed
 }
 
+@test "a commit's config is joined with the container's, its history tells the container's command" {
+    id=$(docker create -e OWN=1 -l own=1 --expose 1 busybox echo made)
+    api POST "/commit?container=$id&repo=joined" -H 'Content-Type: application/json' \
+        -d '{"Env":["A=b"],"Labels":{"x":"y"},"ExposedPorts":{"2/tcp":{}},"Entrypoint":["e"]}'
+    api GET /images/joined/json >"$T/joined"
+    [ "$(jq -c '.Config | .Env[0], .Env[1], .Labels, (.ExposedPorts | keys), .Entrypoint, .Cmd' "$T/joined" | xargs)" = \
+        'A=b OWN=1 {x:y,own:1} [1/tcp,2/tcp] [e] null' ]
+    [ "$(docker history --no-trunc --format '{{.CreatedBy}}' joined | head -n 1)" = 'echo made' ]
+    [ "$(api POST "/commit?container=$id" -H 'Content-Type: application/json' -d '{"Cmd":[1]}' | jq -r .message)" = \
+        'invalid JSON: json: cannot unmarshal number into Go struct field Config.Cmd of type string' ]
+    docker rm "$id"
+    docker rmi joined
+}
+
+@test "what is no archive and what is no image is told in the stream" {
+    api POST /images/load -H 'Content-Type: application/x-tar' -d junk -w '%{http_code}' >"$T/load"
+    grep -q '"errorDetail":{"message":"read the archive: Unrecognized archive format"}' "$T/load"
+    [ "$(tail -n 1 "$T/load")" = 200 ]
+    api POST /images/nosuch/push >"$T/push"
+    [ "$(jq -r '.status // .error' "$T/push" | paste -sd ';')" = \
+        'The push refers to repository [docker.io/library/nosuch];An image does not exist locally with the tag: nosuch' ]
+}
+
+@test "a list of no names is null for old clients and in the use of the disk" {
+    [ "$(api GET /v1.42/images/json | jq -c '.[0].RepoDigests')" = null ]
+    [ "$(api GET /v1.43/images/json | jq -c '.[0].RepoDigests')" = '[]' ]
+    [ "$(api GET /v1.51/system/df | jq -c '.Images[0].RepoDigests')" = null ]
+    [ "$(api GET /v1.41/system/df | jq -c 'has("BuilderSize")')" = false ]
+}
+
 @test "a stage that another begins with pulls its triggers there too" {
     printf 'FROM busybox AS one\nONBUILD RUN echo foo >somefile\nONBUILD ENV bar=baz\nFROM one\nRUN cat somefile\nFROM one\nRUN cat somefile\n' |
         build -t triggered -
@@ -86,13 +116,20 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
     docker create --name made busybox sh
     since=$(date +%s.%N)
     id=$(docker commit made made:1)
+    docker commit made made >/dev/null # gets the tag that is told
+    docker save made:1 >/dev/null
     docker events --since "$since" --until "$(date +%s.%N)" --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.imageRef}}' >"$T/events"
     cat "$T/events"
     diff - "$T/events" <<EOF
 image create $id <no value>
 image tag made:1 <no value>
 container commit made made:1
+image create $(docker images -q --no-trunc made:latest) <no value>
+image tag made:latest <no value>
+container commit made made:latest
+image save $id <no value>
 EOF
+    docker rmi made:latest
     [ "$(docker history --no-trunc -q made:1)" = "$id"$'\n'"$(docker images -q --no-trunc busybox)" ]
     [ "$(api GET /images/made:1/history | jq -c '[.[].Tags]')" = '[["made:1"],["busybox:latest"]]' ]
     docker rm made

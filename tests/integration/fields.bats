@@ -28,6 +28,10 @@ table() { python3 "$BATS_TEST_DIRNAME/fields.py" "$T/dray.sock" "$1"; }
     table create
 }
 
+@test "fields within fields have their types, and are shown as Docker shows them" {
+    table types
+}
+
 @test "a body means what its version of the API says" {
     table versions
 }

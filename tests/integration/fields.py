@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """fields.py - every field of a container's configuration is honoured, refused or warned of: a table over the API.
 
-    fields.py SOCKET [PART...]     parts: create versions update exec list inspect; all without one
+    fields.py SOCKET [PART...]     parts: create types versions update exec list inspect; all without one
 """
 import http.client
 import json
@@ -459,6 +459,41 @@ def create():
             fail(name, "no row in the table", "one")
 
 
+# --- fields within fields ---------------------------------------------------------------------
+
+
+def nested(path, value):
+    """{"a": [{"b": value}]} for a.#.b"""
+    for part in reversed(path.split(".")):
+        value = [value] if part == "#" else {part: value}
+    return value
+
+
+def types():
+    with open(os.path.join(os.path.dirname(__file__), "hostile_table.json"), encoding="utf-8") as f:
+        table = next(r for r in json.load(f) if r["path"] == "/containers/create")["body"]
+    for path, kind in table.items():
+        wrong = "x" if kind in ("integer", "boolean") else 7
+        status, j = call("POST", "/containers/create", {"Image": IMAGE, "Cmd": ["true"], **nested(path, wrong)})
+        if status != 400 or "cannot unmarshal" not in j["message"]:
+            fail(f"{path} of a wrong type", (status, j), 400)
+    config = {"Healthcheck": {"Test": ["CMD", None], "Interval": 0, "Retries": None, "nosuch": 1}, "Labels": {"l": None},
+              "ExposedPorts": {}, "StopSignal": "", "Shell": []}
+    host = {"Devices": [{"PathOnHost": "/dev/null", "nosuch": 1}], "PortBindings": {"80/tcp": [None]},
+            "BlkioDeviceReadBps": [{"Path": "/dev/null"}], "DnsSearch": [None],
+            "Mounts": [{"Type": "tmpfs", "Target": "/t", "ReadOnly": False, "TmpfsOptions": {"SizeBytes": 0, "x": 1}}]}
+    with Box("what is shown of null, nothing and unknown keys", body_of(config, host), start=False) as c:
+        i = c.inspect()
+    check("Healthcheck", i["Config"]["Healthcheck"], {"Test": ["CMD", ""]})
+    check("Labels", i["Config"]["Labels"], {"l": ""})
+    check("left out", [k for k in ("ExposedPorts", "StopSignal", "Shell") if k in i["Config"]], [])
+    check("Devices", i["HostConfig"]["Devices"], [{"PathOnHost": "/dev/null", "PathInContainer": "", "CgroupPermissions": ""}])
+    check("PortBindings", i["HostConfig"]["PortBindings"], {"80/tcp": [{"HostIp": "", "HostPort": ""}]})
+    check("BlkioDeviceReadBps", i["HostConfig"]["BlkioDeviceReadBps"], [{"Path": "/dev/null", "Rate": 0}])
+    check("DnsSearch", i["HostConfig"]["DnsSearch"], [""])
+    check("Mounts", i["HostConfig"]["Mounts"], [{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {}}])
+
+
 # --- the version that a request came in -------------------------------------------------------
 
 
@@ -474,7 +509,7 @@ def versions():
     check("ConsoleSize 1.42", host("1.42", {"ConsoleSize": [1, 2]})["HostConfig"]["ConsoleSize"], [1, 2])
     check("Annotations 1.42", host("1.42", {"Annotations": {"a": "b"}})["HostConfig"].get("Annotations"), None)
     health = {"Healthcheck": {"Test": ["CMD", "true"], "StartInterval": 10**9}}
-    check("StartInterval 1.43", host("1.43", {}, health)["Config"]["Healthcheck"]["StartInterval"], 0)
+    check("StartInterval 1.43", host("1.43", {}, health)["Config"]["Healthcheck"].get("StartInterval"), None)
     check("StartInterval 1.44", host("1.44", {}, health)["Config"]["Healthcheck"]["StartInterval"], 10**9)
     tmpfs = {"Mounts": [{"Type": "volume", "Source": "fields-v", "Target": "/m", "TmpfsOptions": {}}]}
     check("TmpfsOptions 1.41", "Mounts" in host("1.41", tmpfs)["HostConfig"], True)
@@ -511,6 +546,7 @@ def update():
             check(f"update {key}", c.group(v1, v2), want)
         check("PidsLimit", c.inspect()["HostConfig"]["PidsLimit"], 0)
         change({"NanoCpus": 5 * 10**8}, 409, f"Cannot update container {c.id}: Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set")
+        change({"Devices": [{"PathOnHost": 1}]}, 400, "cannot unmarshal number")
         change({"Memory": 5}, 400, "\"Minimum memory limit allowed is 6MB\"")
         change({"CpusetCpus": "77"}, 400, "\"Requested CPUs are not available")
         change({"RestartPolicy": {"Name": "zz"}}, 400, "\"invalid restart policy")
@@ -520,7 +556,7 @@ def update():
         change({"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 1}]}, 200, "Ulimits cannot be changed in an update. Discarded.")
         change({"MemoryReservation": m // 2})
         got, j = call("POST", f"/containers/{c.id}/update", {"CpuShares": 600})
-        check("no warning of what another update said", j["Warnings"], [])
+        check("no warning of what another update said", j["Warnings"], None)
 
 
 # --- exec -------------------------------------------------------------------------------------
@@ -545,6 +581,11 @@ def execs():
         has("detachKeys of attach", raw("POST", f"/containers/{c.id}/attach?stream=1&stdout=1&detachKeys=ctrl-A,zz")[1].decode(),
             "Invalid detach keys (ctrl-A,zz) provided")
         has("Cmd", run({"Cmd": []})[0], "No exec command specified")
+        has("Privileged", run({"Cmd": ["true"], "Privileged": "yes"})[0], "cannot unmarshal string into Go struct field ExecOptions.Privileged")
+        for user, text in (("nosuch", "unable to find user nosuch: no matching entries in passwd file"),
+                           ("user:nosuch", "unable to find group nosuch: no matching entries in group file"),
+                           ("2147483648", "uids and gids must be in range 0-2147483647")):
+            check(f"User {user}", call("POST", f"/containers/{c.id}/exec", {"Cmd": ["true"], "User": user}), (400, {"message": text}))
         x = run({"Cmd": ["sh", "-c", "exit 3"], "User": "user", "DetachKeys": "ctrl-a"})[1]
         want = {"Running": False, "ExitCode": 3, "OpenStdin": False, "OpenStdout": True, "OpenStderr": False, "CanRemove": False, "ContainerID": c.id}
         check("exec inspect", {k: x.get(k) for k in want}, want)
@@ -580,7 +621,8 @@ def listing():
             status, got = call("GET", "/containers/json?all=1&filters=" + urllib.parse.quote(json.dumps(q)))
             check(f"filter {q}", status, 400)
         row = next(r for r in call("GET", "/containers/json?size=1")[1] if r["Id"] == a.id)
-        for key in "Id Names Image ImageID Command Created Ports SizeRw SizeRootFs Labels State Status HostConfig NetworkSettings Mounts".split():
+        check("list SizeRw of nothing", "SizeRw" in row, False)
+        for key in "Id Names Image ImageID Command Created Ports SizeRootFs Labels State Status HostConfig NetworkSettings Mounts".split():
             check(f"list {key}", key in row, True)
         check("list HostConfig", row["HostConfig"], {"NetworkMode": "fields-l", "Annotations": {"n": "o"}})
         check("list Command", row["Command"], "sleep 60")
@@ -648,7 +690,7 @@ def inspecting():
         has("health event", " ".join(events), "health_status: healthy")
 
 
-PARTS = {"create": create, "versions": versions, "update": update, "exec": execs, "list": listing, "inspect": inspecting}
+PARTS = {"create": create, "types": types, "versions": versions, "update": update, "exec": execs, "list": listing, "inspect": inspecting}
 for part in sys.argv[2:] or PARTS:
     PARTS[part]()
 print("ok" if bad == 0 else f"{bad} wrong")

@@ -30,7 +30,13 @@ expect() {
     expect 404 'page not found' GET /v1.51/containers
     expect 404 'page not found' DELETE /version
     expect 400 'too new' GET /v1.99/version
-    expect 400 'too old' GET /v1.12/version
+    [[ "$(curl -s -w ' %{http_code} %{content_type}' --unix-socket "$T/dray.sock" http://d/v1.12/version)" = *'1.12 is too old'*$'\n 400 text/plain; charset=utf-8' ]]
+    expect 404 'page not found' POST /v1.99/version # the route is looked for first
+    expect 200 '' OPTIONS /nosuch
+    expect 400 'too new' OPTIONS /v1.99/version
+    expect 301 '' GET //containers/json
+    [ "$(curl -sI --unix-socket "$T/dray.sock" -X GET "http://d/v1.51//containers/./x%20y/json?size=1" --path-as-is |
+        tr -d '\r' | sed -n 's/^Location: //p')" = '/v1.51/containers/x%20y/json?size=1' ]
     expect 200 '' GET /v1.24/version
     expect 200 '' GET /version
 }
@@ -42,6 +48,15 @@ expect() {
     expect 400 'cannot unmarshal' POST /containers/create "${J[@]}" -d '{"Image":"busybox","Tty":"yes"}'
     expect 400 'cannot unmarshal' POST /containers/create "${J[@]}" -d '{"Image":"busybox","HostConfig":{"Memory":"1g"}}'
     expect 400 '' POST /containers/create "${J[@]}" -d "{\"Image\":\"busybox\",\"a\":$(printf '[%.0s' $(seq 200))$(printf ']%.0s' $(seq 200))}"
+    expect 400 'unsupported Content-Type' POST /volumes/create -H 'Content-Type: text/plain'
+    expect 400 'got EOF' POST /volumes/create "${J[@]}" -d '  '
+    expect 404 'No such container' POST /containers/nosuch/update
+    expect 400 'No exec command specified' POST /containers/nosuch/exec
+    expect 400 'name is empty' POST /networks/create
+    expect 400 'cannot unmarshal' POST /networks/none/connect "${J[@]}" -d '{"Container":"x","EndpointConfig":{"GwPriority":"x"}}'
+    expect 400 'cannot unmarshal' POST /networks/create "${J[@]}" -d '{"Name":"x","IPAM":{"Config":[{"Subnet":1}]}}'
+    expect 400 'cannot unmarshal' POST /networks/none/disconnect "${J[@]}" -d '{"Container":"x","Force":"yes"}'
+    expect 400 'cannot unmarshal' POST /volumes/create "${J[@]}" -d '{"Name":1}'
     expect 201 '' POST '/containers/create?name=unknownfields' "${J[@]}" -d '{"Image":"busybox","NoSuchField":{"x":1}}'
     expect 204 '' DELETE /containers/unknownfields
 }
@@ -63,6 +78,10 @@ expect() {
 
 @test "states" {
     docker create --name st busybox sleep 1000
+    expect 304 '' POST '/containers/st/stop?signal=NOSUCH'
+    expect 400 'cannot kill container: st: invalid signal: NOSUCH' POST '/containers/st/kill?signal=NOSUCH'
+    expect 400 'invalid resize width "x": invalid syntax' POST '/containers/st/resize?h=1&w=x'
+    expect 400 'invalid resize height "65536": value out of range' POST '/containers/st/resize?h=65536&w=1'
     expect 409 'is not running' POST /containers/st/kill
     expect 409 'is not running' POST /containers/st/exec "${J[@]}" -d '{"Cmd":["true"]}'
     expect 409 'is not running' POST /containers/st/pause

@@ -82,6 +82,9 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
     # The docker CLI sends pools in any order.
     [ "$(docker network inspect many -f '{{json .IPAM.Config}}' | jq -cS 'sort_by(.Subnet)')" = '[{"AuxiliaryAddresses":{"a":"10.211.4.1"},"Gateway":"10.211.4.254","IPRange":"10.211.4.0/24","Subnet":"10.211.0.0/16"},{"Gateway":"fd00:211::9","Subnet":"fd00:211::/64"}]' ]
     [ "$(docker network inspect many -f '{{.Attachable}} {{.EnableIPv6}} {{.Labels.k}} {{index .Options "com.docker.network.driver.mtu"}}')" = "true true v 1420" ]
+    docker network create --subnet 10.214.0.0/24 bare >/dev/null # a gateway that nobody named is not shown
+    [ "$(docker network inspect bare -f '{{json .IPAM.Config}}')" = '[{"Subnet":"10.214.0.0/24"}]' ]
+    docker network rm bare >/dev/null
     box aa --network many
     [[ "$(field aa many IPAddress)" == 10.211.4.* && "$(field aa many IPAddress)" != 10.211.4.1 ]]
     [[ "$(field aa many GlobalIPv6Address)" == fd00:211::* ]]
@@ -180,7 +183,7 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
     [[ "$(post /networks/sub/connect '{"Container":"shared"}')" == *"sharing network namespace with another container or host"*400* ]]
     box hosted --network host
     [[ "$(post /networks/sub/connect '{"Container":"hosted"}')" == *"sharing network namespace"*400* ]]
-    [[ "$(post /networks/host/disconnect '{"Container":"hosted"}')" == *"cannot be disconnected from host network"*400* ]]
+    [[ "$(post /networks/host/disconnect '{"Container":"hosted"}')" == *"cannot disconnect container from host network"*400* ]]
 }
 
 @test "several networks at creation; the highest priority gives the way out" {

@@ -177,7 +177,7 @@ static void test_create(void)
         int rc;
         const char *want;
     } cases[] = {
-        {"{\"Name\":\"\"}", DRAY_E_INVAL, "invalid network name"},
+        {"{\"Name\":\"\"}", DRAY_E_INVAL, "invalid name: name is empty"},
         {"{\"Name\":\"host\"}", DRAY_E_DENIED, "predefined host network"},
         {"{\"Name\":\"x\",\"Driver\":\"nosuch\"}", DRAY_E_NOTFOUND, "nosuch"},
         {"{\"Name\":\"x\",\"Driver\":\"host\"}", DRAY_E_DENIED,
@@ -324,7 +324,8 @@ static void test_join(void)
                             "{\"IPAMConfig\":{\"IPv4Address\":\"10.4.0.77\"}}", NULL, &none,
                             &no_ports),
                     DRAY_E_INVAL);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "no configured subnet or ip-range contain the IP address 10.4.0.77"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "no configured subnet or ip-range contain the IP address 10.4.0.77"));
     CU_ASSERT_EQUAL(join_as(false, C2, "bridge", ns2,
                             "{\"IPAMConfig\":{\"IPv4Address\":\"172.17.0.9\"}}", NULL, &none,
                             &no_ports),

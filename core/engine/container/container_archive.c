@@ -9,8 +9,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -421,6 +419,17 @@ static int check_kind(struct archive_entry *e, struct dray_err *err)
     return 0;
 }
 
+/* A folder gives way to what is none: the archive's writer only replaces empty ones. */
+static int make_room(struct archive_entry *e, struct dray_err *err)
+{
+    struct stat st;
+    const char *name = archive_entry_pathname(e);
+    if (!name || archive_entry_filetype(e) == AE_IFDIR || lstat(name, &st) != 0 ||
+        !S_ISDIR(st.st_mode))
+        return 0;
+    return dray_fs_remove_tree(AT_FDCWD, name, err);
+}
+
 static int put_data(struct put_job *job, struct dray_err *err)
 {
     for (;;) {
@@ -456,7 +465,7 @@ static int set_outer_ids(const struct dray_remap *r, struct archive_entry *e, st
 
 static int put_entry(struct put_job *job, struct archive_entry *e, struct dray_err *err)
 {
-    int rc = job->keep_kinds ? check_kind(e, err) : 0;
+    int rc = job->keep_kinds ? check_kind(e, err) : make_room(e, err);
     if (rc != 0)
         return rc;
     if (job->chown) {
@@ -475,51 +484,6 @@ static int put_entry(struct put_job *job, struct archive_entry *e, struct dray_e
     return rc;
 }
 
-/** "name", "name:group", "1000", "1000:50": by the container's own files, as its processes are. */
-static int find_owner(struct put_job *job, struct dray_err *err)
-{
-    dray_autofree char *user = strdup(job->user);
-    char *group = user ? strchr(user, ':') : NULL, *end;
-    if (!user)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (group)
-        *group++ = '\0';
-    job->uid = strtoll(user, &end, 10);
-    bool known = *user && !*end;
-    FILE *f = fopen("/etc/passwd", "re");
-    struct passwd *p;
-    while (f && (p = fgetpwent(f)) != NULL)
-        if (strcmp(p->pw_name, user) == 0 || (known && (int64_t)p->pw_uid == job->uid)) {
-            job->uid = p->pw_uid;
-            job->gid = p->pw_gid;
-            known = true;
-            break;
-        }
-    if (f)
-        (void)fclose(f);
-    if (!known)
-        return dray_fail(err, DRAY_E_INVAL,
-                         "unable to find user %s: no matching entries in passwd "
-                         "file",
-                         user);
-    if (!group || !*group)
-        return 0;
-    job->gid = strtoll(group, &end, 10);
-    known = !*end;
-    f = known ? NULL : fopen("/etc/group", "re");
-    struct group *g;
-    while (f && !known && (g = fgetgrent(f)) != NULL)
-        if (strcmp(g->gr_name, group) == 0) {
-            job->gid = g->gr_gid;
-            known = true;
-        }
-    if (f)
-        (void)fclose(f);
-    return known ? 0
-                 : dray_fail(err, DRAY_E_INVAL,
-                             "unable to find group %s: no matching entries in group file", group);
-}
-
 static int put_inside(void *arg, struct dray_err *err)
 {
     struct put_job *job = arg;
@@ -528,7 +492,7 @@ static int put_inside(void *arg, struct dray_err *err)
         return missing(job->given, job->container, err);
     if (!S_ISDIR(st.st_mode))
         return dray_fail(err, DRAY_E_INVAL, "extraction point is not a directory");
-    int rc = job->chown ? find_owner(job, err) : 0;
+    int rc = job->chown ? dray_inside_user(job->user, &job->uid, &job->gid, err) : 0;
     if (rc != 0)
         return rc;
     if (chdir(job->path) != 0)

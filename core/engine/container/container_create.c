@@ -8,6 +8,7 @@
 #include "engine/image/images.h"
 #include "engine/network/networks.h"
 #include "engine/spec/container_config.h"
+#include "engine/spec/container_fields.h"
 #include "engine/spec/log_opts.h"
 
 #include <dray/storage.h>
@@ -364,9 +365,10 @@ static int check_endpoints(struct creation *k, const struct dray_create_req *req
 {
     struct json_object *nets = dray_json_obj(req->body, "NetworkingConfig.EndpointsConfig");
     DRAY_AUTO(dray_buf) names = {0};
-    int rc = 0;
-    if (!nets)
-        return 0;
+    int rc = dray_shape_check(&dray_shape_networking, dray_json_get(req->body, "NetworkingConfig"),
+                              "NetworkingConfig", err);
+    if (rc != 0 || !nets)
+        return rc;
     json_object_object_foreach(nets, name, ep)
     {
         dray_buf_addf(&names, "%s%s", names.len ? ", " : "", name);

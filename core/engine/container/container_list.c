@@ -163,7 +163,10 @@ static void add_sizes(struct dray_buf *b, struct dray_container *c)
 {
     int64_t rw = 0, root = 0;
     dray_container_sizes(c, &rw, &root);
-    dray_buf_addf(b, ",\"SizeRw\":%" PRId64 ",\"SizeRootFs\":%" PRId64, rw, root);
+    if (rw != 0)
+        dray_buf_addf(b, ",\"SizeRw\":%" PRId64, rw);
+    if (root != 0)
+        dray_buf_addf(b, ",\"SizeRootFs\":%" PRId64, root);
 }
 
 /* Filters. */
@@ -359,10 +362,14 @@ static int check_more_filters(const struct dray_filters *f, struct dray_err *err
     const char *want;
     for (size_t i = 0; (want = dray_filters_get(f, "health", i)) != NULL; i++)
         if (!one_of(want, healths))
-            return dray_fail(err, DRAY_E_INVAL, "unrecognized filter value for health: %s", want);
+            return dray_fail(
+                err, DRAY_E_INVAL,
+                "invalid filter 'health=%s': invalid value for health (%s): must be one "
+                "of none, starting, healthy, unhealthy",
+                want, want);
     for (size_t i = 0; (want = dray_filters_get(f, "is-task", i)) != NULL; i++)
         if (!one_of(want, bools))
-            return dray_fail(err, DRAY_E_INVAL, "invalid filter 'is-task=%s'", want);
+            return dray_fail(err, DRAY_E_INVAL, "invalid filter 'is-task=[%s]'", want);
     for (size_t k = 0; k < 2; k++) {
         struct port_range r;
         for (size_t i = 0; (want = dray_filters_get(f, ports[k], i)) != NULL; i++)
@@ -383,7 +390,11 @@ static int check_filters(const struct dray_filters *f, struct dray_err *err)
         for (size_t k = 0; k < 7 && !known; k++)
             known = strcmp(states[k], want) == 0;
         if (!known)
-            return dray_fail(err, DRAY_E_INVAL, "invalid filter 'status=%s'", want);
+            return dray_fail(
+                err, DRAY_E_INVAL,
+                "invalid filter 'status=%s': invalid value for state (%s): must be one of "
+                "created, running, paused, restarting, removing, exited, dead",
+                want, want);
     }
     for (size_t i = 0; f && dray_filters_get(f, "exited", i); i++) {
         char *end;

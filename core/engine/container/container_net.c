@@ -516,8 +516,8 @@ static int disconnect_locked(struct dray_container *c, const struct dray_network
     pthread_mutex_unlock(&c->lock);
     if (ref->mode == DRAY_NETMODE_HOST && alive)
         return dray_fail(err, DRAY_E_INVAL,
-                         "container cannot be disconnected from host network - container must be "
-                         "created in host network mode");
+                         "cannot disconnect container from host network - container was created in "
+                         "host network mode");
     if (!json_object_object_get_ex(endpoints, ref->name, &ep))
         return dray_fail(err, DRAY_E_INTERNAL, "container %s is not connected to %snetwork %s",
                          c->id, alive ? "" : "the ", ref->name);

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/json_shape.h"
 #include "engine/container/container.h"
 #include "engine/container/shims.h"
 #include "engine/image/image_ref.h"
@@ -207,23 +208,65 @@ static int apply_changes(struct json_object *config, struct json_object *changes
     return 0;
 }
 
-/** The container's config, overlaid with what the request names. */
-static struct json_object *commit_config(struct dray_container *c, struct json_object *given)
+/* What the request's list of variables leaves to the container. */
+static void add_env(struct json_object *env, struct json_object *own)
 {
-    static const char *const keys[] = {"User",        "ExposedPorts", "Env",        "Cmd",
-                                       "Healthcheck", "Volumes",      "WorkingDir", "Entrypoint",
-                                       "OnBuild",     "Labels",       "StopSignal", "StopTimeout",
-                                       "Shell"};
-    struct json_object *config = dray_container_json(c, &c->config);
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        struct json_object *v = dray_json_get(given, keys[i]);
-        bool empty = !v || (json_object_is_type(v, json_type_array) && dray_json_len(v) == 0) ||
-                     (json_object_is_type(v, json_type_string) && !json_object_get_string_len(v)) ||
-                     (json_object_is_type(v, json_type_object) && !json_object_object_length(v));
-        if (!empty)
-            dray_json_add(config, keys[i], dray_json_copy(v));
+    for (size_t i = 0; i < dray_json_len(own); i++) {
+        struct json_object *entry = json_object_array_get_idx(own, i);
+        const char *text = json_object_get_string(entry);
+        size_t n = strcspn(text, "=");
+        bool given = false;
+        for (size_t k = 0; k < dray_json_len(env) && !given; k++) {
+            const char *e = json_object_get_string(json_object_array_get_idx(env, k));
+            given = e && strncmp(e, text, n) == 0 && (e[n] == '=' || !e[n]);
+        }
+        if (!given)
+            json_object_array_add(env, json_object_get(entry));
     }
-    return config;
+}
+
+static void add_keys(struct json_object *map, struct json_object *own)
+{
+    if (!map || !json_object_is_type(own, json_type_object))
+        return;
+    json_object_object_foreach(own, key, value)
+    {
+        if (!json_object_object_get_ex(map, key, NULL))
+            json_object_object_add(map, key, json_object_get(value));
+    }
+}
+
+/* The container's config, overlaid with what the request names. Lists of names are joined, and an
+ * entrypoint of the request's has no use for the container's command. */
+static int commit_config(struct dray_container *c, struct json_object *given,
+                         struct json_object **out, struct dray_err *err)
+{
+    static const char *const plain[] = {"User",       "Cmd",        "Healthcheck", "WorkingDir",
+                                        "Entrypoint", "OnBuild",    "StopSignal",  "StopTimeout",
+                                        "Shell",      "ArgsEscaped"};
+    static const char *const joined[] = {"ExposedPorts", "Volumes", "Labels"};
+    dray_autojson *typed = NULL;
+    int rc = dray_container_config(given, &typed, err);
+    if (rc != 0)
+        return rc;
+    struct json_object *config = dray_container_json(c, &c->config);
+    if (!dray_shape_empty(dray_json_get(typed, "Entrypoint")))
+        dray_json_add(config, "Cmd", NULL);
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        if (!dray_shape_empty(dray_json_get(typed, plain[i])))
+            dray_json_add(config, plain[i], dray_json_copy(dray_json_get(typed, plain[i])));
+    for (size_t i = 0; i < sizeof joined / sizeof joined[0]; i++) {
+        struct json_object *v = dray_json_obj(typed, joined[i]);
+        if (dray_shape_empty(v))
+            continue;
+        add_keys(v, dray_json_obj(config, joined[i]));
+        dray_json_add(config, joined[i], json_object_get(v));
+    }
+    struct json_object *env = dray_json_arr(typed, "Env");
+    add_env(env, dray_json_arr(config, "Env"));
+    dray_json_add(config, "Env", json_object_get(env));
+    *out = config;
+    return 0;
 }
 
 int dray_containers_commit(struct dray_containers *cs, const char *name, struct json_object *config,
@@ -241,14 +284,17 @@ int dray_containers_commit(struct dray_containers *cs, const char *name, struct 
     if (dead)
         return dray_fail(err, DRAY_E_CONFLICT,
                          "You cannot commit container %s which is being removed", c->id);
-    dray_autojson *whole = commit_config(c, config);
-    rc = apply_changes(whole, dray_json_arr(params, "changes"), err);
+    dray_autojson *whole = NULL;
+    rc = commit_config(c, config, &whole, err);
+    if (rc == 0)
+        rc = apply_changes(whole, dray_json_arr(params, "changes"), err);
     if (rc != 0)
         return rc;
     bool pause = running && dray_json_bool(params, "pause", true) &&
                  dray_containers_pause(cs, c->id, true, NULL) == 0;
     DRAY_AUTO(dray_buf) by = {0};
-    struct json_object *cmd = dray_json_arr(whole, "Cmd");
+    dray_autojson *own = dray_container_json(c, &c->config);
+    struct json_object *cmd = dray_json_arr(own, "Cmd"); /* what made the layer */
     for (size_t i = 0; i < dray_json_len(cmd); i++)
         dray_buf_addf(&by, "%s%s", i ? " " : "",
                       json_object_get_string(json_object_array_get_idx(cmd, i)));
@@ -268,8 +314,12 @@ int dray_containers_commit(struct dray_containers *cs, const char *name, struct 
         (void)dray_containers_pause(cs, c->id, false, NULL);
     if (rc != 0)
         return rc;
+    const char *name_part = req.ref ? strrchr(req.ref, '/') : NULL;
+    bool tagged = req.ref && strchr(name_part ? name_part : req.ref, ':');
+    dray_autofree char *ref =
+        req.ref ? dray_strf("%s%s", dray_ref_key_familiar(req.ref), tagged ? "" : ":latest") : NULL;
     dray_container_event(c, "commit", "comment", req.comment, "imageID", id, "imageRef",
-                         req.ref ? dray_ref_key_familiar(req.ref) : "", NULL);
+                         ref ? ref : "", NULL);
     *out = json_object_new_object();
     dray_json_add_str(*out, "Id", id);
     return 0;

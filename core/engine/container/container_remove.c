@@ -117,6 +117,11 @@ static int stop_for_removal(struct dray_container *c, bool force, struct dray_er
     pthread_mutex_unlock(&c->lock);
     if (!up)
         return 0;
+    if (!force && st == DRAY_CS_PAUSED)
+        return dray_fail(err, DRAY_E_CONFLICT,
+                         "cannot remove container \"%s\": container is paused and must be "
+                         "unpaused first",
+                         name);
     if (!force)
         return dray_fail(err, DRAY_E_CONFLICT,
                          "cannot remove container \"%s\": container is %s: stop the container "

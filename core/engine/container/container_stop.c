@@ -113,13 +113,16 @@ static int thaw_if_paused(struct dray_container *c)
 static int stop(struct dray_container *c, const char *signal, int timeout_s, struct dray_err *err)
 {
     int sig = SIGTERM;
-    int rc = stop_signal(c, signal, &sig, err);
-    if (rc != 0)
-        return rc;
+    struct dray_err why = {0};
+    int bad = stop_signal(c, signal, &sig, &why); /* of no matter when nothing runs */
+    if (bad != 0 && is_up(c)) {
+        if (err)
+            *err = why;
+        return bad;
+    }
     if (!mark_stopped(c))
         return dray_fail(err, DRAY_E_NOTMODIFIED, "container %.12s is not running", c->id);
-    struct dray_err why = {0};
-    rc = send_signal(c, sig, &why);
+    int rc = send_signal(c, sig, &why);
     if (rc == 0)
         emit_kill(c, sig);
     else if (rc != DRAY_E_CONFLICT && rc != DRAY_E_NOTFOUND)
@@ -191,10 +194,8 @@ int dray_containers_kill(struct dray_containers *cs, const char *name, const cha
     int rc = dray_signal_parse(signal, SIGKILL, &sig, err);
     if (rc == 0)
         rc = dray_container_find(cs, name, &c, err);
-    if (rc == DRAY_E_NOTFOUND)
-        return dray_err_note(err, "cannot kill container: %s", name);
     if (rc != 0)
-        return rc;
+        return dray_err_note(err, "cannot kill container: %s", name);
     pthread_mutex_lock(&c->lock);
     bool restarting = c->st.status == DRAY_CS_RESTARTING;
     bool alive = dray_container_alive(c);
@@ -406,6 +407,10 @@ int dray_containers_update(struct dray_containers *cs, const char *name, struct 
     }
     dray_container_event(c, "update", NULL);
     *out = json_object_new_object();
+    if (json_object_array_length(warnings) == 0) {
+        json_object_put(warnings);
+        warnings = NULL; /* as Docker shows it */
+    }
     dray_json_add(*out, "Warnings", warnings);
     return 0;
 }

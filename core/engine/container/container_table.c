@@ -85,7 +85,7 @@ int dray_container_find(struct dray_containers *cs, const char *name, struct dra
                         struct dray_err *err)
 {
     if (!name || !*name)
-        return dray_fail(err, DRAY_E_INVAL, "No container name or ID supplied");
+        return dray_fail(err, DRAY_E_INVAL, "invalid name or ID supplied: \"\"");
     const char *plain = name[0] == '/' ? name + 1 : name;
     bool ambiguous = false;
     pthread_rwlock_rdlock(&cs->lock);

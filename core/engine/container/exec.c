@@ -4,9 +4,11 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/json_shape.h"
 #include "base/logging.h"
 #include "engine/container/container.h"
 #include "engine/container/shims.h"
+#include "engine/rootfs/rootfs.h"
 #include "engine/spec/container_config.h"
 
 #include <fcntl.h>
@@ -138,21 +140,27 @@ static int find(struct dray_containers *cs, const char *id, struct dray_exec **o
 
 /* Create. */
 
-static int check_body(struct json_object *body, struct dray_err *err)
+static const struct dray_shape_field exec_fields[] = {
+    {"User", &dray_shape_str, 0},          {"Privileged", &dray_shape_bool, 0},
+    {"Tty", &dray_shape_bool, 0},          {"ConsoleSize", &dray_shape_uints, DRAY_SHAPE_PTR},
+    {"AttachStdin", &dray_shape_bool, 0},  {"AttachStderr", &dray_shape_bool, 0},
+    {"AttachStdout", &dray_shape_bool, 0}, {"DetachKeys", &dray_shape_str, 0},
+    {"Env", &dray_shape_strs, 0},          {"WorkingDir", &dray_shape_str, 0},
+    {"Cmd", &dray_shape_strslice, 0},
+};
+static const struct dray_shape exec_shape = DRAY_SHAPE_STRUCT(exec_fields, "ExecOptions");
+
+static int check_body(struct json_object *given, struct json_object **out, struct dray_err *err)
 {
-    if (!body || !json_object_is_type(body, json_type_object))
-        return dray_fail(err, DRAY_E_INVAL, "missing request body");
-    dray_autojson *typed = NULL; /* the fields it shares with Config have its types */
-    struct json_object *cmd = dray_json_get(body, "Cmd");
-    if (cmd && json_object_is_type(cmd, json_type_string)) {
-        struct json_object *list = json_object_new_array();
-        json_object_array_add(list, json_object_new_string(json_object_get_string(cmd)));
-        dray_json_add(body, "Cmd", list);
-    }
-    int rc = dray_container_config(body, &typed, err);
+    dray_autojson *body = NULL;
+    int rc = dray_shape_take(&exec_shape, given, "ExecOptions", &body, err);
     if (rc == 0 && dray_json_len(dray_json_arr(body, "Cmd")) == 0)
         rc = dray_fail(err, DRAY_E_INVAL, "No exec command specified");
-    return rc ? rc : dray_attach_check_keys(dray_json_str(body, "DetachKeys", ""), err);
+    if (rc == 0)
+        rc = dray_attach_check_keys(dray_json_str(body, "DetachKeys", ""), err);
+    if (rc == 0)
+        *out = dray_steal(body);
+    return rc;
 }
 
 static char *command_line(struct json_object *body)
@@ -195,6 +203,22 @@ static int check_target(struct dray_container *c, const char *name, struct dray_
     return 0;
 }
 
+static int user_inside(void *arg, struct dray_err *err)
+{
+    int64_t uid, gid;
+    return dray_inside_user(arg, &uid, &gid, err);
+}
+
+/* A user that the container's files do not name is refused at once, as by Docker. The container's
+ * own has been found when it started. */
+static int check_user(struct dray_container *c, struct json_object *body, struct dray_err *err)
+{
+    dray_autofree char *user = strdup(dray_json_str(body, "User", ""));
+    if (!user)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return *user ? dray_rootfs_inside(c, "/etc", user_inside, user, err) : 0;
+}
+
 static int new_exec(struct dray_container *c, struct json_object *body, struct dray_exec **out,
                     struct dray_err *err)
 {
@@ -230,16 +254,19 @@ static int new_exec(struct dray_container *c, struct json_object *body, struct d
     return 0;
 }
 
-int dray_execs_create(struct dray_containers *cs, const char *name, struct json_object *body,
+int dray_execs_create(struct dray_containers *cs, const char *name, struct json_object *given,
                       int api_version, struct json_object **out, struct dray_err *err)
 {
     (void)api_version;
     dray_autocontainer *c = NULL;
-    int rc = dray_container_find(cs, name, &c, err);
+    dray_autojson *body = NULL;
+    int rc = check_body(given, &body, err);
     if (rc == 0)
-        rc = check_body(body, err);
+        rc = dray_container_find(cs, name, &c, err);
     if (rc == 0)
         rc = check_target(c, name, err);
+    if (rc == 0)
+        rc = check_user(c, body, err);
     struct dray_exec *x = NULL;
     if (rc == 0)
         rc = new_exec(c, body, &x, err);

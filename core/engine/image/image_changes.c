@@ -363,6 +363,6 @@ int dray_image_config_change(struct json_object *config, const char *instruction
     char word[32];
     (void)snprintf(word, sizeof word, "%.*s", (int)n, at);
     for (char *p = word; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
+        *p = (char)toupper((unsigned char)*p);
     return dray_fail(err, DRAY_E_INVAL, "%s is not a valid change command", word);
 }

@@ -134,6 +134,14 @@ static int64_t shared_size(const struct img *g)
     return (int64_t)size;
 }
 
+static struct json_object *null_if_empty(struct json_object *list /* takes */)
+{
+    if (json_object_array_length(list) > 0)
+        return list;
+    json_object_put(list);
+    return NULL;
+}
+
 static struct json_object *summary(const struct img *g, const struct dray_images_list_req *req,
                                    struct json_object *keys)
 {
@@ -144,14 +152,16 @@ static struct json_object *summary(const struct img *g, const struct dray_images
         json_object_array_add(digests, json_object_new_string("<none>@<none>"));
     }
     struct json_object *o = json_object_new_object();
-    bool counted = req->shared_size || req->api_version >= 151;
+    bool counted = req->usage || req->api_version >= 151;
     dray_json_add_int(o, "Containers", counted ? (int64_t)g->holds.n : -1);
     dray_json_add_int(o, "Created", g->created_ns / DRAY_NS_PER_S);
     dray_json_add_str(o, "Id", g->id);
     dray_json_add(o, "Labels", dray_json_copy(g->labels));
     dray_json_add_str(o, "ParentId", g->parent);
-    dray_json_add(o, "RepoDigests", digests);
-    dray_json_add(o, "RepoTags", tags);
+    /* Later clients have empty lists instead, but not in the usage of the disk. */
+    bool nulls = req->api_version < 143 || req->usage;
+    dray_json_add(o, "RepoDigests", nulls ? null_if_empty(digests) : digests);
+    dray_json_add(o, "RepoTags", nulls ? null_if_empty(tags) : tags);
     dray_json_add_int(o, "SharedSize", req->shared_size ? shared_size(g) : -1);
     dray_json_add_int(o, "Size", (int64_t)g->size);
     if (req->api_version < 144)

@@ -517,11 +517,10 @@ static void *push_thread(void *arg)
         local_tags(p, &tags);
     struct dray_err why = {0};
     int rc = 0;
+    img_progress_say(&p->progress, NULL, "The push refers to repository [%s]", p->ref.repo);
     if (tags.n == 0)
         rc = dray_fail(&why, DRAY_E_NOTFOUND, "An image does not exist locally with the tag: %s",
                        dray_ref_familiar(p->ref.repo));
-    else
-        img_progress_say(&p->progress, NULL, "The push refers to repository [%s]", p->ref.repo);
     for (size_t i = 0; !rc && i < tags.n; i++)
         rc = push_tag(p, tags.v[i], &why);
     p->rc = rc;

@@ -284,7 +284,7 @@ static int save_one(struct save *s, const char *name, struct dray_err *err)
         rc = put_blob(s, f.layers.v[i], err);
     if (!rc) {
         add_names(s, &f);
-        img_event(s->im, f.id, name, "save");
+        img_event(s->im, f.id, f.id, "save");
     }
     facts_free(&f);
     return rc;

@@ -2,8 +2,8 @@
 /*
  * images.h - the image store: content-addressed blobs, references, unpacked layers.
  *
- * An image id is the digest of its config blob. Layers are unpacked into the storage driver under an
- * id of our own, recorded by chain id once complete.
+ * An image id is the digest of its config blob. Layers are unpacked into the storage driver under
+ * an id of our own, recorded by chain id once complete.
  */
 #ifndef DRAY_ENGINE_IMAGES_H
 #define DRAY_ENGINE_IMAGES_H
@@ -79,8 +79,8 @@ void dray_images_unhold(struct dray_images *im, const char *image_id, const char
 typedef int (*dray_progress_fn)(void *ctx, struct json_object *line /* takes */);
 
 struct dray_pull_req {
-    const char *ref;      /* as the user wrote it */
-    const char *platform; /* "linux/arm64/v8", or NULL for this machine */
+    const char *ref;              /* as the user wrote it */
+    const char *platform;         /* "linux/arm64/v8", or NULL for this machine */
     const struct dray_auth *auth; /* or NULL */
     bool all_tags;
     int cancel_fd; /* readable when the client has gone; -1 */
@@ -97,7 +97,7 @@ struct dray_commit_req {
     const char *container;      /* its id */
     struct json_object *config; /* Docker "Config" object of the new image */
     const char *author, *comment, *created_by;
-    const char *ref;            /* tag for it, or NULL */
+    const char *ref; /* tag for it, or NULL */
 };
 /** Make an image from a container's changes; id_out is the image id. */
 int dray_images_commit(struct dray_images *im, const struct dray_commit_req *req,
@@ -105,8 +105,8 @@ int dray_images_commit(struct dray_images *im, const struct dray_commit_req *req
 
 /** Bytes of an image's unpacked layers; 0 when unknown. */
 uint64_t dray_images_size(struct dray_images *im, const char *image_id);
-/** Apply one Dockerfile instruction of `changes` (CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, USER,
- *  VOLUME, WORKDIR, STOPSIGNAL, HEALTHCHECK) to a Config object. Others: DRAY_E_INVAL. */
+/** Apply one Dockerfile instruction of `changes` (CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD,
+ * USER, VOLUME, WORKDIR, STOPSIGNAL, HEALTHCHECK) to a Config object. Others: DRAY_E_INVAL. */
 int dray_image_config_change(struct json_object *config, const char *instruction,
                              struct dray_err *err);
 
@@ -120,6 +120,7 @@ int dray_images_tag(struct dray_images *im, const char *image, const char *name,
 
 struct dray_images_list_req {
     bool all, shared_size, manifests;
+    bool usage;                         /* for GET /system/df */
     const struct dray_filters *filters; /* dangling, label, before, since, until, reference */
     int api_version;
 };
@@ -150,9 +151,9 @@ int dray_images_prune(struct dray_images *im, const struct dray_filters *f,
 uint64_t dray_images_layers_size(struct dray_images *im);
 
 struct dray_push_req {
-    const char *name; /* repository, as the user wrote it */
-    const char *tag;  /* "" or NULL: all tags */
-    const char *platform; /* only this one, or NULL: the index if all of it is here */
+    const char *name;             /* repository, as the user wrote it */
+    const char *tag;              /* "" or NULL: all tags */
+    const char *platform;         /* only this one, or NULL: the index if all of it is here */
     const struct dray_auth *auth; /* or NULL */
     int cancel_fd;
 };
@@ -184,11 +185,11 @@ int dray_images_distribution(struct dray_images *im, const char *ref, const stru
                              int cancel_fd, struct json_object **out, struct dray_err *err);
 
 struct dray_import_req {
-    int fd;               /* the tar, plain or compressed; read to its end */
-    const char *repo;     /* "name[:tag]" for it, or NULL */
-    const char *message;  /* or NULL */
-    const char *platform; /* "os[/arch[/variant]]", or NULL */
-    const char *source;   /* where it came from, for the history: "-" or a URL */
+    int fd;                          /* the tar, plain or compressed; read to its end */
+    const char *repo;                /* "name[:tag]" for it, or NULL */
+    const char *message;             /* or NULL */
+    const char *platform;            /* "os[/arch[/variant]]", or NULL */
+    const char *source;              /* where it came from, for the history: "-" or a URL */
     const struct dray_strs *changes; /* Dockerfile instructions, or NULL */
     int cancel_fd;
     /* Asked after the end of fd: did all of it come? NULL: yes. */

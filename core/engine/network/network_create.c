@@ -102,7 +102,9 @@ int dray_net_establish(struct dray_net *n, bool replay, struct dray_err *err)
 static int check_request(struct json_object *req, struct dray_err *err)
 {
     const char *name = dray_json_str(req, "Name", "");
-    if (!*name || strlen(name) >= DRAY_NET_NAME || name[strspn(name, " \t\n")] == '\0')
+    if (name[strspn(name, " \t\n")] == '\0')
+        return dray_fail(err, DRAY_E_INVAL, "invalid name: name is empty");
+    if (strlen(name) >= DRAY_NET_NAME)
         return dray_fail(err, DRAY_E_INVAL, "invalid network name \"%.40s\"", name);
     if (dray_net_name_predefined(name))
         return dray_fail(err, DRAY_E_DENIED, "operation is not permitted on predefined %s network ",

@@ -23,25 +23,25 @@ static struct doc_name doc_name(const char *id)
     return d;
 }
 
-static struct json_object *pool_json(const struct dray_net_pool_state *p)
+static struct json_object *pool_json(const struct dray_net_pool_state *p, bool all)
 {
     struct json_object *o = json_object_new_object();
     dray_json_add_str(o, "Subnet", p->subnet);
     if (p->range[0])
         dray_json_add_str(o, "IPRange", p->range);
-    if (p->gateway[0])
+    if (p->gateway[0] && (all || !p->quiet_gateway))
         dray_json_add_str(o, "Gateway", p->gateway);
     if (p->aux)
         dray_json_add(o, "AuxiliaryAddresses", dray_json_copy(p->aux));
     return o;
 }
 
-struct json_object *dray_net_ipam_json(const struct dray_net *n)
+struct json_object *dray_net_ipam_json(const struct dray_net *n, bool all)
 {
     struct json_object *ipam = json_object_new_object();
     struct json_object *config = n->n_pools ? json_object_new_array() : NULL;
     for (size_t i = 0; i < n->n_pools; i++)
-        json_object_array_add(config, pool_json(&n->pools[i]));
+        json_object_array_add(config, pool_json(&n->pools[i], all));
     dray_json_add_str(ipam, "Driver", n->ipam_name);
     dray_json_add(ipam, "Options", dray_json_copy(n->ipam_options));
     dray_json_add(ipam, "Config", config);
@@ -64,11 +64,14 @@ int dray_net_store(struct dray_networks *ns, const struct dray_net *n, struct dr
     dray_json_add_bool(doc, "EnableIPv6", n->ipv6);
     dray_json_add(doc, "Options", dray_json_copy(n->options));
     dray_json_add(doc, "Labels", dray_json_copy(n->labels));
-    dray_json_add(doc, "IPAM", dray_net_ipam_json(n));
-    struct json_object *given = json_object_new_array();
-    for (size_t i = 0; i < n->n_pools; i++)
+    dray_json_add(doc, "IPAM", dray_net_ipam_json(n, true));
+    struct json_object *given = json_object_new_array(), *quiet = json_object_new_array();
+    for (size_t i = 0; i < n->n_pools; i++) {
         json_object_array_add(given, json_object_new_boolean(n->pools[i].given));
+        json_object_array_add(quiet, json_object_new_boolean(n->pools[i].quiet_gateway));
+    }
     dray_json_add(doc, "GivenSubnets", given);
+    dray_json_add(doc, "QuietGateways", quiet);
     return dray_json_store(ns->dir, doc_name(n->id).text, doc, err);
 }
 
@@ -136,10 +139,14 @@ static int load_fields(struct dray_net *n, struct json_object *doc, struct dray_
     n->ipv6 = dray_json_bool(doc, "EnableIPv6", false);
     struct json_object *config = dray_json_arr(doc, "IPAM.Config");
     struct json_object *given = dray_json_arr(doc, "GivenSubnets");
+    struct json_object *quiet = dray_json_arr(doc, "QuietGateways");
     for (size_t i = 0; !rc && i < dray_json_len(config); i++) {
         bool named = i < dray_json_len(given) &&
                      json_object_get_boolean(json_object_array_get_idx(given, i));
         rc = load_pool(n, json_object_array_get_idx(config, i), named, err);
+        if (!rc && i < dray_json_len(quiet))
+            n->pools[i].quiet_gateway =
+                json_object_get_boolean(json_object_array_get_idx(quiet, i));
     }
     return rc;
 }

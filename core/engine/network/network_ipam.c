@@ -172,6 +172,7 @@ static int parse_pool(struct dray_net *n, struct json_object *o, struct dray_err
     struct dray_net_pool_state *p = &n->pools[n->n_pools++];
     p->family = subnet.family == AF_INET ? 4 : 6;
     p->given = true;
+    p->quiet_gateway = !*gateway;
     (void)snprintf(p->subnet, sizeof p->subnet, "%s", text);
     (void)snprintf(p->range, sizeof p->range, "%s", range);
     (void)snprintf(p->gateway, sizeof p->gateway, "%s", gateway);
@@ -352,7 +353,8 @@ int dray_net_addr_request(struct dray_net *n, uint32_t family, const struct dray
     }
     if (*want && !any)
         return dray_fail(err, DRAY_E_INVAL,
-                         "invalid endpoint settings:\nno configured subnet or ip-range contain the IP address %s",
+                         "invalid endpoint settings:\nno configured subnet or ip-range contain the "
+                         "IP address %s",
                          want);
     if (rc == DRAY_E_NOSPACE)
         return dray_fail(err, DRAY_E_DENIED,

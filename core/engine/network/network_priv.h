@@ -24,6 +24,7 @@ struct dray_net_pool_state {
     char range[DRAY_NET_CIDR];   /* CIDR or "" */
     char gateway[DRAY_NET_CIDR]; /* address without prefix, or "" */
     bool given;                  /* the user named the subnet */
+    bool quiet_gateway;          /* but left its gateway to us: not shown, as by Docker */
     char *pool;                  /* ipam's name for it; NULL while it is not reserved */
     struct json_object *aux;     /* {"name": "address"} or NULL */
 };
@@ -112,7 +113,7 @@ bool dray_net_forget_broken(struct dray_networks *ns, const char *id);
 int dray_net_load(struct dray_networks *ns, const char *id, struct dray_net **out,
                   struct dray_err *err);
 /** IPAM as the API shows it. */
-struct json_object *dray_net_ipam_json(const struct dray_net *n);
+struct json_object *dray_net_ipam_json(const struct dray_net *n, bool all);
 
 /* network_create.c */
 

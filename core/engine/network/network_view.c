@@ -35,7 +35,7 @@ static struct json_object *network_json(struct dray_net *n, bool with_containers
     dray_json_add_str(o, "Driver", n->driver_name);
     dray_json_add_bool(o, "EnableIPv4", n->ipv4 || n->predefined);
     dray_json_add_bool(o, "EnableIPv6", n->ipv6);
-    dray_json_add(o, "IPAM", dray_net_ipam_json(n));
+    dray_json_add(o, "IPAM", dray_net_ipam_json(n, false));
     dray_json_add_bool(o, "Internal", n->internal);
     dray_json_add_bool(o, "Attachable", n->attachable);
     dray_json_add_bool(o, "Ingress", false);

@@ -29,6 +29,13 @@ typedef int (*dray_inside_fn)(void *arg, struct dray_err *err);
 int dray_rootfs_inside(struct dray_container *c, const char *path, dray_inside_fn fn, void *arg,
                        struct dray_err *err);
 
+/**
+ * Whom Config.User means ("name", "name:group", "1000", "1000:50"), by the files of the container:
+ * call it inside. A user without a group has the one of /etc/passwd, or 0. Unknown names and ids
+ * out of range: DRAY_E_INVAL with Docker's words.
+ */
+int dray_inside_user(const char *user, int64_t *uid_out, int64_t *gid_out, struct dray_err *err);
+
 /** Copy the content of folder `from` into folder `to`: files, links, devices, owners, modes,
  *  extended attributes, times. Stays on from's file system. */
 int dray_tree_copy(int from, int to, struct dray_err *err);

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "engine/spec/container_config.h"
+#include "engine/spec/container_fields.h"
 
 /* HostConfig, made where the body has none. */
 static struct json_object *host_of(struct json_object *body)
@@ -42,13 +43,10 @@ static int foreign_options(struct json_object *mount, int version, struct dray_e
 
 static int mount_compat(struct json_object *mount, int version, struct dray_err *err)
 {
-    if (!is_object(mount))
-        return dray_fail(err, DRAY_E_INVAL,
-                         "json: cannot unmarshal %s into Go struct field HostConfig.Mounts of type "
-                         "mount.Mount",
-                         json_type_to_name(json_object_get_type(mount)));
+    int rc = dray_shape_check(&dray_shape_mount, mount, "HostConfig.Mounts", err);
     struct json_object *bind = dray_json_obj(mount, "BindOptions");
-    int rc = foreign_options(mount, version, err);
+    if (rc == 0 && mount)
+        rc = foreign_options(mount, version, err);
     if (rc != 0 || !bind)
         return rc;
     if (version < 140)

@@ -1,270 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* container_config.c - the fields of Config and HostConfig: types and defaults, as tables. */
+/* container_config.c - what a Config and a HostConfig mean: defaults, merges, updates. */
 #include "engine/spec/container_config.h"
 
 #include "base/json.h"
 #include "base/strlist.h"
 #include "engine/config.h"
+#include "engine/spec/container_fields.h"
 #include "engine/sysinfo.h"
 
 #include <ctype.h>
 #include <strings.h>
 
 #define PORT_MAX 65535ul
-
-enum field_type {
-    F_STR,
-    F_INT,
-    F_BOOL,
-    F_STRS,     /* array of strings */
-    F_STRSLICE, /* the same, or one string */
-    F_MAP,      /* object of strings */
-    F_SET,      /* object of empty objects */
-    F_OBJ,
-    F_ARR,
-};
-
-/** One field: its name, type, and default as JSON (NULL: not shown when absent). */
-struct field {
-    const char *name;
-    enum field_type type;
-    const char *def;
-};
-
-static const struct field config_fields[] = {
-    {"Hostname", F_STR, "\"\""},
-    {"Domainname", F_STR, "\"\""},
-    {"User", F_STR, "\"\""},
-    {"AttachStdin", F_BOOL, "false"},
-    {"AttachStdout", F_BOOL, "false"},
-    {"AttachStderr", F_BOOL, "false"},
-    {"ExposedPorts", F_SET, NULL},
-    {"Tty", F_BOOL, "false"},
-    {"OpenStdin", F_BOOL, "false"},
-    {"StdinOnce", F_BOOL, "false"},
-    {"Env", F_STRS, "[]"},
-    {"Cmd", F_STRSLICE, "null"},
-    {"Healthcheck", F_OBJ, NULL},
-    {"ArgsEscaped", F_BOOL, NULL},
-    {"Image", F_STR, "\"\""},
-    {"Volumes", F_SET, "null"},
-    {"WorkingDir", F_STR, "\"\""},
-    {"Entrypoint", F_STRSLICE, "null"},
-    {"NetworkDisabled", F_BOOL, NULL},
-    {"MacAddress", F_STR, NULL},
-    {"OnBuild", F_STRS, "null"},
-    {"Labels", F_MAP, "{}"},
-    {"StopSignal", F_STR, NULL},
-    {"StopTimeout", F_INT, NULL},
-    {"Shell", F_STRSLICE, NULL},
-};
-
-static const struct field host_fields[] = {
-    {"Binds", F_STRS, "null"},
-    {"ContainerIDFile", F_STR, "\"\""},
-    {"LogConfig", F_OBJ, "{\"Type\":\"\",\"Config\":{}}"},
-    {"NetworkMode", F_STR, "\"bridge\""},
-    {"PortBindings", F_OBJ, "null"},
-    {"RestartPolicy", F_OBJ, "{\"Name\":\"no\",\"MaximumRetryCount\":0}"},
-    {"AutoRemove", F_BOOL, "false"},
-    {"VolumeDriver", F_STR, "\"\""},
-    {"VolumesFrom", F_STRS, "null"},
-    {"ConsoleSize", F_ARR, "[0,0]"},
-    {"Annotations", F_MAP, NULL},
-    {"CapAdd", F_STRSLICE, "null"},
-    {"CapDrop", F_STRSLICE, "null"},
-    {"CgroupnsMode", F_STR, "\"\""},
-    {"Dns", F_STRS, "null"},
-    {"DnsOptions", F_STRS, "null"},
-    {"DnsSearch", F_STRS, "null"},
-    {"ExtraHosts", F_STRS, "null"},
-    {"GroupAdd", F_STRS, "null"},
-    {"IpcMode", F_STR, "\"\""},
-    {"Cgroup", F_STR, "\"\""},
-    {"Links", F_STRS, "null"},
-    {"OomScoreAdj", F_INT, "0"},
-    {"PidMode", F_STR, "\"\""},
-    {"Privileged", F_BOOL, "false"},
-    {"PublishAllPorts", F_BOOL, "false"},
-    {"ReadonlyRootfs", F_BOOL, "false"},
-    {"SecurityOpt", F_STRS, "null"},
-    {"StorageOpt", F_MAP, NULL},
-    {"Tmpfs", F_MAP, NULL},
-    {"UTSMode", F_STR, "\"\""},
-    {"UsernsMode", F_STR, "\"\""},
-    {"ShmSize", F_INT, "0"},
-    {"Sysctls", F_MAP, NULL},
-    {"Runtime", F_STR, "\"\""},
-    {"Isolation", F_STR, "\"\""},
-    {"CpuShares", F_INT, "0"},
-    {"Memory", F_INT, "0"},
-    {"NanoCpus", F_INT, "0"},
-    {"CgroupParent", F_STR, "\"\""},
-    {"BlkioWeight", F_INT, "0"},
-    {"BlkioWeightDevice", F_ARR, "null"},
-    {"BlkioDeviceReadBps", F_ARR, "null"},
-    {"BlkioDeviceWriteBps", F_ARR, "null"},
-    {"BlkioDeviceReadIOps", F_ARR, "null"},
-    {"BlkioDeviceWriteIOps", F_ARR, "null"},
-    {"CpuPeriod", F_INT, "0"},
-    {"CpuQuota", F_INT, "0"},
-    {"CpuRealtimePeriod", F_INT, "0"},
-    {"CpuRealtimeRuntime", F_INT, "0"},
-    {"CpusetCpus", F_STR, "\"\""},
-    {"CpusetMems", F_STR, "\"\""},
-    {"Devices", F_ARR, "null"},
-    {"DeviceCgroupRules", F_STRS, "null"},
-    {"DeviceRequests", F_ARR, "null"},
-    {"KernelMemory", F_INT, NULL}, /* checked, and not kept */
-    {"KernelMemoryTCP", F_INT, NULL},
-    {"MemoryReservation", F_INT, "0"},
-    {"MemorySwap", F_INT, "0"},
-    {"MemorySwappiness", F_INT, "null"},
-    {"OomKillDisable", F_BOOL, "false"},
-    {"Init", F_BOOL, NULL},
-    {"PidsLimit", F_INT, "null"},
-    {"Ulimits", F_ARR, "null"},
-    {"CpuCount", F_INT, "0"},
-    {"CpuPercent", F_INT, "0"},
-    {"IOMaximumIOps", F_INT, "0"},
-    {"IOMaximumBandwidth", F_INT, "0"},
-    {"Mounts", F_ARR, NULL},
-    {"MaskedPaths", F_STRS,
-     "[\"/proc/asound\",\"/proc/acpi\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/keys\","
-     "\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\",\"/proc/sched_debug\","
-     "\"/proc/scsi\",\"/sys/firmware\",\"/sys/devices/virtual/powercap\"]"},
-    {"ReadonlyPaths", F_STRS,
-     "[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]"},
-};
-
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-static const char *type_name(enum field_type t)
-{
-    static const char *const names[] = {"string", "int64",     "bool",   "[]string", "[]string",
-                                        "map",    "struct {}", "struct", "[]struct"};
-    return names[t];
-}
-
-static const char *json_type_word(struct json_object *v)
-{
-    switch (json_object_get_type(v)) {
-    case json_type_int:
-    case json_type_double:
-        return "number";
-    case json_type_boolean:
-        return "bool";
-    default:
-        return json_type_to_name(json_object_get_type(v));
-    }
-}
-
-static bool all_strings(struct json_object *array)
-{
-    for (size_t i = 0; i < json_object_array_length(array); i++)
-        if (!json_object_is_type(json_object_array_get_idx(array, i), json_type_string))
-            return false;
-    return true;
-}
-
-static bool map_of_strings(struct json_object *map)
-{
-    json_object_object_foreach(map, key, value)
-    {
-        (void)key;
-        if (value && !json_object_is_type(value, json_type_string))
-            return false;
-    }
-    return true;
-}
-
-static bool type_fits(struct json_object *v, enum field_type t)
-{
-    switch (t) {
-    case F_STR:
-        return json_object_is_type(v, json_type_string);
-    case F_INT:
-        return json_object_is_type(v, json_type_int);
-    case F_BOOL:
-        return json_object_is_type(v, json_type_boolean);
-    case F_STRSLICE:
-        if (json_object_is_type(v, json_type_string))
-            return true;
-        return json_object_is_type(v, json_type_array) && all_strings(v);
-    case F_STRS:
-        return json_object_is_type(v, json_type_array) && all_strings(v);
-    case F_MAP:
-        return json_object_is_type(v, json_type_object) && map_of_strings(v);
-    case F_SET:
-    case F_OBJ:
-        return json_object_is_type(v, json_type_object);
-    case F_ARR:
-        return json_object_is_type(v, json_type_array);
-    }
-    return false;
-}
-
-/** The user's value of a field as a new object, or NULL when absent or null. */
-static int take_field(struct json_object *user, const char *what, const struct field *f,
-                      struct json_object **out, struct dray_err *err)
-{
-    struct json_object *v = user ? dray_json_get(user, f->name) : NULL;
-    *out = NULL;
-    if (!v)
-        return 0;
-    if (!type_fits(v, f->type))
-        return dray_fail(err, DRAY_E_INVAL,
-                         "json: cannot unmarshal %s into Go struct field %s.%s of type %s",
-                         json_type_word(v), what, f->name, type_name(f->type));
-    if (f->type == F_STRSLICE && json_object_is_type(v, json_type_string)) {
-        *out = json_object_new_array_ext(1);
-        json_object_array_add(*out, json_object_new_string(json_object_get_string(v)));
-    } else {
-        *out = dray_json_copy(v);
-    }
-    return *out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-}
-
-/* Most are empty values, which a parser takes long for. */
-static struct json_object *default_of(const char *def)
-{
-    if (strcmp(def, "null") == 0)
-        return NULL;
-    if (strcmp(def, "0") == 0)
-        return json_object_new_int64(0);
-    if (strcmp(def, "false") == 0)
-        return json_object_new_boolean(false);
-    if (strcmp(def, "\"\"") == 0)
-        return json_object_new_string("");
-    return json_tokener_parse(def);
-}
-
-static int fill(struct json_object *user, const char *what, const struct field *fields, size_t n,
-                struct json_object **out, struct dray_err *err)
-{
-    dray_autojson *obj = json_object_new_object();
-    if (user && !json_object_is_type(user, json_type_object))
-        return dray_fail(err, DRAY_E_INVAL,
-                         "json: cannot unmarshal %s into Go value of type container.%s",
-                         json_type_word(user), what);
-    for (size_t i = 0; i < n; i++) {
-        struct json_object *v = NULL;
-        int rc = take_field(user, what, &fields[i], &v, err);
-        if (rc != 0)
-            return rc;
-        if (v)
-            json_object_object_add(obj, fields[i].name, v);
-        else if (fields[i].def)
-            json_object_object_add(obj, fields[i].name, default_of(fields[i].def));
-    }
-    *out = dray_steal(obj);
-    return 0;
-}
 
 bool dray_container_config_given(struct json_object *body)
 {
-    for (size_t i = 0; body && i < COUNT(config_fields); i++)
-        if (dray_json_get(body, config_fields[i].name))
+    for (const struct dray_field *f = dray_config_fields; body && f->name; f++)
+        if (dray_json_get(body, f->name))
             return true;
     return false;
 }
@@ -308,7 +61,7 @@ static void expand_ports(struct json_object *config)
 
 int dray_container_config(struct json_object *body, struct json_object **out, struct dray_err *err)
 {
-    int rc = fill(body, "Config", config_fields, COUNT(config_fields), out, err);
+    int rc = dray_fields_fill(dray_config_fields, body, "Config", out, err);
     if (rc == 0)
         expand_ports(*out);
     return rc;
@@ -351,25 +104,6 @@ static void settle_console(struct json_object *host)
         json_object_array_add(
             two, json_object_new_int64(json_object_get_int64(json_object_array_get_idx(size, i))));
     dray_json_add(host, "ConsoleSize", two);
-}
-
-/* Each binding has both of its fields. */
-static void settle_ports(struct json_object *host)
-{
-    struct json_object *ports = dray_json_obj(host, "PortBindings");
-    if (!ports)
-        return;
-    json_object_object_foreach(ports, port, list)
-    {
-        (void)port;
-        for (size_t i = 0; i < dray_json_len(list); i++) {
-            struct json_object *b = json_object_array_get_idx(list, i);
-            if (!json_object_is_type(b, json_type_object))
-                continue;
-            default_str(b, "HostIp", "");
-            default_str(b, "HostPort", "");
-        }
-    }
 }
 
 /* As Docker: on cgroup v1 a privileged container sees the host's groups; on v2 it need not. Clients
@@ -456,7 +190,7 @@ int dray_host_config(struct json_object *user, const struct dray_config *cfg, in
                      struct json_object **out, struct dray_err *err)
 {
     dray_autojson *host = NULL;
-    int rc = fill(user, "HostConfig", host_fields, COUNT(host_fields), &host, err);
+    int rc = dray_fields_fill(dray_host_fields, user, "HostConfig", &host, err);
     if (rc != 0)
         return rc;
     bool privileged = dray_json_bool(host, "Privileged", false);
@@ -467,13 +201,10 @@ int dray_host_config(struct json_object *user, const struct dray_config *cfg, in
     default_str(host, "CgroupParent", cfg->cgroup_parent);
     if (!*dray_json_str(host, "RestartPolicy.Name", ""))
         dray_json_add_str(dray_json_obj(host, "RestartPolicy"), "Name", "no");
-    if (!dray_json_get(host, "RestartPolicy.MaximumRetryCount"))
-        dray_json_add_int(dray_json_obj(host, "RestartPolicy"), "MaximumRetryCount", 0);
     if (dray_json_int(host, "ShmSize", 0) == 0)
         dray_json_add_int(host, "ShmSize", cfg->default_shm_size);
     settle_limits(host);
     settle_console(host);
-    settle_ports(host);
     if (privileged || strcmp(dray_json_str(host, "IpcMode", ""), "host") == 0 ||
         strcmp(dray_json_str(host, "PidMode", ""), "host") == 0)
         disable_label(host);
@@ -595,15 +326,12 @@ int dray_container_config_merge(struct json_object *config, struct json_object *
 }
 
 /* A field that only a new container can have is not dropped without a word. */
-static void warn_fixed(struct json_object *user, const struct field *f,
+static void warn_fixed(struct json_object *user, const struct dray_field *f,
                        struct json_object *warnings)
 {
     struct json_object *v = dray_json_get(user, f->name);
     char text[128];
-    if (!warnings || is_empty(v) ||
-        (json_object_is_type(v, json_type_object) && json_object_object_length(v) == 0) ||
-        (json_object_is_type(v, json_type_int) && json_object_get_int64(v) == 0) ||
-        (json_object_is_type(v, json_type_boolean) && !json_object_get_boolean(v)))
+    if (!warnings || dray_shape_empty(v))
         return;
     (void)snprintf(text, sizeof text, "%s cannot be changed in an update. Discarded.", f->name);
     json_object_array_add(warnings, json_object_new_string(text));
@@ -625,26 +353,24 @@ int dray_host_config_update(struct json_object *host, struct json_object *user,
         "CpuQuota",     "CpusetCpus", "CpusetMems",    "MemoryReservation", "MemorySwap",
         "KernelMemory", "PidsLimit",  "RestartPolicy", "CpuRealtimePeriod", "CpuRealtimeRuntime",
     };
-    for (size_t i = 0; i < COUNT(host_fields); i++) {
+    for (const struct dray_field *f = dray_host_fields; f->name; f++) {
         bool wanted = false;
         for (size_t k = 0; k < COUNT(keys) && !wanted; k++)
-            wanted = strcmp(keys[k], host_fields[i].name) == 0;
+            wanted = strcmp(keys[k], f->name) == 0;
         struct json_object *v = NULL;
         if (!wanted)
-            warn_fixed(user, &host_fields[i], warnings);
-        int rc = wanted ? take_field(user, "UpdateConfig", &host_fields[i], &v, err) : 0;
+            warn_fixed(user, f, warnings);
+        int rc = wanted ? dray_field_take(f, user, "UpdateConfig", &v, err)
+                        : dray_shape_check(f->shape, dray_json_get(user, f->name), f->name, err);
         if (rc != 0)
             return rc;
-        bool zero = !v || (host_fields[i].type == F_INT && json_object_get_int64(v) == 0) ||
-                    (host_fields[i].type == F_STR && json_object_get_string_len(v) == 0) ||
-                    (host_fields[i].type == F_OBJ && !*dray_json_str(v, "Name", ""));
-        if (zero && v)
+        bool zero = dray_shape_empty(v) ||
+                    (json_object_is_type(v, json_type_object) && !*dray_json_str(v, "Name", ""));
+        if (zero)
             json_object_put(v);
-        else if (v)
-            json_object_object_add(host, host_fields[i].name, v);
+        else
+            json_object_object_add(host, f->name, v);
     }
     update_pids(host, user);
-    if (!dray_json_get(host, "RestartPolicy.MaximumRetryCount"))
-        dray_json_add_int(dray_json_obj(host, "RestartPolicy"), "MaximumRetryCount", 0);
     return 0;
 }
