@@ -25,9 +25,10 @@ enum dray_shape_kind {
     DRAY_SHAPE_K_STRUCT /**< of the fields; without any: an empty object */
 };
 
-#define DRAY_SHAPE_OMIT 1u /**< a field is left out when it is empty (or null, if it may be null)  \
-                            */
-#define DRAY_SHAPE_PTR 2u  /**< a field may be null, which is not its zero value */
+/** A field is left out when it is empty; one that may be null, when it is null. */
+#define DRAY_SHAPE_OMIT 1u
+/** A field may be null, which is not its zero value. */
+#define DRAY_SHAPE_PTR 2u
 
 struct dray_shape_field;
 
