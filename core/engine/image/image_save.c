@@ -185,6 +185,31 @@ static int put_text(struct save *s, const char *path, const char *text, struct d
     return rc ? rc : archive_write_data(s->out, text, n) < 0 ? fault(s, err) : 0;
 }
 
+/* The bytes of a blob, which must still be those of its digest. */
+static int put_bytes(struct save *s, const char *digest, int fd, struct dray_err *err)
+{
+    char got[DRAY_DIGEST_LEN];
+    dray_autofree char *buf = malloc(CHUNK);
+    struct dray_sha256 *sum = dray_sha256_new();
+    int rc = buf && sum ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    while (!rc) {
+        ssize_t n = read(fd, buf, CHUNK);
+        if (n < 0)
+            rc = dray_fail_errno(err, "read blob %s", digest);
+        if (n <= 0)
+            break;
+        dray_sha256_add(sum, buf, (size_t)n);
+        if (archive_write_data(s->out, buf, (size_t)n) < 0)
+            rc = fault(s, err);
+    }
+    if (!rc) {
+        dray_sha256_end(sum, got);
+        rc = dray_blobs_compare(digest, got, err);
+    }
+    dray_sha256_free(sum);
+    return rc;
+}
+
 static int put_blob(struct save *s, const char *digest, struct dray_err *err)
 {
     if (json_object_object_get_ex(s->written, digest, NULL))
@@ -194,21 +219,11 @@ static int put_blob(struct save *s, const char *digest, struct dray_err *err)
     dray_autofd int fd = -EBADF;
     int rc = dray_blobs_get(s->im->blobs, digest, &fd, &size, err);
     dray_autofree char *path = dray_strf("blobs/sha256/%s", dray_digest_hex(digest));
-    dray_autofree char *buf = malloc(CHUNK);
-    if (!rc && (!path || !buf))
+    if (!rc && !path)
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc)
         rc = head(s, path, size, err);
-    while (!rc) {
-        ssize_t n = read(fd, buf, CHUNK);
-        if (n < 0)
-            rc = dray_fail_errno(err, "read %.19s", digest);
-        if (n <= 0)
-            break;
-        if (archive_write_data(s->out, buf, (size_t)n) < 0)
-            rc = fault(s, err);
-    }
-    return rc;
+    return rc ? rc : put_bytes(s, digest, fd, err);
 }
 
 static struct json_object *layer_paths(const struct facts *f)

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -106,6 +107,47 @@ int dray_blobs_put(struct dray_blobs *bs, const void *data, size_t len, char out
     if (!rc)
         rc = dray_ingest_write(in, data, len, err);
     return rc ? rc : dray_ingest_commit(in, len, NULL, err);
+}
+
+int dray_blobs_check(int fd, const char *digest, int abort_fd, struct dray_err *err)
+{
+    char got[DRAY_DIGEST_LEN];
+    dray_autofree char *buf = malloc(REPLAY_CHUNK);
+    struct dray_sha256 *sum = dray_sha256_new();
+    int rc = buf && sum ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc && lseek(fd, 0, SEEK_SET) < 0)
+        rc = dray_fail_errno(err, "read blob %s", digest);
+    while (!rc) {
+        ssize_t n = read(fd, buf, REPLAY_CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            rc = dray_fail_errno(err, "read blob %s", digest);
+        if (n <= 0)
+            break;
+        dray_sha256_add(sum, buf, (size_t)n);
+        struct pollfd p = {.fd = abort_fd, .events = POLLIN};
+        if (abort_fd >= 0 && poll(&p, 1, 0) > 0)
+            rc = dray_fail(err, DRAY_E_CANCELED, "canceled");
+    }
+    if (!rc && lseek(fd, 0, SEEK_SET) < 0)
+        rc = dray_fail_errno(err, "read blob %s", digest);
+    if (!rc) {
+        dray_sha256_end(sum, got);
+        rc = dray_blobs_compare(digest, got, err);
+    }
+    dray_sha256_free(sum);
+    return rc;
+}
+
+int dray_blobs_compare(const char *digest, const char *got, struct dray_err *err)
+{
+    if (strcmp(digest, got) == 0)
+        return 0;
+    return dray_fail(err, DRAY_E_CORRUPT,
+                     "blob %s has been altered on this machine, its digest is %s now: remove the "
+                     "image and pull it again",
+                     digest, got);
 }
 
 void dray_blobs_remove(struct dray_blobs *bs, const char *digest)

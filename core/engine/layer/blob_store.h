@@ -26,6 +26,11 @@ void dray_blobs_close(struct dray_blobs *bs);
 int dray_blobs_get(struct dray_blobs *bs, const char *digest, int *fd_out, uint64_t *size_out,
                    struct dray_err *err);
 bool dray_blobs_has(struct dray_blobs *bs, const char *digest, uint64_t *size_out);
+/** Read a blob to its end from its beginning and rewind: CORRUPT when the bytes are no longer those
+ * of the digest. Polls abort_fd (-1: none). */
+int dray_blobs_check(int fd, const char *digest, int abort_fd, struct dray_err *err);
+/** The same of one that was read: got is what its bytes have. */
+int dray_blobs_compare(const char *digest, const char *got, struct dray_err *err);
 /** Read a small blob whole, at most max bytes. */
 int dray_blobs_read(struct dray_blobs *bs, const char *digest, size_t max, struct dray_buf *out,
                     struct dray_err *err);
