@@ -31,7 +31,8 @@ static int get_auth(struct dray_http *h, struct credentials *c, struct dray_err 
                                  .password = dray_json_str(c->doc, "password", ""),
                                  .identity_token = dray_json_str(c->doc, "identitytoken", ""),
                                  .registry_token = dray_json_str(c->doc, "registrytoken", ""),
-                                 .server = dray_json_str(c->doc, "serveraddress", "")};
+                                 .server = dray_json_str(c->doc, "serveraddress", ""),
+                                 .client = dray_http_header_in(h, "User-Agent")};
     return rc;
 }
 

@@ -165,7 +165,8 @@ static int auth(struct dray_http *h, struct dray_engine *e, struct dray_err *err
                           .password = dray_json_str(body, "password", ""),
                           .identity_token = dray_json_str(body, "identitytoken", ""),
                           .registry_token = dray_json_str(body, "registrytoken", ""),
-                          .server = *server ? server : host};
+                          .server = *server ? server : host,
+                          .client = dray_http_header_in(h, "User-Agent")};
     return login(h, d, &a, err);
 }
 

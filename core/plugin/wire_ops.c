@@ -54,7 +54,7 @@ STRUCT(dray_authz_exchange, FIELD(dray_authz_exchange, U32, status),
        FIELD(dray_authz_exchange, SPAN, answer_body));
 STRUCT(dray_auth, FIELD(dray_auth, STR, username), FIELD(dray_auth, STR, password),
        FIELD(dray_auth, STR, identity_token), FIELD(dray_auth, STR, registry_token),
-       FIELD(dray_auth, STR, server));
+       FIELD(dray_auth, STR, server), FIELD(dray_auth, STR, client));
 STRUCT(dray_desc, FIELD(dray_desc, STR, media_type), FIELD(dray_desc, STR, digest),
        FIELD(dray_desc, U64, length), FIELD(dray_desc, STRS, urls));
 STRUCT(dray_ext_request, FIELD(dray_ext_request, STR, method), FIELD(dray_ext_request, STR, path),

@@ -12,7 +12,12 @@ static int login_at(struct dray_self *s, const struct dray_call *call, struct hu
     dray_autofree char *url = NULL;
     if (asprintf(&url, "%s/v2/", t->base) < 0)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    struct hub_request rq = {.call = call, .method = "GET", .url = url, .target = t, .body_fd = -1};
+    struct hub_request rq = {.call = call,
+                             .method = "GET",
+                             .url = url,
+                             .target = t,
+                             .client = hub_client(auth),
+                             .body_fd = -1};
     int rc = hub_exchange(s, &rq, &a, err);
     if (rc != 0 || a.status == 200)
         return rc;
@@ -121,6 +126,7 @@ static int search_at(struct dray_self *s, const struct dray_call *call, const st
                              .method = "GET",
                              .url = url,
                              .target = t,
+                             .client = hub_client(auth),
                              .basic = strcmp(t->base, HUB_INDEX) == 0 ? NULL : basic,
                              .body_fd = -1};
     int rc = hub_exchange(s, &rq, a, err);

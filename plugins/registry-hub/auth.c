@@ -47,6 +47,13 @@ static const char *text(const char *s)
     return s ? s : "";
 }
 
+const char *hub_client(const struct dray_auth *auth)
+{
+    return auth && auth->size >= offsetof(struct dray_auth, client) + sizeof auth->client
+               ? auth->client
+               : NULL;
+}
+
 /** Whose token for what: other credentials never get it, so secrets are part of it, as a digest. */
 static char *token_key(const char *host, const char *scope, const struct dray_auth *auth)
 {
@@ -218,6 +225,7 @@ static int ask_service(struct dray_self *s, const struct hub_request *like,
         (void)hub_buf_add(&url, query.data, query.len);
     }
     struct hub_request rq = {.call = like->call,
+                             .client = like->client,
                              .method = oauth ? "POST" : "GET",
                              .url = url.data,
                              .target = like->target,

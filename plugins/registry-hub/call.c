@@ -25,6 +25,7 @@ int hub_try(struct dray_self *s, const struct hub_route *route, struct hub_reque
 {
     const struct dray_auth *auth = rq->target->mirror ? NULL : route->auth;
     long pause = HUB_PAUSE_FIRST_MS;
+    rq->client = hub_client(route->auth);
     for (int attempt = 1;; attempt++) {
         struct dray_err why = {0};
         int rc = hub_authorized(s, rq, route->scope, auth, out, &why);

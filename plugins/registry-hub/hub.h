@@ -88,6 +88,7 @@ struct hub_request {
     const char *content_range;
     const char *form;                 /* a body of text instead */
     const char *basic;                /* "user:password" */
+    const char *client;               /* User-Agent of whom it is for, or NULL */
     const struct dray_host *progress; /* tell how much of the body has gone out; or NULL */
     hub_sink_fn sink;                 /* NULL: the body is kept in the answer */
     void *sink_ctx;
@@ -123,6 +124,8 @@ void hub_workers_free(struct dray_self *s);
 
 /* --- auth.c -----------------------------------------------------------------------------------*/
 
+/** What auth says of the client, or NULL; of hosts that know no such thing as well. */
+const char *hub_client(const struct dray_auth *auth);
 /** hub_exchange with what the server demands: tokens by scope, basic; one more try after 401. */
 int hub_authorized(struct dray_self *s, struct hub_request *rq, const char *scope,
                    const struct dray_auth *auth, struct hub_answer *out, struct dray_err *err);

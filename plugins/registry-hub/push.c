@@ -189,8 +189,12 @@ static void call_off(struct dray_self *s, const struct dray_call *call,
 {
     __attribute__((cleanup(hub_answer_cleanup))) struct hub_answer ignored = {0};
     dray_autofree char *url = hub_url_join(t->base, location);
-    struct hub_request rq = {
-        .call = call, .method = "DELETE", .url = url, .target = t, .body_fd = -1};
+    struct hub_request rq = {.call = call,
+                             .method = "DELETE",
+                             .url = url,
+                             .target = t,
+                             .client = hub_client(route->auth),
+                             .body_fd = -1};
     if (url)
         (void)hub_authorized(s, &rq, route->scope, route->auth, &ignored, NULL);
 }

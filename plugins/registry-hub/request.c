@@ -9,6 +9,7 @@
 #define CONNECT_TIMEOUT_MS 15000L
 #define STALL_BYTES 16L /* fewer a second for the stall-timeout: the server has died */
 #define REDIRECTS 10L
+#define AGENT_MAX 512 /* longer names of clients are cut */
 #define HEADERS_MAX (256u << 10)
 #define PROGRESS_STEP (512u << 10)
 #define CERTS_MAX (4u << 20)
@@ -249,6 +250,24 @@ static void set_method(struct transfer *t)
     (void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, rq->method);
 }
 
+/* As dockerd's: its own name, and in a comment of RFC 9110 5.6.5 that of its client. */
+static void set_agent(CURL *c, const char *client)
+{
+    char text[AGENT_MAX] = "dray/0.1.0";
+    size_t len = strlen(text);
+    if (client && *client) {
+        len += (size_t)snprintf(text + len, sizeof text - len, " UpstreamClient(");
+        for (; *client && len + 4 < sizeof text; client++) {
+            if (strchr("();\\", *client))
+                text[len++] = '\\';
+            text[len++] = *client >= ' ' ? *client : ' ';
+        }
+        text[len++] = ')';
+        text[len] = '\0';
+    }
+    (void)curl_easy_setopt(c, CURLOPT_USERAGENT, text);
+}
+
 static void prepare(struct dray_self *s, struct transfer *t)
 {
     const struct hub_request *rq = t->rq;
@@ -267,7 +286,7 @@ static void prepare(struct dray_self *s, struct transfer *t)
                            (long)s->host->opt_int(s->host, "stall-timeout"));
     (void)curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     (void)curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
-    (void)curl_easy_setopt(c, CURLOPT_USERAGENT, "dray/0.1.0");
+    set_agent(c, rq->client);
     (void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
     (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);

@@ -63,3 +63,45 @@ teardown_file() {
     says 200 '{"something":"wrong"}' 'authorization server did not include a token in the response'
     rules '[]'
 }
+
+# A registry that has nothing, wants a token, and notes who asks: "<path> <User-Agent>".
+agents_start() {
+    local port
+    port=$(free_port)
+    AGENTS=127.0.0.1:$port
+    python3 - "$port" "$T/agents" >/dev/null 2>&1 3>&- <<'PY' &
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        with open(sys.argv[2], "a") as f:
+            f.write(f"{self.path.split('?')[0]} {self.headers.get('User-Agent')}\n")
+        token = self.path.startswith("/token")
+        self.send_response(200 if token else 404 if self.headers.get("Authorization") else 401)
+        self.send_header("WWW-Authenticate", f'Bearer realm="http://127.0.0.1:{sys.argv[1]}/token",service="x"')
+        body = b'{"token": "t"}' if token else b""
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    do_HEAD = do_POST = do_GET
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+PY
+    agents_pid=$!
+    wait_until 10 curl -s -o /dev/null "http://$AGENTS/up"
+}
+
+@test "a registry and its token service are told which client asks, as dockerd tells them" {
+    agents_start
+    rm "$T/agents"
+    api POST "/images/create?fromImage=$AGENTS/a/b&tag=1" -A 'odd; (a\b)' >/dev/null || true
+    docker tag busybox "$AGENTS/a/b:1"
+    api POST "/images/$AGENTS/a/b/push?tag=1" -A 'odd; (a\b)' >/dev/null || true
+    api POST "/images/create?fromImage=$AGENTS/a/c&tag=1" -A '' >/dev/null || true
+    kill "$agents_pid"
+    docker rmi "$AGENTS/a/b:1" >/dev/null
+    for path in /v2/a/b/manifests/1 /token /v2/a/b/blobs/; do
+        grep "^$path" "$T/agents" | grep -v 'a/c' | grep -qF ' dray/0.1.0 UpstreamClient(odd\; \(a\\b\))' ||
+            { cat "$T/agents"; return 1; }
+    done
+    grep -qx '/v2/a/c/manifests/1 dray/0.1.0' "$T/agents"
+    [ "$(grep '^/v2/a/b/' "$T/agents" | grep -vcF 'UpstreamClient(odd')" -eq 0 ]
+}

@@ -10,7 +10,12 @@
 int img_source_open(struct dray_images *im, const char *repo, const struct dray_auth *auth,
                     int abort_fd, struct img_source *out, struct dray_err *err)
 {
-    static const struct dray_auth nobody = {sizeof nobody, 0, "", "", "", "", ""};
+    static const struct dray_auth nobody = {.size = sizeof nobody,
+                                            .username = "",
+                                            .password = "",
+                                            .identity_token = "",
+                                            .registry_token = "",
+                                            .server = ""};
     int best = 0;
     *out = (struct img_source){
         .im = im, .repo = repo, .auth = auth ? auth : &nobody, .abort_fd = abort_fd};

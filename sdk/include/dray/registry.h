@@ -24,6 +24,7 @@ struct dray_auth {
     const char *identity_token;
     const char *registry_token;
     const char *server; /**< as the user wrote it */
+    const char *client; /**< User-Agent of the API's client; NULL or "" when there is none. No secret */
 };
 
 /** A content descriptor. Strings live in the call when they are outputs. */
