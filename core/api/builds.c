@@ -192,6 +192,7 @@ static uint32_t read_flags(struct dray_http *h)
         {"rm", DRAY_BUILD_KEEP, true, true},
         {"check", DRAY_BUILD_CHECK, false, false},
         {"trace", DRAY_BUILD_TRACE, false, false},
+        {"kit", DRAY_BUILD_KIT, false, false},
     };
     uint32_t out = 0;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)

@@ -172,7 +172,7 @@ static int run(struct kit_job *j, char image_out[72], struct dray_err *err)
     if (!rc && q->upload)
         rc = kit_upload_take(j, &j->spec.context.fd, err);
     if (!rc) {
-        j->spec.flags |= DRAY_BUILD_TRACE;
+        j->spec.flags |= DRAY_BUILD_TRACE | DRAY_BUILD_KIT;
         j->spec.contexts = q->contexts;
         const struct dray_build_req req = {.spec = j->spec,
                                            .line = on_line,

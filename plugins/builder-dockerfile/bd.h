@@ -50,8 +50,10 @@ struct bd_stage {
     struct dray_df_arena arena;
     struct json_object *config;  /**< a container's Config */
     struct json_object *history; /**< array */
+    struct json_object *words;   /**< array: by what caches know each of the history's steps */
     struct json_object *diffs;   /**< array of diff ids */
     struct bd_vars args;
+    struct bd_vars over; /**< BuildKit: ARGs that hide an ENV before them, until the next ENV */
     char *arch, *os, *variant, *author;
     const char *layer; /**< the host's string */
     const char *base_layer;
@@ -126,6 +128,8 @@ size_t bd_whole_characters(const char *text, size_t n);
 bool bd_tracing(const struct bd_build *b);
 /** Is such an instruction a step to people? Others only change the config. */
 bool bd_trace_counts(enum dray_df_kind kind);
+/** Does the client want (DRAY_BUILD_KIT) what BuildKit makes of a Dockerfile? */
+bool bd_kit(const struct bd_build *b);
 /** A step of the stage begins, was in the cache, is done. */
 void bd_trace_step(struct bd_stage *s, const char *text);
 void bd_trace_cached(struct bd_stage *s);
@@ -181,6 +185,8 @@ int bd_globals_init(struct bd_build *b, struct dray_df_arena *arena, struct dray
  *  history. */
 int bd_run_args(struct bd_stage *s, struct bd_list *all, struct bd_list *shown,
                 struct dray_err *err);
+/** "NAME=value" of each ARG of the stage, as BuildKit's history names them. */
+int bd_run_args_kit(struct bd_stage *s, struct bd_list *out, struct dray_err *err);
 /** "[Warning] One or more build-args ..." unless all were used; the same of cache-from. */
 void bd_warn_unused(struct bd_build *b);
 
@@ -193,8 +199,9 @@ const char *bd_config_env(struct json_object *config, const char *name);
 void bd_config_set_env(struct json_object *config, const char *name, const char *value);
 /** argv of a command; the shell form is wrapped in the stage's shell. */
 struct json_object *bd_command_json(struct json_object *config, const struct dray_df_command *c);
-/** ENV, LABEL, EXPOSE, ...: change the config; *comment is what the history says, owned. */
-int bd_config_apply(struct bd_stage *s, const struct dray_df_instr *in, char **comment,
+/** ENV, LABEL, EXPOSE, ...: change the config; *classic and *kit are what the history of the two
+ * builders says, owned. *kit is NULL for what is no step there. */
+int bd_config_apply(struct bd_stage *s, const struct dray_df_instr *in, char **classic, char **kit,
                     struct dray_err *err);
 
 /* --- commit.c
@@ -202,9 +209,16 @@ int bd_config_apply(struct bd_stage *s, const struct dray_df_instr *in, char **c
 
 /** Text of the image as it stands; its digest is the id. Owned by *doc. */
 const char *bd_image_text(struct bd_stage *s, struct json_object **doc);
-/** A step is done: note it in the history, and compute the id. created_by is the whole text. */
-int bd_commit(struct bd_stage *s, const char *created_by, const struct dray_build_layer *made,
+/** What histories say of a step. */
+struct bd_said {
+    const char *classic; /**< the classic builder's words, by which caches know the step */
+    const char *kit;     /**< BuildKit's, for its clients; NULL: there it is no step */
+};
+/** A step is done: note it in the history, and compute the id. made is NULL without a layer. */
+int bd_commit(struct bd_stage *s, struct bd_said said, const struct dray_build_layer *made,
               int64_t created_ns, struct dray_err *err);
+/** The array of `words` of an image's document, owned: see bd_image_text(). */
+struct json_object *bd_image_words(struct json_object *doc);
 /** The time that a new step gets. */
 int64_t bd_step_time(const struct bd_build *b);
 /** "/bin/sh -c #(nop) " and more, owned. */

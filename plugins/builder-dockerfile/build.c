@@ -50,7 +50,7 @@ static int choose_target(struct bd_build *b, struct dray_err *err)
     const char *name = b->spec->target;
     int i = *name ? dray_df_stage_find(b->file, name, b->n_stages) : (int)b->n_stages - 1;
     if (i < 0)
-        return dray_fail(err, DRAY_E_INVAL, "failed to reach build target %s in Dockerfile", name);
+        return dray_fail(err, DRAY_E_INVAL, "target stage \"%s\" could not be found", name);
     b->target = &b->stages[i];
     need(b, b->target);
     return 0;
@@ -228,7 +228,7 @@ static int squash(struct bd_stage *s, struct dray_err *err)
     s->diffs = diffs;
     s->layer = s->base_layer;
     dray_autofree char *by = bd_strf("merge %s to %s", s->id, *s->base_id ? s->base_id : "");
-    return by ? bd_commit(s, by, &made, bd_step_time(b), err)
+    return by ? bd_commit(s, (struct bd_said){by, by}, &made, bd_step_time(b), err)
               : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
@@ -250,11 +250,15 @@ static void say_result(struct bd_build *b, const char *id)
 static int put_image(struct bd_build *b, const char **image_out, struct dray_err *err)
 {
     struct bd_stage *s = b->target;
-    if (!*s->id)
+    /* BuildKit makes an image of "FROM scratch" alone. */
+    bool nothing = !*s->id;
+    if (nothing && !bd_kit(b))
         return dray_fail(err, DRAY_E_INVAL, "No image was generated. Is your Dockerfile empty?");
+    if (nothing)
+        s->created_ns = bd_step_time(b);
     int rc = (b->spec->flags & DRAY_BUILD_SQUASH) ? squash(s, err) : 0;
     bd_autojson *doc = NULL;
-    if (!rc && strcmp(s->id, s->base_id) == 0) {
+    if (!rc && !nothing && strcmp(s->id, s->base_id) == 0) {
         rc = b->engine->image_tag(b->call, s->id, b->spec->tags, image_out, err);
     } else if (!rc) {
         const char *text = bd_image_text(s, &doc);

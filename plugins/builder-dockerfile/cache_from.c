@@ -70,15 +70,15 @@ static struct json_object *at(struct json_object *list, size_t i)
 
 /* Did the image come about as the stage has, until now? */
 static bool begins_alike(const struct bd_stage *s, struct json_object *history,
-                         struct json_object *diffs)
+                         struct json_object *words, struct json_object *diffs)
 {
     size_t n = json_object_array_length(s->history), n_diffs = json_object_array_length(s->diffs);
     if (json_object_array_length(history) <= n || json_object_array_length(diffs) < n_diffs)
         return false;
     for (size_t i = 0; i < n; i++)
         if (is_empty(at(history, i)) != is_empty(at(s->history, i)) ||
-            strcmp(bd_json_str(at(history, i), "created_by", ""),
-                   bd_json_str(at(s->history, i), "created_by", "")) != 0)
+            strcmp(json_object_get_string(at(words, i)), json_object_get_string(at(s->words, i))) !=
+                0)
             return false;
     for (size_t i = 0; i < n_diffs; i++)
         if (strcmp(json_object_get_string(at(diffs, i)), json_object_get_string(at(s->diffs, i))) !=
@@ -120,11 +120,13 @@ static bool take(struct bd_stage *s, struct json_object *image, const char *by, 
 {
     struct json_object *history = bd_json_get(image, "history");
     struct json_object *diffs = bd_json_get(bd_json_get(image, "rootfs"), "diff_ids");
-    if (!history || !diffs || !begins_alike(s, history, diffs))
+    bd_autojson *words = bd_image_words(image);
+    if (!history || !diffs || !begins_alike(s, history, words, diffs))
         return false;
     struct json_object *h = at(history, json_object_array_length(s->history));
     struct json_object *diff = at(diffs, json_object_array_length(s->diffs));
-    if (strcmp(bd_json_str(h, "created_by", ""), by) != 0 || (!is_empty(h) && !diff))
+    const char *word = json_object_get_string(at(words, json_object_array_length(s->history)));
+    if (strcmp(word, by) != 0 || (!is_empty(h) && !diff))
         return false;
     *out = (struct bd_hit){.created_ns = read_time(bd_json_str(h, "created", "")),
                            .layer = {.size = sizeof out->layer,

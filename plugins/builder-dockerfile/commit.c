@@ -2,10 +2,47 @@
 /* commit.c - the image as it stands after each step, and what the cache remembers of steps. */
 #include "bd.h"
 
+/* What caches know steps by, where the history has BuildKit's words: those do not tell contents. */
+#define WORDS "io.dray.steps"
+#define KIT_COMMENT "buildkit.dockerfile.v0"
+
 static void set_or_not(struct json_object *o, const char *key, const char *value)
 {
     if (value && *value)
         bd_json_set(o, key, value);
+}
+
+/* Does the history say of each step what caches know it by? */
+static bool words_are_history(const struct bd_stage *s)
+{
+    size_t n = json_object_array_length(s->history);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(bd_json_str(json_object_array_get_idx(s->history, i), "created_by", ""),
+                   json_object_get_string(json_object_array_get_idx(s->words, i))) != 0)
+            return false;
+    return true;
+}
+
+static bool are_texts(struct json_object *list)
+{
+    bool ok = json_object_is_type(list, json_type_array);
+    for (size_t i = 0; ok && i < json_object_array_length(list); i++)
+        ok = json_object_is_type(json_object_array_get_idx(list, i), json_type_string);
+    return ok;
+}
+
+struct json_object *bd_image_words(struct json_object *doc)
+{
+    struct json_object *history = bd_json_get(doc, "history"), *words = bd_json_get(doc, WORDS);
+    bool listed = json_object_is_type(history, json_type_array);
+    size_t n = listed ? json_object_array_length(history) : 0;
+    if (are_texts(words) && json_object_array_length(words) == n)
+        return bd_json_copy(words);
+    words = json_object_new_array();
+    for (size_t i = 0; i < n; i++)
+        json_object_array_add(words, json_object_new_string(bd_json_str(
+                                         json_object_array_get_idx(history, i), "created_by", "")));
+    return words;
 }
 
 const char *bd_image_text(struct bd_stage *s, struct json_object **doc)
@@ -18,6 +55,8 @@ const char *bd_image_text(struct bd_stage *s, struct json_object **doc)
     json_object_object_add(o, "config", json_object_get(s->config));
     bd_json_set(o, "created", created);
     json_object_object_add(o, "history", json_object_get(s->history));
+    if (!words_are_history(s))
+        json_object_object_add(o, WORDS, json_object_get(s->words));
     bd_json_set(o, "os", s->os);
     bd_json_set(rootfs, "type", "layers");
     json_object_object_add(rootfs, "diff_ids", json_object_get(s->diffs));
@@ -32,20 +71,28 @@ int64_t bd_step_time(const struct bd_build *b)
     return b->epoch_s >= 0 ? b->epoch_s * 1000000000 : bd_now();
 }
 
-static void note_history(struct bd_stage *s, const char *created_by, bool empty)
+static void note_history(struct bd_stage *s, struct bd_said said, bool empty)
 {
+    bool kit = bd_kit(s->build);
+    const char *by = kit ? said.kit : said.classic;
+    if (!by)
+        return;
     struct json_object *h = json_object_new_object();
     char created[40];
     bd_time_text(s->created_ns, created);
     bd_json_set(h, "created", created);
-    set_or_not(h, "author", s->author);
-    bd_json_set(h, "created_by", created_by);
+    if (!kit)
+        set_or_not(h, "author", s->author);
+    bd_json_set(h, "created_by", by);
+    if (kit)
+        bd_json_set(h, "comment", KIT_COMMENT);
     if (empty)
         json_object_object_add(h, "empty_layer", json_object_new_boolean(true));
     json_object_array_add(s->history, h);
+    json_object_array_add(s->words, json_object_new_string(said.classic));
 }
 
-int bd_commit(struct bd_stage *s, const char *created_by, const struct dray_build_layer *made,
+int bd_commit(struct bd_stage *s, struct bd_said said, const struct dray_build_layer *made,
               int64_t created_ns, struct dray_err *err)
 {
     bool empty = !made || made->empty;
@@ -55,7 +102,7 @@ int bd_commit(struct bd_stage *s, const char *created_by, const struct dray_buil
         json_object_array_add(s->diffs, json_object_new_string(made->diff_id));
     }
     bd_json_set(s->config, "Image", s->id);
-    note_history(s, created_by, empty);
+    note_history(s, said, empty);
     bd_autojson *doc = NULL;
     bd_autosum *sum = bd_sum_new();
     if (!sum)

@@ -128,14 +128,13 @@ static void add_plain(struct bd_buf *b, struct dray_strs list, const char *open,
     bd_adds(b, close);
 }
 
-/* "1m30s" as Go's time.Duration prints it, in quotes. */
+/* 1m30s, as Go's time.Duration prints it. */
 static void add_duration(struct bd_buf *b, int64_t ns)
 {
     int64_t h = ns / 3600000000000, m = ns / 60000000000 % 60;
     int64_t rest = ns % 60000000000;
-    bd_adds(b, "\"");
     if (ns > 0 && ns < 1000000000) {
-        bd_addf(b, "%g%s\"", ns < 1000000 ? (double)ns / 1e3 : (double)ns / 1e6,
+        bd_addf(b, "%g%s", ns < 1000000 ? (double)ns / 1e3 : (double)ns / 1e6,
                 ns < 1000000 ? "\xc2\xb5s" : "ms");
         return;
     }
@@ -143,22 +142,31 @@ static void add_duration(struct bd_buf *b, int64_t ns)
         bd_addf(b, "%lldh", (long long)h);
     if (h || m)
         bd_addf(b, "%lldm", (long long)m);
-    bd_addf(b, "%.10gs\"", (double)rest / 1e9);
+    bd_addf(b, "%.10gs", (double)rest / 1e9);
 }
 
 /* --- instructions ------------------------------------------------------------------------------*/
 
-static int do_pairs(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+/* What the histories of the two builders say of an instruction. */
+struct saying {
+    struct bd_buf classic;
+    struct bd_buf kit; /* empty: the same */
+    bool no_kit_step;
+};
+
+static int do_pairs(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                     struct dray_err *err)
 {
     bool env = in->kind == DRAY_DF_ENV;
     struct json_object *labels = env ? NULL : member(s->config, "Labels", json_type_object);
-    bd_adds(say, env ? "ENV" : "LABEL");
+    bd_adds(&say->classic, env ? "ENV" : "LABEL");
     for (size_t i = 0; i < in->u.pairs.n; i++) {
         const struct dray_kv *kv = &in->u.pairs.v[i];
         if (!*kv->key)
             return dray_fail(err, DRAY_E_INVAL, "%s names can not be blank", env ? "ENV" : "LABEL");
-        bd_addf(say, " %s=%s", kv->key, kv->value ? kv->value : "");
+        bd_addf(&say->classic, " %s=%s", kv->key, kv->value ? kv->value : "");
+        if (env && !bd_vars_set(&s->over, kv->key, NULL))
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
         if (env)
             bd_config_set_env(s->config, kv->key, kv->value ? kv->value : "");
         else
@@ -167,36 +175,40 @@ static int do_pairs(struct bd_stage *s, const struct dray_df_instr *in, struct b
     return 0;
 }
 
-static int do_arg(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+static int do_arg(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                   struct dray_err *err)
 {
     struct bd_build *b = s->build;
-    bd_adds(say, "ARG");
+    bd_adds(&say->classic, "ARG");
+    bd_adds(&say->kit, "ARG");
     for (size_t i = 0; i < in->u.pairs.n; i++) {
         const struct dray_kv *kv = &in->u.pairs.v[i];
         if (!*kv->key)
             return dray_fail(err, DRAY_E_INVAL, "ARG names can not be blank");
-        bd_addf(say, " %s", kv->key);
+        bd_addf(&say->classic, " %s", kv->key);
         if (kv->value)
-            bd_addf(say, "=%s", kv->value);
+            bd_addf(&say->classic, "=%s", kv->value);
         const char *value = bd_build_arg(b, kv->key);
         value = value ? value : kv->value;
         value = value ? value : bd_vars_get(&b->globals, kv->key);
         value = value ? value : bd_platform_arg(b, kv->key);
-        if (!bd_vars_set(&s->args, kv->key, value))
+        bd_addf(&say->kit, " %s%s%s", kv->key, value ? "=" : "", value ? value : "");
+        bool hides = value && bd_kit(b);
+        if (!bd_vars_set(&s->args, kv->key, value) ||
+            (hides && !bd_vars_set(&s->over, kv->key, value)))
             return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     }
     return 0;
 }
 
-static int do_command(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+static int do_command(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                       struct dray_err *err)
 {
     (void)err;
     struct json_object *argv = bd_command_json(s->config, &in->u.command);
     bool cmd = in->kind == DRAY_DF_CMD;
-    bd_adds(say, cmd ? "CMD " : "ENTRYPOINT ");
-    add_quoted(say, argv);
+    bd_adds(&say->classic, cmd ? "CMD " : "ENTRYPOINT ");
+    add_quoted(&say->classic, argv);
     json_object_object_add(s->config, cmd ? "Cmd" : "Entrypoint", argv);
     if (!cmd && !s->cmd_set)
         json_object_object_add(s->config, "Cmd", NULL);
@@ -204,16 +216,17 @@ static int do_command(struct bd_stage *s, const struct dray_df_instr *in, struct
     return 0;
 }
 
-static int do_shell(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+static int do_shell(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                     struct dray_err *err)
 {
     (void)err;
     json_object_object_add(s->config, "Shell", bd_json_strs(in->u.command.argv));
-    add_plain(say, in->u.command.argv, "SHELL [", "]");
+    add_plain(&say->classic, in->u.command.argv, "SHELL [", "]");
     return 0;
 }
 
-static int expose_one(struct json_object *ports, const char *spec, struct dray_err *err)
+static int expose_one(struct json_object *ports, const char *spec, struct bd_buf *kit,
+                      struct dray_err *err)
 {
     const char *slash = strchr(spec, '/');
     const char *proto = slash ? slash + 1 : "tcp";
@@ -235,22 +248,24 @@ static int expose_one(struct json_object *ports, const char *spec, struct dray_e
             if (key[i] >= 'A' && key[i] <= 'Z')
                 key[i] = (char)(key[i] + 32);
         json_object_object_add(ports, key, json_object_new_object());
+        bd_addf(kit, "%s%s", kit->len ? " " : "EXPOSE [", key);
     }
     return 0;
 }
 
-static int do_expose(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+static int do_expose(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                      struct dray_err *err)
 {
     struct json_object *ports = member(s->config, "ExposedPorts", json_type_object);
     int rc = 0;
     for (uint64_t i = 0; !rc && i < in->u.words.n; i++)
-        rc = expose_one(ports, in->u.words.v[i], err);
-    add_plain(say, in->u.words, "EXPOSE ", "");
+        rc = expose_one(ports, in->u.words.v[i], &say->kit, err);
+    bd_adds(&say->kit, "]");
+    add_plain(&say->classic, in->u.words, "EXPOSE ", "");
     return rc;
 }
 
-static int do_volume(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+static int do_volume(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                      struct dray_err *err)
 {
     struct json_object *volumes = member(s->config, "Volumes", json_type_object);
@@ -259,7 +274,7 @@ static int do_volume(struct bd_stage *s, const struct dray_df_instr *in, struct 
             return dray_fail(err, DRAY_E_INVAL, "VOLUME specified can not be an empty string");
         json_object_object_add(volumes, in->u.words.v[i], json_object_new_object());
     }
-    add_plain(say, in->u.words, "VOLUME [", "]");
+    add_plain(&say->classic, in->u.words, "VOLUME [", "]");
     return 0;
 }
 
@@ -285,26 +300,26 @@ static bool is_signal(const char *text)
     return end && !*end && n >= 1 && n <= (from_min ? 15u : 14u);
 }
 
-static int do_value(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+static int do_value(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                     struct dray_err *err)
 {
     if (in->kind == DRAY_DF_STOPSIGNAL && !is_signal(in->u.value))
         return dray_fail(err, DRAY_E_INVAL, "invalid signal: %s", in->u.value);
     bd_json_set(s->config, in->kind == DRAY_DF_USER ? "User" : "StopSignal", in->u.value);
-    bd_addf(say, "%s %s", dray_df_kind_name(in->kind), in->u.value);
+    bd_addf(&say->classic, "%s %s", dray_df_kind_name(in->kind), in->u.value);
     return 0;
 }
 
-static int do_maintainer(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+static int do_maintainer(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                          struct dray_err *err)
 {
     free(s->author);
     s->author = strdup(in->u.value);
-    bd_addf(say, "MAINTAINER %s", in->u.value);
+    bd_addf(&say->classic, "MAINTAINER %s", in->u.value);
     return s->author ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 
-static int do_onbuild(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+static int do_onbuild(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                       struct dray_err *err)
 {
     const struct dray_df_instr *trigger = NULL;
@@ -313,7 +328,8 @@ static int do_onbuild(struct bd_stage *s, const struct dray_df_instr *in, struct
         return rc;
     json_object_array_add(member(s->config, "OnBuild", json_type_array),
                           json_object_new_string(in->u.value));
-    bd_addf(say, "ONBUILD %s", in->u.value);
+    bd_addf(&say->classic, "ONBUILD %s", in->u.value);
+    say->no_kit_step = true;
     return 0;
 }
 
@@ -323,27 +339,43 @@ static void set_ns(struct json_object *o, const char *key, int64_t value)
         json_object_object_add(o, key, json_object_new_int64(value));
 }
 
-/* The history has the whole struct as Go's %q prints it: the number of retries is a character. */
-static void say_health(struct bd_buf *say, const struct dray_df_health *h, struct json_object *test)
+/* A number as Go's %q prints it: as a character. */
+static void add_character(struct bd_buf *b, int64_t c)
 {
-    bd_adds(say, "HEALTHCHECK &{");
-    add_quoted(say, test);
-    const int64_t times[] = {h->interval, h->timeout, h->start_period};
-    for (size_t i = 0; i < 3; i++) {
-        bd_adds(say, " ");
-        add_duration(say, times[i]);
-    }
-    if (h->retries == '\'' || h->retries == '\\')
-        bd_addf(say, " '\\%c'}", (int)h->retries);
-    else if (h->retries >= 7 && h->retries <= 13)
-        bd_addf(say, " '\\%c'}", "abtnvfr"[h->retries - 7]);
-    else if (h->retries >= 32 && h->retries < 127)
-        bd_addf(say, " '%c'}", (int)h->retries);
+    if (c == '\'' || c == '\\')
+        bd_addf(b, "'\\%c'", (int)c);
+    else if (c >= 7 && c <= 13)
+        bd_addf(b, "'\\%c'", "abtnvfr"[c - 7]);
+    else if (c >= 32 && c < 127)
+        bd_addf(b, "'%c'", (int)c);
     else
-        bd_addf(say, " '\\x%02x'}", (unsigned)h->retries);
+        bd_addf(b, "'\\x%02x'", (unsigned)c);
 }
 
-static int do_health(struct bd_stage *s, const struct dray_df_instr *in, struct bd_buf *say,
+/* The histories have the whole struct: as Go's %v prints it, and as its %q does. */
+static void say_health(struct saying *say, const struct dray_df_health *h, struct json_object *test)
+{
+    bd_adds(&say->classic, "HEALTHCHECK &{");
+    bd_adds(&say->kit, "HEALTHCHECK &{");
+    for (size_t i = 0; i < array_len(test); i++)
+        bd_addf(&say->classic, "%s%s", i ? " " : "[", array_text(test, i));
+    bd_adds(&say->classic, "]");
+    add_quoted(&say->kit, test);
+    const int64_t times[] = {h->interval, h->timeout, h->start_period, h->start_interval};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        bd_adds(&say->classic, " ");
+        add_duration(&say->classic, times[i]);
+        bd_adds(&say->kit, " \"");
+        add_duration(&say->kit, times[i]);
+        bd_adds(&say->kit, "\"");
+    }
+    bd_addf(&say->classic, " %lld}", (long long)h->retries);
+    bd_adds(&say->kit, " ");
+    add_character(&say->kit, h->retries);
+    bd_adds(&say->kit, "}");
+}
+
+static int do_health(struct bd_stage *s, const struct dray_df_instr *in, struct saying *say,
                      struct dray_err *err)
 {
     const struct dray_df_health *h = &in->u.health;
@@ -367,7 +399,7 @@ static int do_health(struct bd_stage *s, const struct dray_df_instr *in, struct 
 }
 
 static int (*const appliers[])(struct bd_stage *s, const struct dray_df_instr *in,
-                               struct bd_buf *say, struct dray_err *err) = {
+                               struct saying *say, struct dray_err *err) = {
     [DRAY_DF_ENV] = do_pairs,
     [DRAY_DF_LABEL] = do_pairs,
     [DRAY_DF_ARG] = do_arg,
@@ -383,18 +415,24 @@ static int (*const appliers[])(struct bd_stage *s, const struct dray_df_instr *i
     [DRAY_DF_HEALTHCHECK] = do_health,
 };
 
-int bd_config_apply(struct bd_stage *s, const struct dray_df_instr *in, char **comment,
+int bd_config_apply(struct bd_stage *s, const struct dray_df_instr *in, char **classic, char **kit,
                     struct dray_err *err)
 {
-    DRAY_AUTO(bd_buf) say = {0};
+    struct saying say = {.no_kit_step = false};
     size_t kind = (size_t)in->kind;
     if (kind >= sizeof appliers / sizeof *appliers || !appliers[kind])
         return dray_fail(err, DRAY_E_INTERNAL, "%s changes more than the config", in->name);
     int rc = appliers[kind](s, in, &say, err);
-    if (rc)
+    if (!rc && !say.kit.len && !say.no_kit_step)
+        bd_adds(&say.kit, bd_text(&say.classic));
+    if (!rc && (say.classic.failed || say.kit.failed))
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (rc) {
+        free(say.classic.text);
+        free(say.kit.text);
         return rc;
-    if (say.failed)
-        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    *comment = dray_steal(say.text);
+    }
+    *classic = say.classic.text;
+    *kit = say.kit.text;
     return 0;
 }

@@ -97,7 +97,7 @@ static int gather(struct bd_copying *c, struct dray_err *err)
         (void)dray_err_note(err, "%s failed", c->add ? "ADD" : "COPY");
     if (!rc)
         rc = gather_documents(c, err);
-    if (!rc && c->n == 0)
+    if (!rc && c->n == 0 && !bd_kit(c->stage->build))
         rc = dray_fail(err, DRAY_E_INVAL, "%s failed: no source files were specified",
                        c->add ? "ADD" : "COPY");
     if (!rc && c->n > 1 && !c->into)
@@ -134,10 +134,25 @@ static int copy_key(struct bd_copying *c, const char *hash, char key[BD_DIGEST_L
 
 static char *created_by(struct bd_copying *c, const char *hash)
 {
-    /* Docker leaves no space behind the owner. */
-    return bd_nop(c->stage, "%s %s%s%s in %s ", c->add ? "ADD" : "COPY",
-                  c->in->chown ? "--chown=" : "", c->in->chown ? c->in->chown : "", hash,
-                  c->in->dest);
+    return bd_nop(c->stage, "%s %s%s%s%s in %s ", c->add ? "ADD" : "COPY",
+                  c->in->chown ? "--chown=" : "", c->in->chown ? c->in->chown : "",
+                  c->in->chown ? " " : "", hash, c->in->dest);
+}
+
+static char *created_by_kit(const struct bd_copying *c)
+{
+    DRAY_AUTO(bd_buf) b = {0};
+    bd_adds(&b, c->add ? "ADD" : "COPY");
+    if (c->in->chown)
+        bd_addf(&b, " --chown=%s", c->in->chown);
+    if (c->in->chmod)
+        bd_addf(&b, " --chmod=%s", c->in->chmod);
+    for (uint64_t i = 0; i < c->in->sources.n; i++)
+        bd_addf(&b, " %s", c->in->sources.v[i]);
+    for (size_t i = 0; i < c->in->contents.n; i++)
+        bd_addf(&b, " <<%s", c->in->contents.v[i].name);
+    bd_addf(&b, " %s # buildkit", c->in->dest);
+    return b.failed ? NULL : dray_steal(b.text);
 }
 
 static int make(struct bd_copying *c, struct bd_hit *hit, struct dray_err *err)
@@ -159,23 +174,57 @@ static int make(struct bd_copying *c, struct bd_hit *hit, struct dray_err *err)
     return rc;
 }
 
+/* Wildcards that nothing matches: an error to the classic builder, nothing at all to BuildKit. */
+static int copied_nothing(struct bd_copying *c, struct dray_err *err)
+{
+    dray_autofree char *kit = created_by_kit(c);
+    dray_autofree char *by = created_by(c, "nothing");
+    if (!kit || !by)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    return bd_commit(c->stage, (struct bd_said){by, kit}, NULL, bd_step_time(c->stage->build), err);
+}
+
+/* Only what is loaded has a checksum. */
+static int check_checksum(const struct bd_copying *c, struct dray_err *err)
+{
+    const char *sum = c->in->checksum;
+    if (!sum)
+        return 0;
+    const char *hex = bd_prefix(sum, "sha256:") ? sum + strlen("sha256:") : NULL;
+    for (uint64_t i = 0; i < c->in->sources.n; i++)
+        if (!bd_add_is_remote(c->in->sources.v[i]))
+            return dray_fail(err, DRAY_E_INVAL, "checksum requires HTTP(S) or Git sources");
+    if (!hex)
+        return dray_fail(err, DRAY_E_INVAL, "unsupported digest algorithm: %.80s", sum);
+    if (strlen(hex) != 64)
+        return dray_fail(err, DRAY_E_INVAL, "invalid checksum digest length");
+    if (hex[strspn(hex, "0123456789abcdef")])
+        return dray_fail(err, DRAY_E_INVAL, "invalid checksum digest format: %.80s", sum);
+    return 0;
+}
+
 int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
 {
     struct bd_copying c __attribute__((cleanup(copying_cleanup))) = {
         .stage = s, .in = &in->u.copy, .add = in->kind == DRAY_DF_ADD};
     char hash[BD_DIGEST_LEN + 8] = "", key[BD_DIGEST_LEN];
     struct bd_hit hit = {0};
-    int rc = set_dest(&c, err);
+    int rc = check_checksum(&c, err);
+    if (!rc)
+        rc = set_dest(&c, err);
     if (!rc)
         rc = compile_excludes(&c, err);
     if (!rc)
         rc = gather(&c, err);
+    if (!rc && c.n == 0)
+        return copied_nothing(&c, err);
     if (!rc)
         rc = bd_copy_hash(&c, hash, err);
     if (!rc)
         rc = copy_key(&c, hash, key, err);
     dray_autofree char *by = rc ? NULL : created_by(&c, hash);
-    if (!rc && !by)
+    dray_autofree char *kit = rc ? NULL : created_by_kit(&c);
+    if (!rc && (!by || !kit))
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc && bd_cache_find(s, key, by, &hit)) {
         bd_say_cached(s);
@@ -186,7 +235,7 @@ int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err 
     }
     if (rc)
         return rc;
-    return bd_commit(s, by, &hit.layer, hit.created_ns, err);
+    return bd_commit(s, (struct bd_said){by, kit}, &hit.layer, hit.created_ns, err);
 }
 
 /* --- a path of the context as a layer ----------------------------------------------------------*/

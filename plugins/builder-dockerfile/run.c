@@ -74,12 +74,14 @@ static void add_words(struct bd_buf *b, struct json_object *list)
 }
 
 /* "|2 A=1 B=2 /bin/sh -c make", as Docker notes it; "|0" when there are values that do not count.
- */
-static char *created_by(struct json_object *argv, const struct bd_list *args, bool any)
+ * Behind `before`. */
+static char *created_by(const char *before, struct json_object *argv, const struct bd_list *args,
+                        bool any)
 {
     DRAY_AUTO(bd_buf) b = {0};
+    bd_adds(&b, before);
     if (any)
-        bd_addf(&b, "|%zu", args->n);
+        bd_addf(&b, "%s|%zu", b.len ? " " : "", args->n);
     for (size_t i = 0; i < args->n; i++)
         bd_addf(&b, " %s", args->v[i]);
     add_words(&b, argv);
@@ -265,6 +267,15 @@ static int execute(struct bd_stage *s, const struct dray_df_run *in, struct json
     return 0;
 }
 
+static char *created_by_kit(struct bd_stage *s, struct json_object *argv)
+{
+    DRAY_AUTO(bd_list) args = {0};
+    if (bd_run_args_kit(s, &args, NULL))
+        return NULL;
+    dray_autofree char *line = created_by("RUN", argv, &args, args.n > 0);
+    return line ? bd_strf("%s # buildkit", line) : NULL;
+}
+
 int bd_run(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
 {
     const struct dray_df_run *run = &in->u.run;
@@ -277,8 +288,9 @@ int bd_run(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *
         rc = bd_run_args(s, &all, &shown, err);
     if (!rc)
         rc = run_key(s, run, argv, &shown, key, err);
-    dray_autofree char *by = rc ? NULL : created_by(argv, &shown, all.n > 0);
-    if (!rc && !by)
+    dray_autofree char *by = rc ? NULL : created_by("", argv, &shown, all.n > 0);
+    dray_autofree char *kit = rc ? NULL : created_by_kit(s, argv);
+    if (!rc && (!by || !kit))
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct bd_hit hit = {0};
     /* History does not tell what a script or a mount's content was. */
@@ -290,7 +302,7 @@ int bd_run(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *
         if (!rc)
             rc = bd_cache_keep(s, key, &hit, in->text, err);
     }
-    return rc ? rc : bd_commit(s, by, &hit.layer, hit.created_ns, err);
+    return rc ? rc : bd_commit(s, (struct bd_said){by, kit}, &hit.layer, hit.created_ns, err);
 }
 
 /* --- WORKDIR -----------------------------------------------------------------------------------*/
@@ -333,9 +345,11 @@ int bd_workdir(struct bd_stage *s, const struct dray_df_instr *in, struct dray_e
 {
     dray_autofree char *path = workdir_path(s, in->u.value);
     dray_autofree char *by = NULL;
+    bool whole = in->u.value[0] == '/';
+    dray_autofree char *kit = path ? bd_strf("WORKDIR %s", whole ? in->u.value : path) : NULL;
     bd_autosum *sum = bd_sum_new();
     char key[BD_DIGEST_LEN];
-    if (!path || !sum)
+    if (!kit || !sum)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     bd_json_set(s->config, "WorkingDir", path);
     by = bd_nop(s, "WORKDIR %s", path);
@@ -358,5 +372,5 @@ int bd_workdir(struct bd_stage *s, const struct dray_df_instr *in, struct dray_e
         if (!rc)
             rc = bd_cache_keep(s, key, &hit, in->text, err);
     }
-    return rc ? rc : bd_commit(s, by, &hit.layer, hit.created_ns, err);
+    return rc ? rc : bd_commit(s, (struct bd_said){by, kit}, &hit.layer, hit.created_ns, err);
 }

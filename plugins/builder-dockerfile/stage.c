@@ -7,8 +7,10 @@ void bd_stage_free(struct bd_stage *s)
     bd_tree_free(s->root);
     json_object_put(s->config);
     json_object_put(s->history);
+    json_object_put(s->words);
     json_object_put(s->diffs);
     bd_vars_free(&s->args);
+    bd_vars_free(&s->over);
     dray_df_arena_free(&s->arena);
     free(s->output.text);
     free(s->arch);
@@ -40,17 +42,20 @@ static const char *short_id(const struct bd_stage *s)
 
 /* --- instructions ------------------------------------------------------------------------------*/
 
-/* Only the config changes: the cache keeps the time, so that the same steps give the same image. */
-static int change_config(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
+/* Only the config changes, by an instruction or by an option of the client. The cache keeps the
+ * time, so that the same steps give the same image. */
+static int change_config(struct bd_stage *s, const struct dray_df_instr *in, bool option,
+                         struct dray_err *err)
 {
-    dray_autofree char *comment = NULL;
+    dray_autofree char *classic = NULL;
+    dray_autofree char *kit = NULL;
     bd_autosum *sum = bd_sum_new();
     char key[BD_DIGEST_LEN];
-    int rc =
-        sum ? bd_config_apply(s, in, &comment, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc = sum ? bd_config_apply(s, in, &classic, &kit, err)
+                 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (rc)
         return rc;
-    dray_autofree char *by = bd_nop(s, " %s", comment);
+    dray_autofree char *by = bd_nop(s, " %s", classic);
     if (!by)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     bd_sum_text(sum, "config 1");
@@ -60,14 +65,20 @@ static int change_config(struct bd_stage *s, const struct dray_df_instr *in, str
     bd_sum_num(sum, s->build->epoch_s);
     bd_sum_end(sum, key);
     struct bd_hit hit = {0};
-    if (bd_cache_find(s, key, by, &hit)) {
+    if (option) {
+        free(kit);
+        kit = NULL;
+    }
+    /* What is no step is none in the history of an image of --cache-from. */
+    bool step = kit || !bd_kit(s->build);
+    if (bd_cache_find(s, key, step ? by : NULL, &hit)) {
         bd_say_cached(s);
     } else {
         hit = (struct bd_hit){.layer = {.size = sizeof hit.layer, .empty = 1, .layer = ""},
                               .created_ns = bd_step_time(s->build)};
         rc = bd_cache_keep(s, key, &hit, in->text, err);
     }
-    return rc ? rc : bd_commit(s, by, NULL, hit.created_ns, err);
+    return rc ? rc : bd_commit(s, (struct bd_said){by, kit}, NULL, hit.created_ns, err);
 }
 
 static int dispatch(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
@@ -88,7 +99,7 @@ static int dispatch(struct bd_stage *s, const struct dray_df_instr *in, struct d
     case DRAY_DF_FROM:
         return dray_fail(err, DRAY_E_INTERNAL, "FROM within a stage");
     default:
-        return change_config(s, x, err);
+        return change_config(s, x, false, err);
     }
 }
 
@@ -109,6 +120,7 @@ static void base_scratch(struct bd_stage *s)
 {
     s->config = bd_config_new(NULL);
     s->history = json_object_new_array();
+    s->words = json_object_new_array();
     s->diffs = json_object_new_array();
     s->arch = strdup(bd_platform_arg(s->build, "TARGETARCH"));
     s->os = strdup(bd_platform_arg(s->build, "TARGETOS"));
@@ -131,6 +143,7 @@ static int base_image(struct bd_stage *s, const char *ref, const char *platform,
     struct json_object *rootfs = bd_json_get(doc, "rootfs");
     s->config = bd_config_new(bd_json_get(doc, "config"));
     s->history = copy_or_new(bd_json_get(doc, "history"));
+    s->words = bd_image_words(doc);
     s->diffs = copy_or_new(bd_json_get(rootfs, "diff_ids"));
     s->arch = dup_text(doc, "architecture", "");
     s->os = dup_text(doc, "os", "linux");
@@ -145,6 +158,7 @@ static void base_stage(struct bd_stage *s, const struct bd_stage *from)
 {
     s->config = bd_config_new(from->config);
     s->history = bd_json_copy(from->history);
+    s->words = bd_json_copy(from->words);
     s->diffs = bd_json_copy(from->diffs);
     s->arch = strdup(from->arch);
     s->os = strdup(from->os);
@@ -169,6 +183,9 @@ static int base_name(struct bd_stage *s, const char **image, const char **platfo
     *image = from->u.from.image;
     *platform = from->u.from.platform && *from->u.from.platform ? from->u.from.platform
                                                                 : s->build->spec->platform;
+    if (from->u.from.platform && !*from->u.from.platform)
+        return dray_fail(err, DRAY_E_INVAL, "empty platform value from expression %s",
+                         s->df->from->u.from.platform);
     if (!**image)
         return dray_fail(err, DRAY_E_INVAL, "base name (%s) should not be blank",
                          s->df->from->u.from.image);
@@ -279,7 +296,7 @@ static int add_labels(struct bd_stage *s, struct dray_err *err)
                                          .text = text ? text : "LABEL",
                                          .u.pairs = {.v = &kv, .n = 1}};
         say_step(s, &in);
-        rc = change_config(s, &in, err);
+        rc = change_config(s, &in, true, err);
         if (!rc)
             bd_say(s, " ---> %.12s\n", short_id(s));
     }

@@ -8,6 +8,11 @@ bool bd_tracing(const struct bd_build *b)
     return (b->spec->flags & DRAY_BUILD_TRACE) != 0;
 }
 
+bool bd_kit(const struct bd_build *b)
+{
+    return (b->spec->flags & DRAY_BUILD_KIT) != 0;
+}
+
 /* --- steps of the build ------------------------------------------------------------------------*/
 
 static struct json_object *event(const char *id, const char *state)

@@ -44,6 +44,12 @@ static struct archive *open_archive(struct feed *f)
     return NULL;
 }
 
+/* As "x.tar.xz.gz" is: to Docker no archive but a file. The last filter is the reader itself. */
+static bool twice_compressed(struct archive *a)
+{
+    return archive_filter_count(a) > 2;
+}
+
 bool bd_is_archive(const struct bd_content *content)
 {
     dray_autofree struct feed *f = calloc(1, sizeof *f);
@@ -52,7 +58,7 @@ bool bd_is_archive(const struct bd_content *content)
     f->content = content;
     struct archive *a = open_archive(f);
     struct archive_entry *e = NULL;
-    bool is = a && archive_read_next_header(a, &e) >= ARCHIVE_WARN;
+    bool is = a && archive_read_next_header(a, &e) >= ARCHIVE_WARN && !twice_compressed(a);
     if (a)
         (void)archive_read_free(a);
     return is;

@@ -154,7 +154,8 @@ struct dray_df_env bd_global_env(struct bd_build *b)
 static const char *get_in_stage(void *arg, const char *name)
 {
     struct bd_stage *s = arg;
-    const char *value = bd_config_env(s->config, name);
+    const char *value = bd_vars_get(&s->over, name);
+    value = value ? value : bd_config_env(s->config, name);
     return value ? value : bd_vars_get(&s->args, name);
 }
 
@@ -198,7 +199,8 @@ int bd_run_args(struct bd_stage *s, struct bd_list *all, struct bd_list *shown,
     bool ok = true;
     for (size_t i = 0; ok && i < s->args.n; i++) {
         const struct dray_kv *kv = &s->args.v[i];
-        if (kv->value && !bd_config_env(s->config, kv->key))
+        bool seen = bd_vars_get(&s->over, kv->key) || !bd_config_env(s->config, kv->key);
+        if (kv->value && seen)
             ok = add_arg(all, kv->key, kv->value) && add_arg(shown, kv->key, kv->value);
     }
     for (uint64_t i = 0; ok && i < b->spec->args.n; i++) {
@@ -209,6 +211,19 @@ int bd_run_args(struct bd_stage *s, struct bd_list *all, struct bd_list *shown,
     }
     bd_list_sort(all);
     bd_list_sort(shown);
+    return ok ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+int bd_run_args_kit(struct bd_stage *s, struct bd_list *out, struct dray_err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < s->args.n; i++) {
+        const struct dray_kv *kv = &s->args.v[i];
+        const char *value = bd_vars_get(&s->over, kv->key);
+        value = value ? value : bd_config_env(s->config, kv->key);
+        value = value ? value : kv->value;
+        ok = add_arg(out, kv->key, value ? value : "");
+    }
     return ok ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
 }
 

@@ -137,7 +137,7 @@ case_() {
     [ "$status" -ne 0 ]
     run here 'FROM busybox\n' --target nosuch
     show
-    [[ "$output" == *"failed to reach build target nosuch in Dockerfile"* ]]
+    [[ "$output" == *"target stage \"nosuch\" could not be found"* ]]
     run here 'FROM busybox\nCOPY --chown=nobodyhere <<a /a\na\n'
     show
     [[ "$output" == *"no such user: nobodyhere"* || "$output" == *"unterminated heredoc"* ]]

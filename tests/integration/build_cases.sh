@@ -19,7 +19,7 @@ build_cases() {
     # --- config ---------------------------------------------------------------------------------
     case_ cmd-shell "$F"$'\nCMD echo hi' '{{json .Config.Cmd}}' '["/bin/sh","-c","echo hi"]'
     case_ cmd-exec "$F"$'\nCMD ["a","b c"]' '{{json .Config.Cmd}}' '["a","b c"]'
-    case_ cmd-empty "$F"$'\nCMD []' '{{json .Config.Cmd}}' '[]'
+    case_ cmd-empty "$F"$'\nCMD []' '{{json .Config.Cmd}}' null
     case_ entrypoint-resets-cmd "$F"$'\nENTRYPOINT ["/e"]' '{{json .Config.Entrypoint}} {{json .Config.Cmd}}' '["/e"] null'
     case_ entrypoint-keeps-own-cmd "$F"$'\nCMD ["x"]\nENTRYPOINT ["/e"]' '{{json .Config.Entrypoint}} {{json .Config.Cmd}}' '["/e"] ["x"]'
     case_ entrypoint-shell "$F"$'\nENTRYPOINT exec top' '{{json .Config.Entrypoint}}' '["/bin/sh","-c","exec top"]'

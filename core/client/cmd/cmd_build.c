@@ -165,6 +165,13 @@ static int add_limits(const struct build *b, struct dray_buf *q)
     return add_ulimits(b, q);
 }
 
+/* Does the environment ask for the classic builder? */
+static bool wants_classic(void)
+{
+    const char *buildkit = getenv("DOCKER_BUILDKIT");
+    return buildkit && strcmp(buildkit, "0") == 0;
+}
+
 static int build_query(const struct build *b, struct dray_buf *q)
 {
     static const struct {
@@ -190,6 +197,8 @@ static int build_query(const struct build *b, struct dray_buf *q)
         api_query(q, "q", "1");
     else if (b->mode != BUILD_CLASSIC)
         api_query(q, "trace", "1");
+    if (b->mode != BUILD_CLASSIC && !wants_classic())
+        api_query(q, "kit", "1");
     add_args(b, q);
     add_labels(b, q);
     add_array(b, q, "cache-from", "cachefrom");
@@ -231,7 +240,6 @@ static enum build_progress progress_mode(const struct cli_args *args)
 {
     const char *mode =
         cli_given(args, "progress") ? cli_str(args, "progress") : getenv("BUILDKIT_PROGRESS");
-    const char *buildkit = getenv("DOCKER_BUILDKIT");
     if (cli_bool(args, "quiet") || (mode && strcmp(mode, "quiet") == 0))
         return BUILD_QUIET;
     if (mode && strcmp(mode, "rawjson") == 0)
@@ -240,7 +248,7 @@ static enum build_progress progress_mode(const struct cli_args *args)
         return BUILD_PLAIN;
     if (mode && strcmp(mode, "tty") == 0)
         return BUILD_TTY;
-    if ((mode && strcmp(mode, "classic") == 0) || (buildkit && strcmp(buildkit, "0") == 0))
+    if ((mode && strcmp(mode, "classic") == 0) || wants_classic())
         return BUILD_CLASSIC;
     return isatty(STDERR_FILENO) ? BUILD_TTY : BUILD_PLAIN;
 }

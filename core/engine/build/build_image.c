@@ -28,14 +28,14 @@ static int pull(struct build *b, const char *ref, const char *platform, struct d
     return dray_images_pull(b->e->images, &req, on_pull_line, b, err);
 }
 
-static bool fits(const struct dray_image *image, const char *platform)
+/* want is NULL for any platform. */
+static bool fits(const struct dray_image *image, const struct img_platform *want)
 {
-    struct img_platform want;
-    if (!platform || !*platform || img_platform_parse(platform, &want, NULL) != 0)
+    if (!want)
         return true;
     const char *arch = dray_json_str(image->config, "architecture", "");
-    return strcmp(dray_json_str(image->config, "os", "linux"), want.os) == 0 &&
-           (!*arch || strcmp(arch, want.arch) == 0);
+    return strcmp(dray_json_str(image->config, "os", "linux"), want->os) == 0 &&
+           (!*arch || strcmp(arch, want->arch) == 0);
 }
 
 /* Keep every layer of the image, with what is known of its blob. */
@@ -76,10 +76,15 @@ static int pin_layers(struct build *b, const struct dray_image *image, struct dr
 static int look(struct build *b, const char *ref, const char *platform, uint32_t flags,
                 struct dray_image *image, struct dray_err *err)
 {
-    int rc = DRAY_E_NOTFOUND;
+    struct img_platform want;
+    bool any = !platform || !*platform;
+    int rc = any ? 0 : img_platform_parse(platform, &want, err);
+    if (rc)
+        return dray_err_note(err, "failed to parse platform %s", platform);
+    rc = DRAY_E_NOTFOUND;
     if (!(flags & DRAY_BUILD_PULL))
         rc = dray_images_get(b->e->images, ref, image, NULL);
-    if (!rc && fits(image, platform))
+    if (!rc && fits(image, any ? NULL : &want))
         return 0;
     if (!rc)
         dray_image_release(image);

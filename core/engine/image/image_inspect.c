@@ -121,9 +121,20 @@ static struct json_object *rootfs(struct json_object *config)
     return o;
 }
 
+/* The image's own, or else that of its last step. */
+static const char *comment_of(struct json_object *config)
+{
+    const char *own = dray_json_str(config, "comment", "");
+    struct json_object *history = dray_json_arr(config, "history");
+    size_t n = dray_json_len(history);
+    if (*own || n == 0)
+        return own;
+    return dray_json_str(json_object_array_get_idx(history, n - 1), "comment", "");
+}
+
 static void add_config(struct json_object *o, struct json_object *config, int api_version)
 {
-    dray_json_add_str(o, "Comment", dray_json_str(config, "comment", ""));
+    dray_json_add_str(o, "Comment", comment_of(config));
     const char *created = dray_json_str(config, "created", NULL);
     if (created || api_version < 144)
         dray_json_add_str(o, "Created", created ? created : DRAY_TIME_ZERO);

@@ -24,6 +24,7 @@ extern "C" {
 #define DRAY_BUILD_KEEP 16u  /**< keep the containers of steps (rm=0) */
 #define DRAY_BUILD_CHECK 32u /**< only look for mistakes in the Dockerfile */
 #define DRAY_BUILD_TRACE 64u /**< emit "json" records about steps, for clients that show them */
+#define DRAY_BUILD_KIT 128u  /**< as BuildKit builds, where the classic builder does otherwise */
 
 /** What POST /build asks for. */
 struct dray_build_spec {
