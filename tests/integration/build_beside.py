@@ -11,6 +11,7 @@ docker CLI, by both daemons. --every N takes each Nth alone. Ends with 1 when an
 import argparse
 import concurrent.futures
 import fnmatch
+import functools
 import hashlib
 import http.client
 import io
@@ -43,6 +44,7 @@ def entry(tar, name, kind=tarfile.REGTYPE, data=b"", mode=0o644, link="", **pax)
     tar.addfile(e, io.BytesIO(data))
 
 
+@functools.lru_cache(None)  # gzip notes the time
 def archive(kind):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=f"w:{kind}") as t:

@@ -50,7 +50,7 @@ files_of() { # ARGS of dray build
 
 @test "the classic view is docker's" {
     printf 'FROM busybox\nLABEL a=b\nENV c=d\n' >Dockerfile
-    dray build -q . >/dev/null
+    DOCKER_BUILDKIT=0 dray build -q . >/dev/null
     DOCKER_BUILDKIT=0 docker build . 2>/dev/null >"$T/want"
     DOCKER_BUILDKIT=0 dray build . >"$T/got"
     diff <(grep -v -e 'Sending build' -e DEPRECATED "$T/want") <(grep -v 'Sending build' "$T/got")
