@@ -136,6 +136,7 @@ void kit_frontend_cleanup(struct kit_frontend *f)
     dray_kvlist_free(&f->contexts);
     dray_strlist_free(&f->tags);
     dray_strlist_free(&f->cache_from);
+    dray_strlist_free(&f->no_cache);
     json_object_put(f->host);
 }
 
@@ -242,10 +243,11 @@ static bool set_network(struct kit_frontend *f, const char *value)
     return true;
 }
 
-/* A list of stages in place of all: what is built anew is never wrong. */
+/* All, or a list of stages. */
 static bool set_no_cache(struct kit_frontend *f, const char *value)
 {
-    (void)value;
+    if (*value)
+        return dray_strlist_split(&f->no_cache, value, ',');
     f->build.spec.flags |= DRAY_BUILD_NO_CACHE;
     return true;
 }
@@ -412,6 +414,7 @@ int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target
     f->build.spec.labels = dray_kvlist_view(&f->labels);
     f->build.spec.tags = dray_strlist_view(&f->tags);
     f->build.spec.cache_from = dray_strlist_view(&f->cache_from);
+    f->build.spec.no_cache = dray_strlist_view(&f->no_cache);
     f->build.spec.host_config = dray_json_text(f->host);
     return rc;
 }

@@ -46,7 +46,7 @@ struct kit_frontend {
     struct dray_kvlist args, labels, contexts;
     bool asks; /**< nothing is built, the Dockerfile is told of */
     bool list; /**< only what can be asked for */
-    struct dray_strlist tags, cache_from;
+    struct dray_strlist tags, cache_from, no_cache;
     struct json_object *host;
     struct dray_kit_output outputs[KIT_EXPORTERS_MAX];
 };

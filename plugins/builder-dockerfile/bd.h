@@ -63,6 +63,7 @@ struct bd_stage {
     int64_t created_ns;
     bool cmd_set;
     bool from_scratch;
+    bool no_cache;  /**< its steps are all run */
     bool triggered; /**< an ONBUILD is under way */
     unsigned step;
     struct bd_tree *root; /**< view of layer `root_layer`, opened on demand */

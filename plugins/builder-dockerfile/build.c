@@ -45,6 +45,17 @@ static int find_deps(struct bd_build *b, struct bd_stage *s, struct dray_err *er
     return 0;
 }
 
+/* Names of stages are lower case, or their numbers. */
+static void choose_uncached(struct bd_build *b)
+{
+    const struct dray_strs names = b->spec->no_cache;
+    for (uint64_t i = 0; i < names.n; i++) {
+        int at = dray_df_stage_find(b->file, names.v[i], b->n_stages);
+        if (at >= 0)
+            b->stages[at].no_cache = true;
+    }
+}
+
 static int choose_target(struct bd_build *b, struct dray_err *err)
 {
     const char *name = b->spec->target;
@@ -96,6 +107,8 @@ static int plan(struct bd_build *b, struct dray_err *err)
     }
     if (!rc)
         rc = choose_target(b, err);
+    if (!rc)
+        choose_uncached(b);
     if (!rc)
         number_steps(b);
     return rc;

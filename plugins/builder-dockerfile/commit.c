@@ -143,7 +143,7 @@ bool bd_cache_find(struct bd_stage *s, const char *key, const char *created_by, 
 {
     struct bd_build *b = s->build;
     struct dray_build_record rec = {.size = sizeof rec};
-    if (b->spec->flags & DRAY_BUILD_NO_CACHE)
+    if (s->no_cache || (b->spec->flags & DRAY_BUILD_NO_CACHE))
         return false;
     if (b->engine->cache_get(b->call, key, &rec, NULL) != 0)
         return created_by && bd_cache_from_find(s, created_by, out);

@@ -154,8 +154,12 @@ static int base_image(struct bd_stage *s, const char *ref, const char *platform,
     return 0;
 }
 
-static void base_stage(struct bd_stage *s, const struct bd_stage *from)
+/* Arguments hold in the stages that begin with this one, too. */
+static int base_stage(struct bd_stage *s, const struct bd_stage *from, struct dray_err *err)
 {
+    for (size_t i = 0; i < from->args.n; i++)
+        if (!bd_vars_set(&s->args, from->args.v[i].key, from->args.v[i].value))
+            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     s->config = bd_config_new(from->config);
     s->history = bd_json_copy(from->history);
     s->words = bd_json_copy(from->words);
@@ -169,6 +173,7 @@ static void base_stage(struct bd_stage *s, const struct bd_stage *from)
     s->from_scratch = from->from_scratch;
     s->last_key = from->last_key;
     memcpy(s->id, from->id, sizeof s->id);
+    return 0;
 }
 
 /* Expand what FROM names with the global arguments. */
@@ -253,7 +258,7 @@ static int begin(struct bd_stage *s, struct dray_err *err)
     if (scratch)
         base_scratch(s);
     else if (i >= 0)
-        base_stage(s, &s->build->stages[i]);
+        rc = base_stage(s, &s->build->stages[i], err);
     else
         rc = base_image(s, image, platform, err);
     if (rc)

@@ -294,6 +294,18 @@ E
     docker rmi over:1 over:2
 }
 
+@test "stages that do without the cache; arguments that stages have of those below them" {
+    printf 'FROM busybox AS base\nARG V=2\nRUN --network=none echo base\nFROM base AS top\nRUN --network=none echo "top-$V-"\n' >Dockerfile
+    quiet .
+    run build --no-cache-filter top .
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ $output == *CACHED* && $output == *" top-2-"* ]]
+    run build --no-cache-filter base,top .
+    [ "$status" -eq 0 ] && [[ $output != *CACHED* ]]
+    run build .
+    [ "$status" -eq 0 ] && [[ $output != *" top-2-"* ]]
+}
+
 @test "the ssh agent is there while a step mounts it" {
     ssh_agent_in_a_step
 }

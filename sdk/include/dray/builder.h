@@ -52,6 +52,7 @@ struct dray_build_spec {
     struct dray_kvs contexts;    /**< names that mean something else in this build, also when they
                                       are names of stages: image_get() knows what; values are for
                                       people */
+    struct dray_strs no_cache;   /**< names of stages that do without the cache */
     const char *request;         /**< "outline", "targets": only tell of the Dockerfile, in an
                                       object "described" {"result", "text"}; or NULL */
 };
