@@ -85,6 +85,21 @@ others_are_quick() { python3 "$BATS_TEST_DIRNAME/quick_others.py" "$T/dray.sock"
     docker rm -f frozen
 }
 
+@test "a frozen zygote is replaced: starts wait for it no longer than 10 s" {
+    local zygote
+    zygote=$(pgrep -P "$(daemon_pid)" -f 'dray-shim zygote')
+    kill -STOP "$zygote"
+    docker run --rm busybox echo first >"$T/first" 3>&- &
+    local first=$!
+    docker run --rm busybox echo second >"$T/second" 3>&- &
+    others_are_quick
+    wait $first $!
+    grep -q first "$T/first"
+    grep -q second "$T/second"
+    wait_until 5 gone "$zygote"
+    docker run --rm busybox true
+}
+
 @test "a container that ignores signals delays nobody, and is killed after its time" {
     docker run -d --name deaf busybox sh -c 'trap "" TERM; while :; do sleep 1; done'
     docker stop -t 3 deaf >/dev/null 3>&- &

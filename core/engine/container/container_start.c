@@ -426,6 +426,9 @@ static int go(struct start *s, struct dray_err *err)
     if (rc != 0)
         return rc;
     (void)unlinkat(c->set->dir, dray_exit_file(c).text, 0);
+    rc = dray_shims_await(c->set->shims, c->id, &s->shim, err);
+    if (rc != 0)
+        return rc;
     dray_autojson *reply = NULL;
     rc = run(s, &reply, err);
     if (rc != 0)

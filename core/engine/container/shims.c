@@ -14,10 +14,12 @@
 #include "shim/protocol.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,6 +27,7 @@
 #define DRAY_LOG_AREA "shims"
 #define EVENTS_AT_ONCE 32
 #define KILL_WAIT_MS 5000
+#define ZYGOTE_WAIT_MS 10000
 
 /** A shim that is listened to. Owned by the listening thread. */
 struct watch {
@@ -139,6 +142,49 @@ int dray_shims_spawn(struct dray_shims *s, const char *id, int *sock_out, struct
         return dray_err_note(err, "start a shim");
     *sock_out = dray_steal_fd(&mine);
     return 0;
+}
+
+/** Has it read all that it was sent? */
+static bool zygote_reads(struct dray_shims *s)
+{
+    int unread = 0;
+    pthread_mutex_lock(&s->lock);
+    bool reads = s->zygote < 0 || ioctl(s->zygote, SIOCOUTQ, &unread) != 0 || unread == 0;
+    pthread_mutex_unlock(&s->lock);
+    return reads;
+}
+
+/** What was on its way to a zygote that has gone is lost, and seen by the other end as closed. */
+static bool is_lost(int sock)
+{
+    struct pollfd p = {.fd = sock};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+}
+
+static void replace_zygote(struct dray_shims *s)
+{
+    dray_warn("the zygote has not answered for %d s: it is replaced", ZYGOTE_WAIT_MS / 1000);
+    pthread_mutex_lock(&s->lock);
+    if (s->zygote >= 0)
+        (void)kill(s->zygote_pid, SIGKILL);
+    end_zygote(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+int dray_shims_await(struct dray_shims *s, const char *id, int *sock, struct dray_err *err)
+{
+    struct timespec pause = {.tv_nsec = 5000000};
+    int64_t end = dray_clock_mono() + (int64_t)ZYGOTE_WAIT_MS * 1000000;
+    while (!zygote_reads(s) && !is_lost(*sock)) {
+        if (dray_clock_mono() > end)
+            replace_zygote(s);
+        else
+            (void)nanosleep(&pause, NULL);
+    }
+    if (!is_lost(*sock))
+        return 0;
+    (void)close(dray_steal_fd(sock));
+    return dray_shims_spawn(s, id, sock, err);
 }
 
 int dray_shims_connect(struct dray_shims *s, const char *id, int *sock_out, struct dray_err *err)

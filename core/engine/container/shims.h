@@ -20,6 +20,9 @@ void dray_shims_close(struct dray_shims *s);
 
 /** Have a shim forked for the container; *sock_out is a connection to it, owned by the caller. */
 int dray_shims_spawn(struct dray_shims *s, const char *id, int *sock_out, struct dray_err *err);
+/** Wait until the shim of dray_shims_spawn() is on its way. A zygote that takes no orders any more
+ * is replaced, and *sock is another one then. On failure it is closed (-EBADF). */
+int dray_shims_await(struct dray_shims *s, const char *id, int *sock, struct dray_err *err);
 /** Connect to a shim that lives. None: DRAY_E_UNAVAIL. */
 int dray_shims_connect(struct dray_shims *s, const char *id, int *sock_out, struct dray_err *err);
 /** SIGKILL to a shim that does not answer, and wait until it has gone (5 s at most). */
