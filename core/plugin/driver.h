@@ -84,8 +84,9 @@ int dray_drivers_open(const struct dray_drivers_config *config, struct dray_driv
                       struct dray_err *err);
 /** Finish what is under way (10 s), close every instance, free the registry. NULL is allowed. */
 void dray_drivers_close(struct dray_drivers *r);
-/** Hand new options to open instances. One of which others differ than reloadable ones keeps what it
- *  has, and the log says so. Options that are not valid: INVAL and no change at all. */
+/** Hand new options to open instances. One of which others differ than reloadable ones keeps what
+ * it has, and the log says so. The others' reload() is called in any case. Options that are not
+ * valid: INVAL and no change at all. */
 int dray_drivers_reload(struct dray_drivers *r, const struct dray_plugin_config *plugins,
                         size_t n_plugins, struct dray_err *err);
 
@@ -106,6 +107,8 @@ const char *dray_driver_name(const struct dray_driver *d);
 const char *dray_driver_folder(const struct dray_driver *d);
 uint32_t dray_driver_kind(const struct dray_driver *d);
 uint64_t dray_driver_features(const struct dray_driver *d);
+/** enum dray_threading, as its table declares it. */
+uint32_t dray_driver_threading(const struct dray_driver *d);
 /** Does the driver itself have this operation ("stats"), or does a stub answer NOTSUP? */
 bool dray_driver_has(const struct dray_driver *d, const char *op);
 /** Is a call overdue, so that new ones are refused? */

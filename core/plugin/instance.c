@@ -342,7 +342,6 @@ void dray_instance_free(struct dray_instance *in)
         free(in->drivers[i].ops);
     free(in->drivers);
     dray_options_free(atomic_load(&in->options));
-    dray_options_free(in->old_options);
     dray_isolate_free(in->isolate); /* it has the table that the options look at */
     free(in->folders[0]);
     free(in->folders[1]);

@@ -15,6 +15,7 @@ struct value {
 };
 
 struct dray_options {
+    struct dray_options *older; /* replaced, but with strings that the plugin may still hold */
     const struct dray_option *table;
     uint64_t n;
     struct value v[];
@@ -250,8 +251,8 @@ static int set_default(const struct dray_option *o, struct value *v, struct dray
     if (o->flags & DRAY_OPT_F_REQUIRED)
         return dray_fail(err, DRAY_E_INVAL,
                          "option \"%s\" is missing; it is required%s%s; set it in the options of "
-                         "this plugin",
-                         o->name, o->help ? ": " : "", o->help ? o->help : "");
+                         "this plugin (of dray-plugin: -o %s=...)",
+                         o->name, o->help ? ": " : "", o->help ? o->help : "", o->name);
     if (!o->def)
         return 0;
     if (o->type != DRAY_OPT_LIST)
@@ -343,15 +344,30 @@ int dray_options_parse(const struct dray_option *table, uint64_t n, struct json_
     return rc;
 }
 
-void dray_options_free(struct dray_options *o)
+static void free_values(struct dray_options *o)
 {
-    for (uint64_t i = 0; o && i < o->n; i++) {
+    for (uint64_t i = 0; i < o->n; i++) {
         if (o->v[i].text && o->table[i].flags & DRAY_OPT_F_SECRET)
             explicit_bzero(o->v[i].text, strlen(o->v[i].text));
         free(o->v[i].text);
         dray_strlist_free(&o->v[i].list);
     }
     free(o);
+}
+
+void dray_options_free(struct dray_options *o)
+{
+    while (o) {
+        struct dray_options *older = o->older;
+        free_values(o);
+        o = older;
+    }
+}
+
+void dray_options_replace(struct dray_options *_Atomic *at, struct dray_options *fresh)
+{
+    fresh->older = atomic_load(at);
+    atomic_store(at, fresh);
 }
 
 static const struct value *find(const struct dray_options *o, const char *name)

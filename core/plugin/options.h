@@ -6,6 +6,7 @@
 #include <dray/plugin.h>
 #include <dray/util.h>
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct json_object;
@@ -16,7 +17,11 @@ int dray_options_check_table(const struct dray_option *table, uint64_t n, struct
 /** Validate the JSON object (or NULL), apply defaults. The table must outlive the result. */
 int dray_options_parse(const struct dray_option *table, uint64_t n, struct json_object *values,
                        struct dray_options **out, struct dray_err *err);
+/** With all that it replaced. */
 void dray_options_free(struct dray_options *o);
+/** Put fresh in the place of what is there. Strings and lists of the old values stay until
+ *  dray_options_free() of fresh: plugins keep them from open() on. For one thread. */
+void dray_options_replace(struct dray_options *_Atomic *at, struct dray_options *fresh /* takes */);
 
 /* Unknown names give NULL, 0, an empty list. */
 const char *dray_options_str(const struct dray_options *o, const char *name);

@@ -425,6 +425,11 @@ uint32_t dray_driver_kind(const struct dray_driver *d)
     return d->kind;
 }
 
+uint32_t dray_driver_threading(const struct dray_driver *d)
+{
+    return d->threading;
+}
+
 uint64_t dray_driver_features(const struct dray_driver *d)
 {
     return ((const struct dray_head *)d->ops)->features;

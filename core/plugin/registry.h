@@ -51,7 +51,6 @@ struct dray_instance {
     struct dray_self *self;
     struct dray_host host;
     struct dray_options *_Atomic options;
-    struct dray_options *old_options; /**< strings handed out before the last reload */
     struct dray_driver *drivers;
     size_t n_drivers;
     char *folders[2]; /**< DRAY_PATH_DATA, DRAY_PATH_RUN once made; guarded by lock */

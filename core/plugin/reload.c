@@ -3,10 +3,14 @@
 #define DRAY_LOG_AREA "plugin"
 #include "plugin/isolate.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/logging.h"
 
 #include <stdatomic.h>
+
+#define RELOAD_NS (5 * (uint64_t)DRAY_NS_PER_S) /* how long a reload may take, its turn included   \
+                                                 */
 
 /* New options of one instance, to be taken over when those of all are in order. */
 struct change {
@@ -59,30 +63,57 @@ static int plan(struct dray_instance *in, struct json_object *options, struct ch
     return 0;
 }
 
-static void tell(struct dray_instance *in)
+/* The driver whose turn keeps the calls of the others away as well: a serial one, if there is one.
+ */
+static struct dray_driver *strictest(const struct dray_instance *in)
+{
+    for (size_t i = 0; i < in->n_drivers; i++)
+        if (in->drivers[i].threading == DRAY_THREAD_SERIAL)
+            return &in->drivers[i];
+    return &in->drivers[0];
+}
+
+/* reload() has its turn like a call that names no object, but does not wait long for it. */
+static int call_reload(struct dray_instance *in, struct dray_err *err)
+{
+    struct dray_call_scope s = {0};
+    dray_call_deadline(&s, dray_mono_ns() + RELOAD_NS);
+    int rc = dray_call_enter(&s, strictest(in), DRAY_CLASS_QUICK, -1, err);
+    if (!rc)
+        rc = dray_call_result(&s, in->desc->reload(in->self, err), "reload", err);
+    dray_call_leave(&s);
+    return rc;
+}
+
+/* Also when no option has another value: files that they name may have changed, and an earlier
+ * reload may have failed. */
+static void tell(struct dray_instance *in, bool changed)
 {
     struct dray_err err = {0};
-    if (in->n_drivers && in->desc->reload && in->desc->reload(in->self, &err))
+    if (in->n_drivers && in->desc->reload && call_reload(in, &err))
         dray_error("%s: reload: %s", label_of(in), err.text);
-    else
+    else if (changed)
         dray_info("%s: options reloaded", label_of(in));
+}
+
+static void tell_all(struct dray_instance *in, bool changed)
+{
+    tell(in, changed);
+    for (struct dray_instance *child = in->registry->instances; child; child = child->next)
+        if (child->parent == in)
+            tell(child, changed);
 }
 
 static void apply(struct change *ch)
 {
     struct dray_instance *in = ch->in;
-    if (dray_options_equal(atomic_load(&in->options), ch->options))
-        return;
-    /* Strings that the plugin may still hold live until the next reload but one. */
-    struct dray_options *old = atomic_exchange(&in->options, dray_steal(ch->options));
-    dray_options_free(in->old_options);
-    in->old_options = old;
-    if (in->isolate && ch->json && dray_isolate_set_options(in->isolate, ch->json))
-        dray_error("%s: reload: out of memory", label_of(in));
-    tell(in);
-    for (struct dray_instance *child = in->registry->instances; child; child = child->next)
-        if (child->parent == in)
-            tell(child);
+    bool changed = !dray_options_equal(atomic_load(&in->options), ch->options);
+    if (changed) {
+        dray_options_replace(&in->options, dray_steal(ch->options));
+        if (in->isolate && ch->json && dray_isolate_set_options(in->isolate, ch->json))
+            dray_error("%s: reload: out of memory", label_of(in));
+    }
+    tell_all(in, changed);
 }
 
 static bool planned(const struct change *changes, size_t n, const struct dray_instance *in)

@@ -51,7 +51,9 @@ STRUCT(dray_authz_exchange, FIELD(dray_authz_exchange, U32, status),
        FIELD(dray_authz_exchange, STR, method), FIELD(dray_authz_exchange, STR, uri),
        FIELD(dray_authz_exchange, KVS, headers), FIELD(dray_authz_exchange, SPAN, body),
        FIELD(dray_authz_exchange, KVS, answer_headers),
-       FIELD(dray_authz_exchange, SPAN, answer_body));
+       FIELD(dray_authz_exchange, SPAN, answer_body),
+       FIELD(dray_authz_exchange, U32, has_peer), FIELD(dray_authz_exchange, U32, peer_uid),
+       FIELD(dray_authz_exchange, U32, peer_gid), FIELD(dray_authz_exchange, U32, peer_pid));
 STRUCT(dray_auth, FIELD(dray_auth, STR, username), FIELD(dray_auth, STR, password),
        FIELD(dray_auth, STR, identity_token), FIELD(dray_auth, STR, registry_token),
        FIELD(dray_auth, STR, server), FIELD(dray_auth, STR, client));

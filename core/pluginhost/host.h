@@ -26,7 +26,6 @@ struct plugin_host {
     struct dray_self *self;
     char *paths[3]; /* by enum dray_path */
     struct dray_options *_Atomic options;
-    struct dray_options *old_options; /* strings handed out before the last reload */
 
     pthread_mutex_t send_lock; /* one message at a time. order: last */
     pthread_mutex_t lock;      /* guards: jobs, and emitted in each. order: alone */

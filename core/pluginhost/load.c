@@ -96,12 +96,11 @@ static int take_options(struct plugin_host *h, const char *text, struct dray_err
     dray_autojson *json = NULL;
     int rc = dray_json_parse(text, strlen(text), &json, err);
     rc = rc ? rc : dray_options_parse(d->options, d->n_options, json, &parsed, err);
-    if (rc)
-        return rc;
-    struct dray_options *old = atomic_exchange(&h->options, parsed);
-    dray_options_free(h->old_options);
-    h->old_options = old;
-    return 0;
+    if (!rc && atomic_load(&h->options) && dray_options_equal(atomic_load(&h->options), parsed))
+        dray_options_free(parsed);
+    else if (!rc)
+        dray_options_replace(&h->options, parsed);
+    return rc;
 }
 
 void host_open(struct plugin_host *h, struct host_job *job, struct dray_wire *reply)

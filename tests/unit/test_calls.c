@@ -98,6 +98,18 @@ static void threading_is_enforced(void)
     CU_ASSERT(overlap("good", 1) >= 5);
 }
 
+static void reload_takes_its_turn(void)
+{
+    BENCH(b);
+    struct dray_driver *d = open_one(&b, "serial");
+    struct job slow = {.driver = d, .name = "sleep-300"};
+    start(&slow);
+    sleep_ms(50);
+    CU_ASSERT_EQUAL(dray_drivers_reload(b.drivers, NULL, 0, NULL), 0);
+    CU_ASSERT_EQUAL(most_inside(d), 1);
+    pthread_join(slow.thread, NULL);
+}
+
 static void waiting_has_an_end(void)
 {
     BENCH(b);
@@ -333,6 +345,7 @@ static void a_call_is_cheap(void)
 
 static const struct check_case cases[] = {
     {"threading is enforced", threading_is_enforced},
+    {"reload takes its turn", reload_takes_its_turn},
     {"waiting has an end", waiting_has_an_end},
     {"waiting can be canceled", waiting_can_be_canceled},
     {"overdue makes suspect", overdue_makes_suspect},

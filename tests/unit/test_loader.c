@@ -466,7 +466,7 @@ static void reloads_options(void)
     check_status(d, "text", "new");
     check_status(d, "reloads", "1");
     CU_ASSERT_EQUAL(dray_drivers_reload(b.drivers, &good, 1, &err), 0);
-    check_status(d, "reloads", "1");
+    check_status(d, "reloads", "2"); /* a file that an option names may have changed */
     CU_ASSERT_EQUAL(dray_drivers_reload(b.drivers, &bad, 1, &err), 0); /* kept for the restart */
     check_status(d, "text", "new");
     dray_autojson *wrong = parse("{\"nosuch\":\"x\"}");
@@ -474,7 +474,8 @@ static void reloads_options(void)
     CU_ASSERT_EQUAL(dray_drivers_reload(b.drivers, &unknown, 1, &err), DRAY_E_INVAL);
     check_status(d, "text", "new");
     CU_ASSERT_EQUAL(dray_drivers_reload(b.drivers, NULL, 0, &err), 0); /* as without an entry */
-    check_status(d, "reloads", "2");
+    check_status(d, "reloads", "3");
+    check_status(d, "first-text", "hello"); /* what open() was given stays */
 }
 
 struct heard {

@@ -40,7 +40,9 @@ struct dray_host {
     /** Hand one record to the caller. Nonzero: stop, the caller has gone (return that value). */
     int32_t (*emit)(const struct dray_call *, const struct dray_record *);
 
-    /** Value of a declared option, after defaults and validation. Unknown names give NULL/0. */
+    /** Value of a declared option, after defaults and validation. Unknown names, and options with
+     *  neither value nor default, give NULL, 0, an empty list. Strings and lists live as long as
+     *  the instance, also when a reload brings others. */
     const char *(*opt_str)(const struct dray_host *, const char *name);
     int64_t (*opt_int)(const struct dray_host *, const char *name);
     struct dray_strs (*opt_list)(const struct dray_host *, const char *name);

@@ -72,12 +72,17 @@ struct dray_plugin {
 
     /** Can this work on this machine? No side effects. NULL: yes. */
     int32_t (*probe)(const struct dray_host *, struct dray_err *);
-    /** Make an instance. Mandatory. The host table stays valid until close(). */
+    /** Make an instance. Mandatory. The host table stays valid until close(). One of a log or
+     *  runtime driver may be opened in a process that forks for each container: threads would not
+     *  come along, and descriptors be shared, so those are made by the first operation. */
     int32_t (*open)(const struct dray_host *, const char *instance, struct dray_self **,
                     struct dray_err *);
-    /** Is the instance able to serve? NULL: always. */
+    /** Is the instance able to serve? NULL: always. May be asked beside calls that are late, but
+     *  not of an interface that is SERIAL. */
     int32_t (*health)(struct dray_self *, struct dray_err *);
-    /** Options marked reloadable have changed. NULL: nothing to do. */
+    /** The configuration has been read again (SIGHUP): options marked reloadable may have other
+     *  values, and files that options name other content. When it fails, what was stays in use.
+     *  Takes its turn as a call that names no object; within 5 s. NULL: nothing to do. */
     int32_t (*reload)(struct dray_self *, struct dray_err *);
     /** Finish what is under way by the deadline (CLOCK_MONOTONIC); no new calls come. */
     int32_t (*quiesce)(struct dray_self *, uint64_t deadline_ns, struct dray_err *);

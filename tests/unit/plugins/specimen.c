@@ -69,6 +69,7 @@ struct dray_self {
     int busy; /* calls inside at this moment; serial drivers never see more than one */
     int most; /* the most there have been */
     int reloads;
+    const char *first_text; /* the option as it was when the instance was opened */
 };
 
 #ifdef NEEDS_SYMBOL
@@ -122,7 +123,7 @@ static int32_t inspect(struct dray_self *self, const struct dray_call *call, con
                        struct dray_volume_info *out, struct dray_err *err)
 {
     const struct dray_host *host = self->host;
-    struct dray_kv *kv = host->alloc(call, 8 * sizeof *kv);
+    struct dray_kv *kv = host->alloc(call, 9 * sizeof *kv);
     if (!kv)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     (void)name;
@@ -137,7 +138,8 @@ static int32_t inspect(struct dray_self *self, const struct dray_call *call, con
     kv[5] = (struct dray_kv){"reloads", dray_call_printf(host, call, "%d", self->reloads)};
     kv[6] = (struct dray_kv){"trace", host->iface(host, "dray.trace", 1) ? "yes" : "no"};
     kv[7] = (struct dray_kv){"request", dray_call_strdup(host, call, call->request_id)};
-    out->status = (struct dray_kvs){kv, 8};
+    kv[8] = (struct dray_kv){"first-text", self->first_text ? self->first_text : "(none)"};
+    out->status = (struct dray_kvs){kv, 9};
     out->mountpoint = dray_call_strdup(host, call, "/m");
     return 0;
 }
@@ -274,6 +276,7 @@ static int32_t open_instance(const struct dray_host *host, const char *instance,
     if (!self)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     self->host = host;
+    self->first_text = host->opt_str(host, "text");
     *out = self;
     return 0;
 }
@@ -286,9 +289,10 @@ static int32_t health(struct dray_self *self, struct dray_err *err)
 
 static int32_t reload(struct dray_self *self, struct dray_err *err)
 {
-    (void)err;
+    const char *text = self->host->opt_str(self->host, "text");
     self->reloads++;
-    return 0;
+    dawdle(self, text ? text : "");
+    return text && strcmp(text, "bad") == 0 ? dray_fail(err, DRAY_E_INVAL, "bad text") : 0;
 }
 
 #ifdef FAMILY
