@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 
 #include <strings.h>
+#include <sys/socket.h>
 
 #define DRAY_LOG_AREA "authz"
 #define BODY_MAX ((size_t)1 << 20)
@@ -87,6 +88,23 @@ static bool is_wanted(const struct dray_http *h)
     return h->server->engine && !dray_authz_none(h->server->engine->authz);
 }
 
+/* Who is behind the unix socket. That of a TLS connection ends in this process, which is nobody. */
+static void add_peer(struct dray_http *h, struct dray_authz_exchange *x)
+{
+    struct ucred c = {0};
+    socklen_t n = sizeof c;
+    int family = 0;
+    socklen_t family_len = sizeof family;
+    if (getsockopt(h->fd, SOL_SOCKET, SO_DOMAIN, &family, &family_len) != 0 ||
+        family != AF_UNIX || getsockopt(h->fd, SOL_SOCKET, SO_PEERCRED, &c, &n) != 0 ||
+        c.pid == getpid())
+        return;
+    x->has_peer = 1;
+    x->peer_uid = c.uid;
+    x->peer_gid = c.gid;
+    x->peer_pid = c.pid;
+}
+
 /* What both questions have in common. The strings are the request's. */
 static void fill(struct dray_http *h, struct dray_kvlist *headers, struct dray_authz_exchange *x)
 {
@@ -102,6 +120,7 @@ static void fill(struct dray_http *h, struct dray_kvlist *headers, struct dray_a
     };
     if (shows_body(h) && is_json(dray_http_header_in(h, "Content-Type")))
         x->body = (struct dray_span){h->body.data, h->body.len};
+    add_peer(h, x);
 }
 
 int dray_api_authz_request(struct dray_http *h, struct dray_err *err)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "engine/authz.h"
 #include "engine/container/containers.h"
 #include "engine/engine.h"
 #include "engine/events.h"
@@ -51,17 +52,25 @@ static struct json_object *names_of(struct dray_engine *e, uint32_t kind)
     return list;
 }
 
+/* Those that are asked, in their order; one that is only loaded allows nothing and denies nothing.
+ */
+static struct json_object *asked_authz(struct dray_engine *e)
+{
+    DRAY_AUTO(dray_strlist) names = {0};
+    if (dray_authz_none(e->authz) || dray_authz_names(e->authz, &names, NULL))
+        return NULL;
+    struct json_object *list = json_object_new_array();
+    for (size_t i = 0; i < names.n; i++)
+        json_object_array_add(list, json_object_new_string(names.v[i]));
+    return list;
+}
+
 static struct json_object *plugins(struct dray_engine *e)
 {
     struct json_object *o = json_object_new_object();
     dray_json_add(o, "Volume", names_of(e, DRAY_KIND_VOLUME));
     dray_json_add(o, "Network", names_of(e, DRAY_KIND_NETWORK));
-    struct json_object *authz = names_of(e, DRAY_KIND_AUTHZ);
-    if (dray_json_len(authz) == 0) {
-        json_object_put(authz);
-        authz = NULL;
-    }
-    dray_json_add(o, "Authorization", authz);
+    dray_json_add(o, "Authorization", asked_authz(e));
     dray_json_add(o, "Log", names_of(e, DRAY_KIND_LOG));
     return o;
 }

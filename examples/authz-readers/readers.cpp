@@ -79,14 +79,22 @@ bool only_looks(std::string_view method, std::string_view path)
     return method == "POST" && (path == "/auth" || ends_with(path, "/wait"));
 }
 
+// By the name of a certificate; of those without one, by the user of this machine, or all with "-".
+bool is_listed(const UserSet &users, const dray_authz_exchange &x)
+{
+    if (*x.user)
+        return users.count(x.user) > 0;
+    return users.count("-") > 0 ||
+           (x.has_peer && users.count("uid:" + std::to_string(x.peer_uid)) > 0);
+}
+
 int32_t request(dray_self *self, const dray_call *, const dray_authz_exchange *x, dray_err *err)
 {
     return guarded(err, [&]() -> int32_t {
-        const std::string_view user = *x->user ? x->user : "-";
         const auto users = self->current();
-        if (users->find(user) == users->end() || only_looks(x->method, path_of(x->uri)))
+        if (!is_listed(*users, *x) || only_looks(x->method, path_of(x->uri)))
             return 0;
-        return dray_fail(err, DRAY_E_DENIED, "%s may only look", user == "-" ? "you" : x->user);
+        return dray_fail(err, DRAY_E_DENIED, "%s may only look", *x->user ? x->user : "you");
     });
 }
 
@@ -121,8 +129,9 @@ void close_instance(dray_self *self)
 
 const dray_authz_ops ops = {DRAY_TABLE(dray_authz_ops, 0), request, response};
 const dray_iface ifaces[] = {{DRAY_KIND_AUTHZ, DRAY_THREAD_PARALLEL, &ops.head}};
-const dray_option options[] = {{"users", DRAY_OPT_LIST, DRAY_OPT_F_RELOADABLE, "", 0, 0, nullptr,
-                                "names of client certificates that may only look; - is none"}};
+const dray_option options[] = {
+    {"users", DRAY_OPT_LIST, DRAY_OPT_F_RELOADABLE, "", 0, 0, nullptr,
+     "who may only look: names of client certificates, uid:N, - without any"}};
 
 // C++17 has no names in initializers: the fields are set one by one.
 constexpr dray_plugin describe()

@@ -19,7 +19,8 @@ int main(int argc, char **argv)
     static dray_testhost t;
     dray_err err{};
     CHECK(argc == 2);
-    CHECK(dray_testhost_open(&t, argv[1], "users=dashboard,users=auditor", &err) == 0);
+    CHECK(dray_testhost_open(&t, argv[1], "users=dashboard,users=auditor,users=uid:1000", &err) ==
+          0);
     const auto *ops = static_cast<const dray_authz_ops *>(dray_testhost_ops(&t, DRAY_KIND_AUTHZ));
     CHECK(ops);
     auto ask = [&](const char *user, const char *method, const char *uri) {
@@ -44,6 +45,18 @@ int main(int argc, char **argv)
     CHECK(ask("auditor", "GET", "/v1.41/containers/c/attach/ws?stdin=1") == DRAY_E_DENIED);
     CHECK(ask("admin", "DELETE", "/v1.51/images/x") == 0);
     CHECK(ask("", "DELETE", "/v1.51/images/x") == 0);
+    dray_authz_exchange local{};
+    local.size = sizeof local;
+    local.user = local.user_auth = "";
+    local.method = "DELETE";
+    local.uri = "/v1.51/images/x";
+    local.peer_uid = 1000;
+    CHECK(ops->request(t.self, &t.call, &local, &err) == 0);
+    local.has_peer = 1;
+    CHECK(ops->request(t.self, &t.call, &local, &err) == DRAY_E_DENIED);
+    CHECK(std::strcmp(err.text, "you may only look") == 0);
+    local.peer_uid = 0;
+    CHECK(ops->request(t.self, &t.call, &local, &err) == 0);
     dray_testhost_close(&t);
     return 0;
 }

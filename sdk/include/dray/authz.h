@@ -21,6 +21,9 @@ struct dray_authz_exchange {
     struct dray_span body;    /**< JSON bodies up to 1 MiB, else empty */
     struct dray_kvs answer_headers;
     struct dray_span answer_body;
+    uint32_t has_peer; /**< nonzero: a process of this machine asks, over a unix socket: */
+    uint32_t peer_uid, peer_gid;
+    int32_t peer_pid; /**< 0: in another pid namespace */
 };
 
 struct dray_authz_ops {
