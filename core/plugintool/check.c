@@ -110,6 +110,11 @@ static void leave(struct ck *c)
     c->scope = (struct dray_call_scope){0};
 }
 
+uint64_t ck_deadline(const struct ck *c)
+{
+    return (uint64_t)dray_clock_mono() + c->want->timeout_s * (uint64_t)DRAY_NS_PER_S;
+}
+
 int ck_enter(struct ck *c, const char *op, const char *object, bool replay)
 {
     leave(c);
@@ -124,6 +129,7 @@ int ck_enter(struct ck *c, const char *op, const char *object, bool replay)
         dray_call_object(&c->scope, object);
     if (replay)
         dray_call_replay(&c->scope);
+    dray_call_deadline(&c->scope, ck_deadline(c));
     return dray_call_enter(&c->scope, c->driver, DRAY_CLASS_MOUNT, -1, &c->err);
 }
 

@@ -52,6 +52,8 @@ struct ck {
 void ck_run(const struct ck_request *want, struct ck_shared *shared, const char *work);
 /** Begin a call on an object (NULL: none); ends the one before. Nonzero: it cannot be made. */
 int ck_enter(struct ck *c, const char *op, const char *object, bool replay);
+/** Until when a call that begins now may take (CLOCK_MONOTONIC). */
+uint64_t ck_deadline(const struct ck *c);
 /** Note a result. One that is no DRAY_E_*, or an error without words, is a failure of its own. */
 int ck_result(struct ck *c, int rc);
 bool ck_has(const struct ck *c, const char *op);

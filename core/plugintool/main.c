@@ -63,6 +63,16 @@ static void raise_loopback(void)
     }
 }
 
+/* A /sys of this network namespace, as a daemon has: drivers look in /sys/class/net. The control
+ * groups stay. */
+static void show_links(void)
+{
+    dray_autofd int groups =
+        open_tree(AT_FDCWD, "/sys/fs/cgroup", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (groups >= 0 && mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0)
+        (void)move_mount(groups, "", AT_FDCWD, "/sys/fs/cgroup", MOVE_MOUNT_F_EMPTY_PATH);
+}
+
 static void set_apart(const struct ck_request *want)
 {
     if (geteuid() != 0)
@@ -72,8 +82,10 @@ static void set_apart(const struct ck_request *want)
         perror("dray-plugin: make namespaces");
         _exit(EXIT_USAGE);
     }
-    if (!want->here)
+    if (!want->here) {
         raise_loopback();
+        show_links();
+    }
 }
 
 static void child(const struct ck_request *want, struct ck_shared *shared, const char *work)
@@ -95,10 +107,11 @@ static void blame(struct ck_shared *shared, const char *what)
     shared->failed++;
 }
 
+/* A driver that minds its deadline needs a moment to say so. */
 static bool overdue(struct ck_shared *shared, uint32_t timeout_s)
 {
     uint64_t since = atomic_load(&shared->since_ns);
-    return since && (uint64_t)dray_clock_mono() - since > timeout_s * (uint64_t)DRAY_NS_PER_S;
+    return since && (uint64_t)dray_clock_mono() - since > (timeout_s + 1) * (uint64_t)DRAY_NS_PER_S;
 }
 
 static void watch(pid_t pid, struct ck_shared *shared, uint32_t timeout_s)

@@ -2,9 +2,14 @@
 /* suite_log.c - records go in, and come out as they were where a driver can read. */
 #include "check.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -97,6 +102,92 @@ static void check_read(struct ck *c, const struct dray_log_info *info)
         (void)ck_true(c, true, "read() gives back what was written: all, tail, since, one stream");
 }
 
+/* --- somebody who follows ----------------------------------------------------------------------*/
+
+struct follower {
+    struct ck *c;
+    const struct dray_log_info *info;
+    int ended; /* readable once nothing more comes */
+    int out;
+    int rc;
+    struct dray_err err;
+};
+
+static void *follow(void *arg)
+{
+    struct follower *f = arg;
+    struct dray_call_scope s = {0};
+    const struct dray_log_query q = {.size = sizeof q,
+                                     .flags = DRAY_LOGQ_FOLLOW | DRAY_LOGQ_STDOUT,
+                                     .tail = 0,
+                                     .ended = {f->ended}};
+    dray_call_object(&s, ID);
+    f->rc = dray_call_enter(&s, f->c->driver, DRAY_CLASS_DATA, -1, &f->err);
+    if (!f->rc)
+        f->rc = ((const struct dray_log_ops *)s.ops)
+                    ->read(s.self, &s.call, f->info, &q, (struct dray_fd_borrow){f->out}, &f->err);
+    dray_call_leave(&s);
+    (void)close(f->out);
+    return NULL;
+}
+
+/* Does a whole record with these words come before the deadline? */
+static bool comes(int fd, const char *words, uint64_t deadline_ns)
+{
+    char got[512];
+    size_t n = 0, want = sizeof(struct dray_log_frame) + strlen(words);
+    while (n < want && (uint64_t)dray_clock_mono() < deadline_ns) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        ssize_t k = poll(&p, 1, 100) > 0 ? read(fd, got + n, sizeof got - n) : 0;
+        if (k < 0 || (k == 0 && p.revents & POLLHUP))
+            return false;
+        n += (size_t)k;
+    }
+    return n >= want && memcmp(got + n - strlen(words), words, strlen(words)) == 0;
+}
+
+/* Write while somebody follows, read beside them, and let the container end. */
+static void watch_follower(struct ck *c, struct follower *f, int in)
+{
+    static const struct dray_log_record more = {START + 5 * SECOND, "more", 4,
+                                                DRAY_LOG_STDOUT,    0,      0};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, follow, f))
+        return;
+    (void)usleep(100000); /* tail 0 begins where it begins to look */
+    (void)CK(c, log, write, ID, ID, &more, 1);
+    (void)ck_expect(c, 0, "write() while somebody follows");
+    (void)ck_true(c, comes(in, "more", ck_deadline(c)),
+                  "read() that follows gives what is written");
+    check_query(c, f->info, DRAY_LOGQ_STDOUT, 0, 1, "more|");
+    (void)snprintf(c->shared->step, sizeof c->shared->step, "log.read");
+    atomic_store(&c->shared->since_ns, (uint64_t)dray_clock_mono());
+    (void)eventfd_write(f->ended, 1);
+    pthread_join(thread, NULL);
+    c->err = f->err;
+    c->op = "read";
+    (void)ck_result(c, f->rc);
+    (void)ck_expect(c, 0, "it ends when the container has ended");
+}
+
+static void check_follow(struct ck *c, const struct dray_log_info *info)
+{
+    if (dray_driver_threading(c->driver) != DRAY_THREAD_PARALLEL) {
+        ck_fail(c, "read() lasts as long as somebody follows, and keeps other readers out; declare "
+                   "the interface DRAY_THREAD_PARALLEL");
+        return;
+    }
+    int ends[2];
+    dray_autofd int ended = eventfd(0, EFD_CLOEXEC);
+    if (ended < 0 || pipe2(ends, O_CLOEXEC) != 0)
+        return;
+    dray_autofd int in = ends[0];
+    struct follower f = {.c = c, .info = info, .ended = ended, .out = ends[1]};
+    watch_follower(c, &f, in);
+}
+
+/* --- all of it ---------------------------------------------------------------------------------*/
+
 static void check_options(struct ck *c, struct dray_log_info info)
 {
     const struct dray_kv odd = {"dray-check-no-such-option", "1"};
@@ -111,6 +202,12 @@ static void check_options(struct ck *c, struct dray_log_info info)
         ck_warn(c, "it takes options that it does not know; refuse them with DRAY_E_INVAL");
     if (!c->rc && !ck_has(c, "validate"))
         (void)CK(c, log, close, ID, ID);
+}
+
+static void check_reading(struct ck *c, const struct dray_log_info *info)
+{
+    check_read(c, info);
+    check_follow(c, info);
 }
 
 void ck_log(struct ck *c)
@@ -137,7 +234,7 @@ void ck_log(struct ck *c)
         return;
     write_all(c, &info);
     if (dray_driver_features(c->driver) & DRAY_LOG_F_READ)
-        check_read(c, &info);
+        check_reading(c, &info);
     else
         ck_skip(c, "it cannot read: what came of the lines is not known");
     (void)CK(c, log, close, ID, ID);

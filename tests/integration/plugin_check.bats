@@ -124,12 +124,38 @@ odd|volume: create gave 5, which is none of DRAY_E_*
 stays|volume: it is gone: inspect gave success instead of NOTFOUND
 unlisted|volume: it names the volume: it is not so
 hangs|volume.mount: it has not returned after 2 s
+late|volume: mount() for a user: mount gave TIMEOUT instead of success: the time is over
 crashes|volume.inspect: it ended the process with signal 6
 exits|volume.inspect: it ended the process with exit(3)
 FAULTS
     faulty ignores
     [ "$status" -eq 0 ]
     [[ $output == *"warn  volume: create() takes options that it does not know"* ]]
+}
+
+@test "what a driver sees in /sys is the network namespace it is tried in" {
+    ip link add dpc0 type veth peer name dpc1 || skip "no veth links here"
+    faulty links
+    ip link del dpc0
+    [ "$status" -eq 0 ]
+}
+
+@test "a log driver that reads is to let several do so" {
+    local c=$SDK/../examples/log-sqlite/sqlite.c
+    build "$W/so/sqlite.so" "$c" -Wl,--no-as-needed -lsqlite3
+    fits "$W/so/sqlite.so"
+    [[ $output == *"log: read() that follows gives what is written"* ]]
+    [[ $output == *"log: it ends when the container has ended"* ]]
+    sed 's/DRAY_THREAD_PARALLEL/DRAY_THREAD_PER_OBJECT/' "$c" >"$W/turns.c"
+    build "$W/so/turns.so" "$W/turns.c" -Wl,--no-as-needed -lsqlite3
+    run check "$W/so/turns.so"
+    [ "$status" -eq 1 ]
+    [[ $output == *"FAIL  log: read() lasts as long as somebody follows"* ]]
+    sed 's/bool ended = .*/bool ended = true;/' "$c" >"$W/hasty.c"
+    build "$W/so/hasty.so" "$W/hasty.c" -Wl,--no-as-needed -lsqlite3
+    run check --timeout 3 "$W/so/hasty.so"
+    [ "$status" -eq 1 ]
+    [[ $output == *"FAIL  log: read() that follows gives what is written"* ]]
 }
 
 @test "what cannot be loaded is told as the daemon would, and how it is linked" {

@@ -2,13 +2,16 @@
 /*
  * faulty.c - a volume driver that breaks one promise of its kind, for dray-plugin check to find.
  *
- * FAULT says which: none, forgets, mute, odd, hangs, crashes, exits, stays, ignores, unlisted.
+ * FAULT says which: none, forgets, mute, odd, hangs, crashes, exits, stays, ignores, unlisted,
+ * late, links.
  */
 #include <dray/plugin.h>
 #include <dray/util.h>
 #include <dray/volume.h>
 
+#include <dirent.h>
 #include <sys/stat.h>
+#include <time.h>
 
 DRAY_PLUGIN_CARD("{\"name\":\"faulty\",\"version\":\"1.0\",\"abi\":\"0.1\","
                  "\"kinds\":[\"volume\"],\"license\":\"MIT\"}");
@@ -71,9 +74,24 @@ static int32_t list(struct dray_self *self, const struct dray_call *call, struct
 static int32_t mount_volume(struct dray_self *self, const struct dray_call *call, const char *name,
                             const char *user, const char **path_out, struct dray_err *err)
 {
-    (void)name, (void)user, (void)err;
+    (void)name, (void)user;
     while (IS("hangs"))
         pause();
+    if (IS("late")) { /* but it minds its deadline */
+        struct timespec end = {(time_t)(call->deadline_ns / 1000000000), 0};
+        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
+            ;
+        return dray_fail(err, DRAY_E_TIMEOUT, "the time is over");
+    }
+    if (IS("links")) { /* it wants to be alone with the loopback */
+        struct dirent **names = NULL;
+        int n = scandir("/sys/class/net", &names, NULL, NULL); /* with . and .. */
+        for (int i = 0; i < n; i++)
+            free(names[i]);
+        free(names);
+        if (n != 3)
+            return dray_fail(err, DRAY_E_CONFLICT, "/sys/class/net has %d links", n - 2);
+    }
     *path_out = place(self, call);
     return 0;
 }
