@@ -13,7 +13,7 @@ build="cmake ninja-build pkg-config gcc g++ libc6-dev git ca-certificates
 test="libcunit1-dev bats clang clang-tidy cppcheck clang-format llvm skopeo docker-registry
  docker.io debootstrap python3 python3-docker xz-utils bzip2 zstd gzip tar jq socat netcat-openbsd iperf3 iptables tmux
  attr procps util-linux e2fsprogs file binutils psmisc openssl apache2-utils runc fuse3 rclone
- docker-compose umoci bind9-dnsutils python3-msgpack python3-h2 crun openssh-client bsdutils dpkg-dev"
+ docker-compose umoci bind9-dnsutils python3-msgpack python3-h2 crun openssh-client bsdutils dpkg-dev libsqlite3-dev"
 
 case "${1:-}" in
 build) wanted=$build ;;

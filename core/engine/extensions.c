@@ -41,6 +41,14 @@ struct dray_extensions {
 
 /* ---- what it offers ---- */
 
+static bool offers(const struct extension *x, const char *route)
+{
+    for (size_t i = 0; i < x->routes.n; i++)
+        if (strcmp(x->routes.v[i], route) == 0)
+            return true;
+    return false;
+}
+
 static int32_t on_offer(void *ctx, const struct dray_record *rec)
 {
     struct extension *x = ctx;
@@ -59,7 +67,7 @@ static int32_t on_offer(void *ctx, const struct dray_record *rec)
     }
     if (topic)
         ok = dray_strlist_add(&x->topics, topic);
-    if (route)
+    if (route && !offers(x, route))
         ok = ok && dray_strlist_add(&x->routes, route);
     return ok ? 0 : DRAY_E_NOMEM;
 }

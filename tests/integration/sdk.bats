@@ -10,7 +10,7 @@ setup_file() {
     export SDK_ROOT=$SDK/dest$PREFIX
     mkdir -p "$SDK"
     DESTDIR=$SDK/dest cmake --install "$DRAY_STAGE/.." --prefix $PREFIX --component sdk >"$SDK/install.log"
-    cp -r "$BATS_TEST_DIRNAME/../../examples/"{volume-ram,network-ptp,ipam-steady,authz-readers} "$SDK"
+    cp -r "$SDK_ROOT/share/dray/sdk/examples/"* "$SDK"
     cp -r "$SDK_ROOT/share/dray/sdk/template" "$SDK/template"
 }
 
@@ -64,7 +64,7 @@ headers_of() { # NAME SOURCE
 
 @test "the example drivers build and pass their tests" {
     local name
-    for name in volume-ram network-ptp ipam-steady authz-readers; do
+    for name in volume-ram network-ptp ipam-steady log-sqlite authz-readers; do
         run build $name
         echo "$output"
         [ "$status" -eq 0 ]
@@ -91,10 +91,12 @@ headers_of() { # NAME SOURCE
     mkdir -p "$T/plugins"
     chmod 755 "$T/plugins"
     install -m 755 "$SDK/volume-ram/build/volume-ram.so" "$SDK/network-ptp/build/network-ptp.so" \
-        "$SDK/ipam-steady/build/ipam-steady.so" "$SDK/authz-readers/build/authz-readers.so" "$T/plugins"
+        "$SDK/ipam-steady/build/ipam-steady.so" "$SDK/authz-readers/build/authz-readers.so" \
+        "$SDK/log-sqlite/build/log-sqlite.so" "$T/plugins"
     cat >"$T/daemon.json" <<EOC
 { "plugins": {
     "ram": { "path": "$T/plugins/volume-ram.so", "options": { "max-size": "8m" } },
+    "sqlite": { "path": "$T/plugins/log-sqlite.so", "options": { "max-rows": 100 } },
     "steady": { "path": "$T/plugins/ipam-steady.so", "options": { "spare": 15 } },
     "ptp": { "path": "$T/plugins/network-ptp.so" } } }
 EOC
@@ -124,6 +126,27 @@ EOC
     run docker volume inspect -f '{{.Driver}} {{.Status.size}}' scratch
     [ "$output" = "ram 1048576" ]
     docker volume rm scratch
+}
+
+@test "the sqlite driver keeps a container's lines, for several who follow" {
+    docker run -d --name lines --log-driver sqlite busybox \
+        sh -c 'for i in $(seq 120); do echo line $i; done; echo bad >&2; while [ ! -e /go ]; do sleep 0.1; done; echo end'
+    wait_until 10 eval '[ "$(docker logs lines 2>/dev/null | tail -1)" = "line 120" ]'
+    local followers=()
+    for i in 1 2; do
+        timeout 60 docker logs -f --tail 1 lines >"$T/follow$i" 2>&1 &
+        followers+=($!)
+    done
+    wait_until 10 grep -q bad "$T/follow1"
+    wait_until 10 grep -q bad "$T/follow2"
+    [ "$(timeout 20 docker logs lines 2>/dev/null | wc -l)" -eq 99 ]
+    docker exec lines touch /go
+    wait "${followers[@]}"
+    [ "$(cat "$T/follow1")" = $'bad\nend' ]
+    [ "$(cat "$T/follow2")" = $'bad\nend' ]
+    run docker run --rm --log-driver sqlite --log-opt max-rows=none busybox true
+    [[ $output == *'max-rows must be a positive number, not "none"'* ]]
+    docker rm lines
 }
 
 @test "a container is wired by the ptp driver" {
@@ -222,4 +245,20 @@ EOC
     kill -HUP "$(cat "$T/drayd.pid")"
     wait_until 10 docker volume create mine
     docker volume rm mine
+    sed -i 's/"dashboard"/"uid:65534"/' "$T/daemon.json" # somebody of this machine
+    kill -HUP "$(cat "$T/drayd.pid")"
+    chmod 711 "$T"
+    chmod 666 "$T/dray.sock"
+    somebody_asks() {
+        setpriv --reuid 65534 --regid 65534 --clear-groups curl -s -o /dev/null -w '%{http_code}' \
+            --unix-socket "$T/dray.sock" -X DELETE http://d/volumes/nosuch
+    }
+    wait_until 10 eval '[ "$(somebody_asks)" = 403 ]'
+    docker volume create mine
+    docker volume rm mine
+    run docker info -f '{{.Plugins.Authorization}}'
+    [ "$output" = "[readers]" ]
+    sed -i 's/"authorization-plugins": .*/"authorization-plugins": [],/' "$T/daemon.json"
+    kill -HUP "$(cat "$T/drayd.pid")"
+    wait_until 10 eval '[ "$(docker info -f "{{.Plugins.Authorization}}")" = "[]" ]' # loaded, but asked nothing
 }

@@ -9,7 +9,9 @@
  *  - Only fixed-width integers, `const char *` (UTF-8, NUL terminated), spans, key/value lists and
  *    descriptors with a stated owner cross. No libc or third-party type that may change its layout.
  *  - Persistent things (a layer, an endpoint, a volume) are named by string ids, never by pointers.
- *  - Structs that begin with `size` grow at their tail; a zero field means the old behaviour.
+ *  - Structs that begin with `size` grow at their tail; a zero field means the old behaviour. The
+ *    host sets the size of those that it hands out to be filled, and everything else in them to
+ *    zero, but descriptors to -1.
  *  - Mutating operations are idempotent: creating what exists and is equal, and removing what is
  *    absent, succeed.
  */
@@ -55,7 +57,8 @@ enum dray_kind {
 /** What the host may do with one instance at the same time; the host enforces it. */
 enum dray_threading {
     DRAY_THREAD_SERIAL = 0,     /**< one call at a time: no lock needed in the plugin */
-    DRAY_THREAD_PER_OBJECT = 1, /**< calls on different ids may run together */
+    DRAY_THREAD_PER_OBJECT = 1, /**< calls on different ids may run together: what all objects
+                                     share, such as a list of them, needs a lock */
     DRAY_THREAD_PARALLEL = 2,   /**< anything may run together */
 };
 
@@ -133,11 +136,14 @@ struct dray_fd_take {
     int32_t fd;
 };
 
-/** How long a call of a class may take when the caller names no deadline. */
+/**
+ * How long a call of a class may take when the caller names no deadline. It is the caller who
+ * chooses: a driver looks at deadline_ns and cancel_fd.
+ */
 enum dray_class {
-    DRAY_CLASS_QUICK = 0, /**< memory and small files: 10 s */
-    DRAY_CLASS_MOUNT = 1, /**< mounts, links, processes: 60 s */
-    DRAY_CLASS_DATA = 2,  /**< bulk data: no fixed end, progress is watched */
+    DRAY_CLASS_QUICK = 0, /**< 10 s: list, inspect, state, stats, ipam, authz, options, events */
+    DRAY_CLASS_MOUNT = 1, /**< 60 s: create, remove, mount, join, publish, resolve, handle */
+    DRAY_CLASS_DATA = 2,  /**< no fixed end: layers, fetch and push, builds, reading logs */
 };
 
 /** Set in dray_call.flags when the host re-creates after a restart what it knows to exist. */

@@ -28,7 +28,7 @@ struct dray_ext_response {
     const char *content_type;
     struct dray_kvs headers;
     struct dray_span body;
-    struct dray_fd_take body_fd;
+    struct dray_fd_take body_fd; /**< -1 unless the driver sets it */
 };
 
 struct dray_extension_ops {
@@ -36,9 +36,9 @@ struct dray_extension_ops {
 
     /** Emit DRAY_REC_ITEM {"route": "GET /path"}, {"topic": "container"} or
      *  {"command", "help", "route"}: `dray extension run NAME COMMAND ARG...` sends a request to
-     * the route, with a query parameter "arg" for each argument, and prints the answer. Called once
-     *  after open. A route that ends in "*" is all that
-     *  begins so; other requests are answered by the host: 404. HEAD comes where GET is offered. */
+     *  the route, with a query parameter "arg" for each argument, and prints the answer; that route
+     *  is offered, too. Called once after open. A route that ends in "*" is all that begins so;
+     *  other requests are answered by the host: 404. HEAD comes where GET is offered. */
     int32_t (*describe)(struct dray_self *, const struct dray_call *, struct dray_err *);
     int32_t (*handle)(struct dray_self *, const struct dray_call *, const struct dray_ext_request *,
                       struct dray_ext_response *out, struct dray_err *);

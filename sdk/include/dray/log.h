@@ -3,7 +3,10 @@
  * log.h - where the output of containers goes.
  *
  * open, write, flush and close are called in the container's shim; read is called in the daemon, on
- * another instance, while the shim may be writing. A stream is named by the container's id.
+ * another instance, while the shim may be writing. A stream is named by the container's id. Its
+ * folder `dir` goes with the container; what a driver keeps elsewhere it must drop by itself.
+ *
+ * A crash in the shim ends the container. A write that fails loses those records, no more.
  */
 #ifndef DRAY_LOG_H
 #define DRAY_LOG_H
@@ -14,10 +17,12 @@
 extern "C" {
 #endif
 
-/** read() works. */
+/** read() works. It lasts as long as somebody follows: such an interface is DRAY_THREAD_PARALLEL,
+ *  or each reader waits for the one before. */
 #define DRAY_LOG_F_READ UINT64_C(1)
 /** write() waits for nothing but files of this machine. Others are called from a thread of their
- *  own, so that a peer that hangs is felt by the container's output alone. */
+ *  own, so that a peer that hangs is felt by the container's output alone; one with this bit holds
+ *  up its whole shim: exit, stop and exec of the container. */
 #define DRAY_LOG_F_LOCAL UINT64_C(2)
 
 #define DRAY_LOG_STDOUT 1u
@@ -59,9 +64,9 @@ struct dray_log_info {
 struct dray_log_query {
     uint32_t size;
     uint32_t flags;
-    int64_t since_ns; /**< 0: from the beginning */
-    int64_t until_ns; /**< 0: no end */
-    int64_t tail;     /**< last n lines; -1: all */
+    int64_t since_ns; /**< records of this time and later; 0: from the beginning */
+    int64_t until_ns; /**< records up to this time, which ends a follow as well; 0: no end */
+    int64_t tail;     /**< last n lines of those that fit; -1: all. Pieces of a line count once */
     struct dray_fd_borrow ended; /**< readable once nothing more will be written; ends a follow
                                       after the last record has been read; -1: has ended */
 };

@@ -49,7 +49,8 @@ struct dray_registry_ops {
                        struct dray_err *);
     /**
      * Write the content from byte `offset` on into out (a file or pipe). A manifest or index is
-     * told by its media type. The driver retries and resumes on its own until the deadline; when
+     * told by its media type. The digest is all that names it: the tag that led to it is not told,
+     * and resolve() may have been called in an earlier life of the driver. The driver retries and resumes on its own until the deadline; when
      * it gives up with DRAY_ERR_TRANSIENT the host may call again with a later offset. A server
      * that cannot continue at offset: CONFLICT, nothing written.
      */

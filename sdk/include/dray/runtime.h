@@ -3,9 +3,11 @@
  * runtime.h - runs containers from OCI bundles.
  *
  * create, start, exec and remove are called in the container's shim, whose children the container
- * and its execs become (the shim reaps them, so the driver must not). state, kill, ps, stats,
- * freeze and update may also be called in the daemon, on another instance of the same driver: all
- * that a driver must remember lies in its DRAY_PATH_RUN folder under the container's id.
+ * and its execs become (the shim reaps them, so the driver must not; it is their subreaper, too).
+ * Other programs may be run as well, each waited for by its pid before the call returns. state,
+ * kill, ps, stats, freeze and update may also be called in the daemon, on another instance of the
+ * same driver: all that a driver must remember lies in its DRAY_PATH_RUN folder under the
+ * container's id.
  */
 #ifndef DRAY_RUNTIME_H
 #define DRAY_RUNTIME_H
@@ -77,7 +79,8 @@ struct dray_runtime_ops {
 
     /**
      * Make the container up to, not including, the exec of its command. Errors of the command's
-     * path show in start(): NOCMD ("executable file not found"), NOEXEC ("permission denied").
+     * path show here or in start(): NOCMD ("executable file not found"), NOEXEC ("permission
+     * denied"). What create() made before it failed is dropped with remove().
      */
     int32_t (*create)(struct dray_self *, const struct dray_call *, const char *id,
                       const struct dray_run_spec *, struct dray_proc *out, struct dray_err *);
