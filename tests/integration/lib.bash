@@ -21,9 +21,10 @@ daemon_init() {
 }
 
 # What a build with a sanitizer reports goes to files PREFIX.PID: also the reports of shims, plugin hosts and
-# clients, whose standard error is elsewhere or nowhere.
+# clients, whose standard error is elsewhere or nowhere. A daemon that ends while sessions go on, or something
+# hangs, joins no threads.
 sanitizers_into() { # PREFIX
-    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:log_path=$1" TSAN_OPTIONS="${TSAN_OPTIONS:-}:log_path=$1" \
+    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:log_path=$1" TSAN_OPTIONS="${TSAN_OPTIONS:-}:log_path=$1:report_thread_leaks=0" \
         UBSAN_OPTIONS="${UBSAN_OPTIONS:-}:print_stacktrace=1:log_path=$1"
 }
 

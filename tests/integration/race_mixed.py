@@ -81,7 +81,8 @@ class Mixed:
                 self.note(f"{what}: {method} {path}: no answer after {PATIENCE} s")
             return
         except (OSError, http.client.HTTPException) as e:
-            self.note(f"{what}: {method} {path}: {e!r}")
+            if not read:  # a stream breaks off when its container is removed
+                self.note(f"{what}: {method} {path}: {e!r}")
             return
         finally:
             c.close()

@@ -7,8 +7,6 @@ load lib
 load misbehave
 
 setup_file() {
-    # A daemon that ends although something hangs joins no threads.
-    export TSAN_OPTIONS="${TSAN_OPTIONS:-}:report_thread_leaks=0"
     daemon_init
     export ORDERS=$T/orders
     mkdir "$ORDERS"

@@ -22,6 +22,15 @@ static int see_as_inside(struct dray_container *c, struct dray_driver *d,
     return rc != 0 ? rc : dray_userns_take_root(u, was, err);
 }
 
+/* Is it removed, or about to be? Its layer may be gone at any time then. */
+static bool is_leaving(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool leaving = c->removed || c->st.status == DRAY_CS_REMOVING;
+    pthread_mutex_unlock(&c->lock);
+    return leaving;
+}
+
 int dray_rootfs_open_layer(struct dray_container *c, bool rdonly, int *fd_out, struct dray_err *err)
 {
     struct dray_driver *d =
@@ -45,6 +54,8 @@ int dray_rootfs_open_layer(struct dray_container *c, bool rdonly, int *fd_out, s
     if (rc == 0)
         rc = dray_mount_detached(&mounts.v[0], rdonly, view, fd_out, err);
     dray_call_leave(&s);
+    if (rc != 0 && is_leaving(c))
+        return dray_fail(err, DRAY_E_NOTFOUND, "No such container: %s", c->id);
     return rc == 0 ? 0 : dray_err_note(err, "open the root of container %.12s", c->id);
 }
 
