@@ -119,7 +119,7 @@ run_body() { # NAME JSON: create and start
     host 'mount type unknown' '"Mounts":[{"Type":"zz","Target":"/x"}]'
     host 'volume name is too short' '"Binds":["v:/v"]'
     config 'invalid signal: ZZ' '"StopSignal":"ZZ"'
-    answers POST /v1.43/containers/create 400 'Container cannot be connected to network endpoints' -H 'Content-Type: application/json' \
+    answers POST /v1.43/containers/create 400 'Container cannot be created with multiple network endpoints' -H 'Content-Type: application/json' \
         -d '{"Image":"busybox","NetworkingConfig":{"EndpointsConfig":{"bridge":{},"x":{}}}}'
     # An image is not pulled because some other container is missing.
     run docker run --rm --volumes-from nope busybox true

@@ -111,6 +111,30 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
     docker rmi child grand:x
 }
 
+@test "a prune leaves an image that is used its last name" {
+    local id t
+    for t in h a z; do docker tag busybox:latest spare:$t; done
+    id=$(docker create busybox)
+    docker image prune -af >"$T/pruned"
+    cat "$T/pruned"
+    [ "$(sed -n 's/^untagged: //p' "$T/pruned" | grep spare | xargs)" = 'spare:a spare:h' ]
+    docker tag spare:z busybox:latest
+    docker rmi spare:z
+    docker image prune -af >"$T/pruned"
+    ! grep busybox "$T/pruned"
+    docker image inspect busybox:latest
+    docker rm "$id"
+}
+
+@test "an import for another system is refused, an architecture has its usual name" {
+    printf x >"$T/x"
+    run bash -c "tar -C '$T' -c x | docker import --platform macos/arm64 - foreign"
+    [[ $status -ne 0 && $output == *"operating system is not supported"* ]]
+    tar -C "$T" -c x | docker import --platform linux/x86_64 - usual
+    [ "$(docker image inspect -f '{{.Architecture}}' usual)" = amd64 ]
+    docker rmi usual
+}
+
 @test "a commit: its events, and a history with the ids of the parents that are here" {
     local since id
     docker create --name made busybox sh

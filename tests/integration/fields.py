@@ -518,7 +518,7 @@ def versions():
     for version, body, text in (
             ("1.43", body_of(mac, {"NetworkMode": "host"}), "conflicting options: mac-address and the network mode"),
             ("1.44", body_of(mac, None, {"bridge": {"MacAddress": "02:42:ac:11:00:98"}}), "must match the endpoint-specific MAC"),
-            ("1.43", body_of(None, None, {"bridge": {}, "x": {}}), "cannot be connected to network endpoints"),
+            ("1.43", body_of(None, None, {"bridge": {}, "x": {}}), "cannot be created with multiple network endpoints"),
             ("1.43", body_of(None, {"Mounts": [{"Type": "bind", "Source": "/tmp", "Target": "/m", "ReadOnly": True,
                                                 "BindOptions": {"ReadOnlyForceRecursive": True}}]}), "needs API v1.44 or newer")):
         status, j = call("POST", f"/v{version}/containers/create", body)

@@ -160,3 +160,17 @@ archive() {
     docker push -q "$REGISTRY/both:1" # the attestation is not here
     [ "$(remote_type both:1)" = application/vnd.oci.image.manifest.v1+json ]
 }
+
+@test "an index may call an architecture by the name that the kernel has for it" {
+    [ "$(uname -m)" = x86_64 ] || skip "for this machine's architecture the test has no other name"
+    ARCH=x86_64 "$BATS_TEST_DIRNAME/mkimage.py" "$T/l/uname" '{"Cmd":["/bin/true"]}' "$(busybox_tar)"
+    "$BATS_TEST_DIRNAME/mkindex.py" "$T/l/named" "$T/l/uname" "$T/l/arm64"
+    skopeo copy -q --all --dest-tls-verify=false "oci:$T/l/named" "docker://$REGISTRY/named:1"
+    docker pull -q "$REGISTRY/named:1"
+    for name in amd64 x86_64; do
+        api GET "/images/$REGISTRY/named:1/json" platform="{\"os\":\"linux\",\"architecture\":\"$name\"}"
+        [ "$(cat "$T/status")" = 200 ]
+    done
+    docker run --rm --platform linux/amd64 --pull never "$REGISTRY/named:1"
+    docker rmi "$REGISTRY/named:1"
+}

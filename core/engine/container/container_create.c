@@ -91,7 +91,8 @@ static int prepare_image(struct creation *k, const struct dray_create_req *req,
         size_t n = have ? strlen(have) : 0; /* a variant may follow */
         bool same = have && dray_str_prefix(req->platform, have) &&
                     (!req->platform[n] || req->platform[n] == '/');
-        if (!same && strcmp(req->platform, os) != 0)
+        if (!same && strcmp(req->platform, os) != 0 &&
+            !dray_image_is_platform(&k->image, req->platform))
             return dray_fail(err, DRAY_E_NOTFOUND,
                              "image with reference %s was found but its platform (%s) does not "
                              "match the specified platform (%s)",
@@ -383,7 +384,8 @@ static int check_endpoints(struct creation *k, const struct dray_create_req *req
     }
     if (rc != 0 || req->api_version >= 144 || json_object_object_length(nets) < 2)
         return rc;
-    return dray_fail(err, DRAY_E_INVAL, "Container cannot be connected to network endpoints: %s",
+    return dray_fail(err, DRAY_E_INVAL,
+                     "Container cannot be created with multiple network endpoints: %s",
                      names.data ? names.data : "");
 }
 

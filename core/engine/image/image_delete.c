@@ -297,7 +297,7 @@ int dray_images_remove(struct dray_images *im, const char *ref, struct dray_strs
 static bool prunable(struct dray_images *im, const struct img *g, bool dangling, int64_t until,
                      const struct dray_filters *f)
 {
-    if (g->deleted || g->holds.n > 0 || (until && g->created_ns >= until) ||
+    if (g->deleted || (dangling && g->holds.n > 0) || (until && g->created_ns >= until) ||
         !dray_filters_labels(f, g->labels))
         return false;
     if (!dangling)
@@ -324,6 +324,30 @@ static void list_prunable(struct dray_images *im, bool dangling, int64_t until,
     pthread_mutex_unlock(&im->lock);
 }
 
+static bool is_held(struct dray_images *im, const char *id)
+{
+    pthread_mutex_lock(&im->lock);
+    const struct img *g = img_find(im, id);
+    bool held = g && g->holds.n > 0;
+    pthread_mutex_unlock(&im->lock);
+    return held;
+}
+
+/* The names of an image that a container uses, but the last. */
+static void spare_names(struct removal *r, const char *id)
+{
+    DRAY_AUTO(dray_strlist) keys = {0};
+    refs_of(r->im, id, &keys);
+    dray_strlist_sort(&keys);
+    while (keys.n > 1 && !single_reference(&keys)) {
+        DRAY_AUTO(dray_strlist) one = {0};
+        if (!dray_strlist_add(&one, keys.v[0]) || untag(r, id, &one, NULL) != 0)
+            return;
+        refs_of(r->im, id, &keys);
+        dray_strlist_sort(&keys);
+    }
+}
+
 int dray_images_prune(struct dray_images *im, const struct dray_filters *f,
                       struct json_object **out, struct dray_err *err)
 {
@@ -342,7 +366,11 @@ int dray_images_prune(struct dray_images *im, const struct dray_filters *f,
     for (size_t i = 0; i < ids.n; i++) {
         char by[DRAY_ID_LEN];
         DRAY_AUTO(dray_strlist) keys = {0};
-        if (used_by(im, ids.v[i], false, by))
+        if (used_by(im, ids.v[i], false, by)) {
+            spare_names(&r, ids.v[i]);
+            continue;
+        }
+        if (is_held(im, ids.v[i])) /* for a container that is being made */
             continue;
         refs_of(im, ids.v[i], &keys);
         if (untag(&r, ids.v[i], &keys, NULL) == 0)

@@ -137,6 +137,8 @@ int dray_images_import(struct dray_images *im, const struct dray_import_req *req
 {
     struct img_platform pf;
     int rc = img_platform_parse(req->platform, &pf, err);
+    if (!rc && strcmp(pf.os, "linux") != 0)
+        rc = dray_fail(err, DRAY_E_INVAL, "operating system is not supported");
     if (!rc && req->repo && *req->repo) {
         DRAY_AUTO(dray_ref) ref = {0};
         rc = dray_ref_parse(req->repo, &ref, err);

@@ -34,8 +34,14 @@ const char *img_host_arch(void)
     return row < 0 ? "amd64" : machines[row].arch;
 }
 
-/* Names that people use for architectures. */
-static void normal_arch(struct img_platform *p)
+void img_platform_read(struct json_object *o, struct img_platform *out)
+{
+    (void)snprintf(out->os, sizeof out->os, "%s", dray_json_str(o, "os", ""));
+    (void)snprintf(out->arch, sizeof out->arch, "%s", dray_json_str(o, "architecture", ""));
+    (void)snprintf(out->variant, sizeof out->variant, "%s", dray_json_str(o, "variant", ""));
+}
+
+void img_platform_normal(struct img_platform *p)
 {
     static const struct {
         const char *given, *arch, *variant;
@@ -116,7 +122,7 @@ int img_platform_parse(const char *text, struct img_platform *out, struct dray_e
         (void)snprintf(out->arch, sizeof out->arch, "%s", text);
         out->variant[0] = '\0';
     }
-    normal_arch(out);
+    img_platform_normal(out);
     return 0;
 }
 

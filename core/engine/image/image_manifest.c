@@ -14,16 +14,13 @@ bool img_is_index(const char *media_type)
 /* How well a platform of an index fits: 0 not at all. */
 static int fit(const struct img_platform *want, struct json_object *platform)
 {
-    const char *os = dray_json_str(platform, "os", "");
-    const char *arch = dray_json_str(platform, "architecture", "");
-    const char *variant = dray_json_str(platform, "variant", "");
-    if (strcmp(os, want->os) != 0)
+    struct img_platform have;
+    img_platform_read(platform, &have);
+    img_platform_normal(&have);
+    const char *arch = have.arch, *variant = have.variant;
+    if (strcmp(have.os, want->os) != 0)
         return 0;
     bool arm = strcmp(want->arch, "arm") == 0;
-    if (strcmp(arch, "arm64") == 0 && !*variant)
-        variant = "v8";
-    if (strcmp(arch, "arm") == 0 && !*variant)
-        variant = "v7";
     if (strcmp(arch, want->arch) == 0) {
         if (strcmp(variant, want->variant) == 0)
             return 100;

@@ -378,6 +378,10 @@ const char *img_host_arch(void);
 struct img_platform {
     char os[32], arch[32], variant[32];
 };
+/** As a config or an index tells it. */
+void img_platform_read(struct json_object *o, struct img_platform *out);
+/** One name for what has several, such as amd64 for x86_64, and the usual variant where none is said. */
+void img_platform_normal(struct img_platform *p);
 int img_platform_parse(const char *text, struct img_platform *out, struct dray_err *err);
 /** An entry of "history". */
 struct json_object *img_history(const char *created, const char *created_by, const char *author,

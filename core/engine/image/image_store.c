@@ -280,26 +280,14 @@ int img_read_config(struct dray_images *im, const char *id, struct json_object *
     return rc ? dray_err_note(err, "read the config of image %.19s", id) : 0;
 }
 
-int dray_images_get(struct dray_images *im, const char *ref, struct dray_image *out,
-                    struct dray_err *err)
+/* Load an image for use, once it was found; held: also one that is kept for its containers only. */
+static int load(struct dray_images *im, const char *id, bool held, struct dray_image *out,
+                struct dray_err *err)
 {
-    *out = (struct dray_image){0};
-    bool late = false;
     pthread_mutex_lock(&im->lock);
-    struct img *g = img_lookup(im, ref, NULL, err);
+    struct img *g = held ? img_find(im, id) : visible(im, id);
     if (g) {
         memcpy(out->id, g->id, sizeof out->id);
-        late = !g->top && g->n_parts > 0;
-    }
-    pthread_mutex_unlock(&im->lock);
-    if (!g)
-        return err ? err->code : DRAY_E_NOTFOUND;
-    int rc = late ? unpack_late(im, out->id, err) : 0;
-    if (rc)
-        return rc;
-    pthread_mutex_lock(&im->lock);
-    g = visible(im, out->id);
-    if (g) {
         out->images = im;
         out->pin = g->top;
         if (g->top)
@@ -309,12 +297,43 @@ int dray_images_get(struct dray_images *im, const char *ref, struct dray_image *
     }
     pthread_mutex_unlock(&im->lock);
     if (!g)
-        return dray_fail(err, DRAY_E_NOTFOUND, "No such image: %s", ref);
+        return dray_fail(err, DRAY_E_NOTFOUND, "No such image: %s", id);
     out->storage = strdup(dray_driver_name(im->engine->storage));
-    rc = out->top_layer && out->storage ? img_read_config(im, out->id, &out->config, err)
-                                        : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc = out->top_layer && out->storage ? img_read_config(im, out->id, &out->config, err)
+                                            : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (rc)
         dray_image_release(out);
+    return rc;
+}
+
+int dray_images_get(struct dray_images *im, const char *ref, struct dray_image *out,
+                    struct dray_err *err)
+{
+    *out = (struct dray_image){0};
+    char id[sizeof out->id];
+    bool late = false;
+    pthread_mutex_lock(&im->lock);
+    struct img *g = img_lookup(im, ref, NULL, err);
+    if (g) {
+        memcpy(id, g->id, sizeof id);
+        late = !g->top && g->n_parts > 0;
+    }
+    pthread_mutex_unlock(&im->lock);
+    if (!g)
+        return err ? err->code : DRAY_E_NOTFOUND;
+    int rc = late ? unpack_late(im, id, err) : 0;
+    return rc ? rc : load(im, id, false, out, err);
+}
+
+int dray_images_get_held(struct dray_images *im, const char *id, struct dray_image *out,
+                         struct dray_err *err)
+{
+    struct dray_err why = {0};
+    int rc = dray_images_get(im, id, out, &why);
+    if (rc == DRAY_E_NOTFOUND)
+        return load(im, id, true, out, err);
+    if (rc && err)
+        *err = why;
     return rc;
 }
 

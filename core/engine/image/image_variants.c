@@ -21,13 +21,6 @@ void img_variants_free(struct img_variants *vs)
 
 /* --- looking ----------------------------------------------------------------------------------*/
 
-static void set_platform(struct img_platform *p, struct json_object *o)
-{
-    (void)snprintf(p->os, sizeof p->os, "%s", dray_json_str(o, "os", ""));
-    (void)snprintf(p->arch, sizeof p->arch, "%s", dray_json_str(o, "architecture", ""));
-    (void)snprintf(p->variant, sizeof p->variant, "%s", dray_json_str(o, "variant", ""));
-}
-
 static void note_blob(struct dray_images *im, struct img_variant *v, struct json_object *desc)
 {
     const char *digest = dray_json_str(desc, "digest", "");
@@ -58,7 +51,7 @@ static void look_into(struct dray_images *im, struct img_variant *v)
     for (size_t i = 0; i < dray_json_len(layers); i++)
         note_blob(im, v, json_object_array_get_idx(layers, i));
     if (!v->platform.os[0] && img_read_json(im, v->config, CONFIG_MAX, &config, NULL) == 0)
-        set_platform(&v->platform, config);
+        img_platform_read(config, &v->platform);
     v->here = v->here || v->own;
 }
 
@@ -70,7 +63,7 @@ static int add_entry(struct dray_images *im, struct img_variants *out, struct js
     if (rc)
         return rc;
     out->n++;
-    set_platform(&v->platform, dray_json_obj(entry, "platform"));
+    img_platform_read(dray_json_obj(entry, "platform"), &v->platform);
     v->own = strcmp(v->manifest.digest, own) == 0;
     v->attestation = img_is_attestation(entry, v->about);
     look_into(im, v);
@@ -168,21 +161,23 @@ int img_variants_open(struct dray_images *im, const char *ref, struct img_varian
 /* The same platform? What was asked for may leave the variant open. */
 static bool same_platform(const struct img_platform *want, const struct img_platform *have)
 {
-    const char *variant = have->variant;
-    if (strcmp(want->os, have->os) != 0 || strcmp(want->arch, have->arch) != 0)
+    struct img_platform is = *have;
+    img_platform_normal(&is);
+    if (strcmp(want->os, is.os) != 0 || strcmp(want->arch, is.arch) != 0)
         return false;
-    if (!*variant && strcmp(have->arch, "arm64") == 0)
-        variant = "v8";
-    if (!*variant && strcmp(have->arch, "arm") == 0)
-        variant = "v7";
-    return !want->variant[0] || strcmp(want->variant, variant) == 0;
+    return !want->variant[0] || strcmp(want->variant, is.variant) == 0;
 }
 
 bool img_platform_is(struct json_object *described, const char *platform)
 {
     struct img_platform want, have;
-    set_platform(&have, described);
+    img_platform_read(described, &have);
     return img_platform_parse(platform, &want, NULL) == 0 && same_platform(&want, &have);
+}
+
+bool dray_image_is_platform(const struct dray_image *image, const char *platform)
+{
+    return img_platform_is(image->config, platform);
 }
 
 int img_variants_find(const struct img_variants *vs, const char *ref, const char *platform,

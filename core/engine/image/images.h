@@ -41,10 +41,15 @@ struct dray_image {
     struct img_layer *pin;      /* private: keeps the layers until the release */
 };
 
+/** The image of this id that a container holds, also when it was removed by force since. */
+int dray_images_get_held(struct dray_images *im, const char *id, struct dray_image *out,
+                         struct dray_err *err);
 /** Find by id, unique id prefix, or reference, and load. NOTFOUND: "No such image: X". */
 int dray_images_get(struct dray_images *im, const char *ref, struct dray_image *out,
                     struct dray_err *err);
 void dray_image_release(struct dray_image *image);
+/** Is it of a platform ("os/arch[/variant]"), by whichever of its names? */
+bool dray_image_is_platform(const struct dray_image *image, const char *platform);
 /** Add to ids the image that ref names and all that were made from it; none when it names none. */
 int dray_images_descendants(struct dray_images *im, const char *ref, struct dray_strlist *ids,
                             struct dray_err *err);
