@@ -33,6 +33,12 @@ settings() { docker inspect -f "{{json (index .NetworkSettings.Networks \"$2\")}
 field() { settings "$1" "$2" | jq -r ".$3"; }
 listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\n' ' '; }
 
+@test "a container that is seen to have ended holds no network any more" {
+    run timeout 60 "$BATS_TEST_DIRNAME/network_freed.py" "$T/dray.sock" 10
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
 @test "list filters: name, id, driver, label, scope, type, dangling, and wrong ones" {
     local id
     id=$(docker network create --label tier=front --label x alpha)
@@ -193,7 +199,7 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
     docker start aa >/dev/null
     docker exec aa ip route | grep -q "^default via $(docker network inspect two -f '{{(index .IPAM.Config 0).Gateway}}') "
     [ "$(docker exec aa ip -o link | grep -c eth)" -eq 2 ]
-    [[ "$(api POST '/v1.43/containers/create?name=bb' -H 'Content-Type: application/json' -d '{"Image":"busybox","NetworkingConfig":{"EndpointsConfig":{"one":{},"two":{}}}}')" == *"cannot be connected to network endpoints: one, two"* ]]
+    [[ "$(api POST '/v1.43/containers/create?name=bb' -H 'Content-Type: application/json' -d '{"Image":"busybox","NetworkingConfig":{"EndpointsConfig":{"one":{},"two":{}}}}')" == *"cannot be created with multiple network endpoints: one, two"* ]]
 }
 
 @test "remove and prune: in use, predefined, unknown, by label and age" {

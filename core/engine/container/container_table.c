@@ -6,6 +6,9 @@
 #include "engine/container/container_link_names.h"
 
 #include <inttypes.h>
+#include <time.h>
+
+#define LET_GO_S 5
 
 struct dray_container *dray_container_ref(struct dray_container *c)
 {
@@ -267,6 +270,17 @@ void dray_containers_counts(struct dray_containers *cs, struct dray_container_co
     dray_container_list_free(v, n);
 }
 
+static bool mounts_image(struct dray_container *c, const char *image_id)
+{
+    dray_autojson *points = dray_container_json(c, &c->mounts);
+    for (size_t i = 0; i < dray_json_len(points); i++) {
+        struct json_object *p = json_object_array_get_idx(points, i);
+        if (strcmp(dray_json_str(p, "ImageID", ""), image_id) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool dray_containers_use_image(struct dray_containers *cs, const char *image_id, bool running_only,
                                char id_out[DRAY_ID_LEN])
 {
@@ -274,7 +288,7 @@ bool dray_containers_use_image(struct dray_containers *cs, const char *image_id,
     struct dray_container **v;
     size_t n = dray_container_snapshot(cs, &v);
     for (size_t i = 0; i < n && !used; i++) {
-        if (strcmp(v[i]->image_id, image_id) != 0)
+        if (strcmp(v[i]->image_id, image_id) != 0 && !mounts_image(v[i], image_id))
             continue;
         pthread_mutex_lock(&v[i]->lock);
         used = !running_only || dray_container_alive(v[i]);
@@ -284,4 +298,22 @@ bool dray_containers_use_image(struct dray_containers *cs, const char *image_id,
     }
     dray_container_list_free(v, n);
     return used;
+}
+
+bool dray_containers_let_go(struct dray_containers *cs, const char *id)
+{
+    dray_autocontainer *c = NULL;
+    if (dray_container_find(cs, id, &c, NULL) != 0)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    bool alive = dray_container_alive(c);
+    pthread_mutex_unlock(&c->lock);
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LET_GO_S;
+    /* Whoever ends it holds the lock until all is undone. */
+    if (alive || pthread_mutex_clocklock(&c->op, CLOCK_MONOTONIC, &until) != 0)
+        return false;
+    pthread_mutex_unlock(&c->op);
+    return true;
 }

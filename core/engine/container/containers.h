@@ -26,6 +26,9 @@ void dray_containers_counts(struct dray_containers *cs, struct dray_container_co
 /** Does any container (running only, or all) use the image? id_out gets one that does. */
 bool dray_containers_use_image(struct dray_containers *cs, const char *image_id, bool running_only,
                                char id_out[DRAY_ID_LEN]);
+/** Wait, some seconds at most, until a container that has ended has let go of its networks: it is
+ * seen to have ended a little before. False: it runs, or is none. */
+bool dray_containers_let_go(struct dray_containers *cs, const char *id);
 /** Attach a container to a network, or take it off, running or not (POST /networks/{id}/connect).
  */
 int dray_containers_connect(struct dray_containers *cs, const char *container, const char *network,
@@ -153,8 +156,7 @@ struct dray_exec_start {
     int rows, cols;
 };
 /** Whether it may be started: to be asked before the connection becomes a stream. */
-int dray_execs_start_prepare(struct dray_containers *cs, const char *exec_id,
-                             struct dray_err *err);
+int dray_execs_start_prepare(struct dray_containers *cs, const char *exec_id, struct dray_err *err);
 /** sock -1 when detached; else the session runs over it until its end. */
 int dray_execs_start(struct dray_containers *cs, const char *exec_id,
                      const struct dray_exec_start *req, int sock, struct dray_err *err);

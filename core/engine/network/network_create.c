@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/logging.h"
+#include "engine/container/containers.h"
 #include "engine/events.h"
 #include "engine/filters.h"
 
@@ -234,12 +235,30 @@ static int begin_removal(struct dray_net *n, struct dray_err *err)
     return rc;
 }
 
+/* A container of the network that has ended, but not yet left it, does so soon. */
+static bool one_leaves(struct dray_networks *ns, struct dray_net *n)
+{
+    char id[DRAY_ID_LEN] = "";
+    pthread_mutex_lock(&n->lock);
+    if (n->eps)
+        memcpy(id, n->eps->container, sizeof id);
+    pthread_mutex_unlock(&n->lock);
+    if (!*id || !ns->engine->containers || !dray_containers_let_go(ns->engine->containers, id))
+        return false;
+    pthread_mutex_lock(&n->lock);
+    bool left = !n->eps || strcmp(n->eps->container, id) != 0;
+    pthread_mutex_unlock(&n->lock);
+    return left;
+}
+
 static int remove_net(struct dray_networks *ns, struct dray_net *n, struct dray_err *err)
 {
     if (n->predefined)
         return dray_fail(err, DRAY_E_DENIED, "%s is a pre-defined network and cannot be removed",
                          n->name);
     int rc = begin_removal(n, err);
+    while (rc == DRAY_E_DENIED && one_leaves(ns, n))
+        rc = begin_removal(n, err);
     if (rc)
         return rc;
     if (n->driver)
