@@ -190,12 +190,12 @@ void dray_fs_sweep(int dirfd)
         dray_cleanup_fd(&fd);
 }
 
-int dray_fs_open_in_root(int root, const char *path, int flags, mode_t mode)
+static int open_resolved(int root, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
     struct open_how how = {
         .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
         .mode = flags & O_CREAT ? mode : 0,
-        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+        .resolve = resolve | RESOLVE_NO_MAGICLINKS,
     };
     /* EAGAIN: a rename happened elsewhere while ".." was being resolved. */
     for (int tries = 0;; tries++) {
@@ -203,6 +203,16 @@ int dray_fs_open_in_root(int root, const char *path, int flags, mode_t mode)
         if (fd >= 0 || errno != EAGAIN || tries == 64)
             return fd;
     }
+}
+
+int dray_fs_open_in_root(int root, const char *path, int flags, mode_t mode)
+{
+    return open_resolved(root, path, flags, mode, RESOLVE_IN_ROOT);
+}
+
+int dray_fs_open_beneath(int root, const char *path, int flags)
+{
+    return open_resolved(root, path, flags, 0, RESOLVE_BENEATH);
 }
 
 /* How the kernel copies; each returns like read(2). */

@@ -43,6 +43,8 @@ int dray_fs_usage(int dirfd, const char *path, uint64_t *bytes_out, uint64_t *in
                   struct dray_err *err);
 /** openat2 with RESOLVE_IN_ROOT: path is resolved as if root were "/". Returns fd or -1. */
 int dray_fs_open_in_root(int root, const char *path, int flags, mode_t mode);
+/** openat2 with RESOLVE_BENEATH: a link or ".." that leaves root is EXDEV. Returns fd or -1. */
+int dray_fs_open_beneath(int root, const char *path, int flags);
 /** Copy from in to out until the end, in the kernel where it can. *bytes_out may be NULL. */
 int dray_fs_copy(int in, int out, uint64_t *bytes_out, struct dray_err *err);
 

@@ -71,6 +71,19 @@ static int check_plain(struct json_object *raw, const struct dray_listen *l, str
                      l->host);
 }
 
+/* "HOST:PORT" alone is of TCP, as for dockerd. */
+static int name_scheme(char **host, struct dray_err *err)
+{
+    if (**host == '/' || strstr(*host, "://"))
+        return 0;
+    char *full = dray_strf("tcp://%s", *host);
+    if (!full)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    free(*host);
+    *host = full;
+    return 0;
+}
+
 /* What -H and the TLS settings ask for. *out borrows from hosts and the configuration. */
 static int plan_listens(struct drayd *d, struct dray_strlist *hosts, struct dray_listen **out,
                         struct dray_err *err)
@@ -84,6 +97,8 @@ static int plan_listens(struct drayd *d, struct dray_strlist *hosts, struct dray
         return rc ? rc : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     bool verify = dray_json_bool(raw, "tlsverify", false);
     for (size_t i = 0; i < hosts->n && !rc; i++) {
+        if ((rc = name_scheme(&hosts->v[i], err)) != 0)
+            break;
         bool tcp = strncmp(hosts->v[i], "tcp://", 6) == 0;
         listens[i] = (struct dray_listen){
             .host = hosts->v[i],

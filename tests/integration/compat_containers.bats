@@ -82,6 +82,11 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     mkdir "$T/out"
     docker cp "$id:/" "$T/out/all" && [ -x "$T/out/all/bin/busybox" ]
     [[ $(api GET "/containers/$id/archive?path=/etc/passwd/") == *'not a directory'* ]]
+    for path in . ./ /. /./ home/root/.; do
+        api GET "/containers/$id/archive?path=$path" | tar tPf - >"$T/names"
+        [ "$(head -n 1 "$T/names")" = ./ ]
+        grep -x ./bin/busybox "$T/names"
+    done
     rm -rf "$T/out"
 }
 
@@ -137,6 +142,25 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     run docker run --device /etc busybox true
     [[ $output == *'not a device node'* ]]
     docker rm -fv one
+}
+
+@test "an exec of a user that is not there is refused when it is made" {
+    local id path
+    id=$(docker run -d -w /tmp/ busybox sleep 1000)
+    path=/containers/$id/exec
+    made() { # USER STATUS [TEXT]
+        [ "$(status_of POST "$path" -H 'Content-Type: application/json' -d "{\"User\":\"$1\",\"Cmd\":[\"true\"]}")" = "$2" ]
+        [[ $(api POST "$path" -H 'Content-Type: application/json' -d "{\"User\":\"$1\",\"Cmd\":[\"true\"]}") == *"${3:-}"* ]]
+    }
+    made nobody2 400 'unable to find user nobody2: no matching entries in passwd file'
+    made nobody2:1 400 'unable to find user nobody2'
+    made 1:nobody2 400 'unable to find group nobody2: no matching entries in group file'
+    made root 201
+    made 4711:4712 201
+    [ "$(docker inspect -f '{{.Config.WorkingDir}}' "$id")" = /tmp ]
+    docker exec "$id" rm /etc/passwd
+    made root 400 'unable to find user root'
+    docker rm -f "$id"
 }
 
 @test "the address that was asked for is in the config, the user of a container in its execs" {

@@ -69,7 +69,11 @@ tried() { [ "$(docker inspect -f '{{.RestartCount}}' "$1")" -ge 5 ]; }
     [ "$(docker exec guest ip -o -4 addr show eth0)" = "$(docker exec landlord ip -o -4 addr show eth0)" ]
     docker stop -t 0 landlord >/dev/null
     run docker restart -t 0 guest
-    [[ $status -ne 0 && $output == *"cannot join network of a non running container: $(docker inspect -f '{{.Id}}' landlord)"* ]]
+    [[ $status -ne 0 && $output == *"failed to set up container networking: cannot join network of a non running container: $(docker inspect -f '{{.Id}}' landlord)"* ]]
+    docker create --name tenant --pid container:landlord busybox true
+    run docker start tenant
+    [[ $status -ne 0 && $output == *"failed to join PID namespace: container $(docker inspect -f '{{.Id}}' landlord) is not running"* ]]
+    docker rm tenant
 }
 
 sandbox() { docker inspect -f '{{.NetworkSettings.SandboxID}}' "$1"; }

@@ -102,9 +102,9 @@ for f in glob.glob('$T/data/containers/*/*.json'):
     wait_until 20 is he '{{len .State.Health.Log}}' 5
     [[ $(actions "$since" he) == *"health_status: unhealthy "*"health_status: healthy "* ]]
     # A slow probe is killed; in the start period failures do not count; NONE switches the image's off.
-    docker run -d --name slow --network none --health-cmd 'sleep 60' --health-interval 100ms --health-timeout 200ms --health-retries 1 busybox sleep 1000
+    docker run -d --name slow --network none --health-cmd 'echo said; sleep 60' --health-interval 100ms --health-timeout 200ms --health-retries 1 busybox sleep 1000
     wait_until 5 is slow '{{.State.Health.Status}}' unhealthy
-    [[ $(get slow '{{(index .State.Health.Log 0).Output}}') == *"Health check exceeded timeout (200ms)"* ]]
+    [[ $(get slow '{{(index .State.Health.Log 0).Output}}') == "Health check exceeded timeout (200ms): said" ]]
     [ "$(get slow '{{(index .State.Health.Log 0).ExitCode}}')" = -1 ]
     docker run -d --name sp --network none --health-cmd false --health-interval 100ms --health-start-period 30s --health-start-interval 100ms --health-retries 1 busybox sleep 1000
     sleep 1

@@ -170,6 +170,20 @@ END
     docker rmi imgmnt:1
 }
 
+@test "an image that is mounted is in use, and stays for its container when it is removed by force" {
+    printf 'kept\n' >"$T/kept"
+    tar -C "$T" -c kept | docker import - imgkept:1
+    docker run -d --name im --mount type=image,source=imgkept:1,target=/img --network none busybox sh -c 'cat /img/kept; exec sleep 1000'
+    run docker rmi imgkept:1
+    [[ $status -ne 0 && $output == *"container $(docker inspect -f '{{.Id}}' im | cut -c1-12) is using its referenced image"* ]]
+    docker stop -t 0 im
+    docker rmi -f imgkept:1
+    docker start im
+    wait_until 10 eval '[ "$(docker logs im)" = $'"'kept\nkept'"' ]'
+    docker rm -f im
+    [ -z "$(docker images -aq imgkept)" ]
+}
+
 @test "an init reaps, and passes signals on" {
     for cli in $CLIS; do
         [ "$("$cli" run --rm --init --network none busybox sh -c 'cat /proc/1/comm')" = docker-init ] ||

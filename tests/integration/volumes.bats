@@ -131,7 +131,26 @@ path_of() { docker volume inspect -f '{{.Mountpoint}}' "$1"; }
     run docker run --rm --mount type=volume,src=whole,dst=/x,volume-subpath=../.. busybox true
     [ "$status" -ne 0 ]
     run docker run --rm --mount type=volume,src=whole,dst=/x,volume-subpath=out busybox ls /x/passwd
-    [ "$status" -ne 0 ]
+    [[ $status -ne 0 && $output == *"path concatenation escapes the base directory"* ]]
+}
+
+@test "a subpath: through links within, a file, filled from the image, not left by docker cp either" {
+    local sub=type=volume,src=inner,dst=/x,volume-subpath
+    docker run --rm -v inner:/w busybox sh -c 'mkdir -p /w/a /w/hack /w/bin; echo file >/w/a/f; ln -s ../a /w/hack/good; ln -s /etc /w/hack/root; ln -s root /w/hack/bad'
+    [ "$(docker run --rm --mount $sub=hack/good busybox cat /x/f)" = file ]
+    [ "$(docker run --rm --mount $sub=a/f busybox cat /x)" = file ]
+    [ "$(docker run --rm --mount type=volume,src=inner,dst=/bin,volume-subpath=bin busybox ls /bin/busybox)" = /bin/busybox ]
+    docker run --rm -v inner:/w busybox test -e /w/bin/busybox
+    docker create --name escaping --mount $sub=hack/bad busybox true
+    run docker start escaping
+    [[ $status -ne 0 && $output == *"path concatenation escapes the base directory"* ]]
+    ! docker cp escaping:/x/passwd - # nor while it is stopped
+    docker create --name staying --mount $sub=hack/good busybox true
+    docker cp staying:/x/f - | tar xO | grep -x file
+    docker start -a staying
+    ! grep "$T/exec/containers/.*/sub-" /proc/self/mountinfo
+    docker rm escaping staying
+    docker volume rm inner
 }
 
 @test "local's options: tmpfs, bind, an ext4 image; mounted while used" {

@@ -236,6 +236,10 @@ void dray_container_mounts_drop(struct dray_container *c, bool volumes);
 int dray_container_mounts_start(struct dray_container *c, struct json_object *points,
                                 struct json_object *mounts, struct dray_err *err);
 void dray_container_mounts_stop(struct dray_container *c);
+/** Open what lies at `sub` below `whole`, the folder of volume or image `name`: links and ".."
+ * cannot leave it. DRAY_E_NOTFOUND: nothing is there. */
+int dray_container_subpath(const char *name, const char *whole, const char *sub, int flags,
+                           int *fd_out, struct dray_err *err);
 
 /* container_files.c: hostname, hosts, resolv.conf */
 

@@ -21,11 +21,12 @@
 /** Absolute and lexically clean, but with a trailing "/" or "/." kept. */
 static char *absolute(const char *path)
 {
-    size_t len = strlen(path);
-    const char *tail = "";
-    if (len > 0 && path[len - 1] == '/')
-        tail = "/";
-    else if (len > 1 && strcmp(path + len - 2, "/.") == 0)
+    size_t len = strlen(path), n_slashes = 0;
+    while (n_slashes < len && path[len - 1 - n_slashes] == '/')
+        n_slashes++;
+    const char *end = path + len - n_slashes; /* "a/./" names what is in a, as "a/." */
+    const char *tail = n_slashes ? "/" : "";
+    if (end > path && end[-1] == '.' && (end - 1 == path || end[-2] == '/'))
         tail = "/.";
     DRAY_AUTO(dray_buf) out = {0};
     for (const char *p = path; *p;) {

@@ -137,10 +137,11 @@ static struct probe run_probe(struct dray_container *c, struct dray_health *h)
     p.end_ns = dray_clock_now();
     if (rc == DRAY_E_TIMEOUT) {
         p.code = -1;
-        free(output);
+        dray_autofree char *before = dray_steal(output);
         char limit[40];
         dray_duration_text(h->timeout, limit);
-        output = dray_strf("Health check exceeded timeout (%s)", limit);
+        output = dray_strf("Health check exceeded timeout (%s)%s%s", limit,
+                           before && *before ? ": " : "", before ? before : "");
     } else if (rc != 0) {
         p.code = rc == DRAY_E_NOCMD ? 127 : rc == DRAY_E_NOEXEC ? 126 : -1;
         free(output);

@@ -372,7 +372,7 @@ static int mount_image(struct points *ps, struct json_object *m, struct json_obj
     if (dray_json_obj(m, "VolumeOptions"))
         return mount_error("image", "field VolumeOptions must not be specified", err);
     if (*subpath == '/' || strstr(subpath, ".."))
-        return mount_error("image", "subpath must be a relative path within the image", err);
+        return mount_error("image", "subpath must be a relative path within the volume", err);
     DRAY_AUTO(dray_image) image = {0};
     int rc = dray_images_get(images, ref, &image, err);
     if (rc == DRAY_E_NOTFOUND) /* 404 would tell the client to pull the container's image */
@@ -554,7 +554,18 @@ static bool folder_empty(int fd)
 
 static bool copies_image(struct json_object *p)
 {
-    return !dray_json_bool(p, "NoCopy", false) && !*dray_json_str(p, "Subpath", "");
+    return !dray_json_bool(p, "NoCopy", false);
+}
+
+/** The folder that the container has of a volume; DRAY_E_NOTFOUND: there is none yet. */
+static int open_target(struct json_object *p, const char *path, int *fd_out, struct dray_err *err)
+{
+    const char *sub = dray_json_str(p, "Subpath", "");
+    if (*sub)
+        return dray_container_subpath(dray_json_str(p, "Name", ""), path, sub,
+                                      O_RDONLY | O_DIRECTORY, fd_out, err);
+    *fd_out = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *fd_out >= 0 ? 0 : dray_fail(err, DRAY_E_NOTFOUND, "open %s", path);
 }
 
 /** A new volume belongs to the root of the container that is the first to have it. */
@@ -573,9 +584,8 @@ static int populate(struct points *ps, struct json_object *p, int root, struct d
     struct dray_userns *u = dray_container_userns(ps->c, ps->host);
     const char *dest = dray_json_str(p, "Destination", "/");
     dray_autofd int from =
-        copies_image(p)
-            ? dray_fs_open_in_root(root, dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
-            : -EBADF;
+        copies_image(p) ? dray_fs_open_in_root(root, dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+                        : -EBADF;
     if (from < 0 && copies_image(p) && errno == ENOTDIR)
         return dray_fail(err, DRAY_E_INTERNAL,
                          "cannot mount volume over existing file, file exists %s", dest);
@@ -585,8 +595,11 @@ static int populate(struct points *ps, struct json_object *p, int root, struct d
     int rc = dray_volumes_mount(vs, name, ps->c->id, dest, true, &path, err);
     if (rc != 0)
         return rc;
-    dray_autofd int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (to >= 0 && folder_empty(to)) {
+    dray_autofd int to = -EBADF;
+    rc = open_target(p, path, &to, err);
+    if (rc == DRAY_E_NOTFOUND)
+        rc = 0; /* the start tells what is missing */
+    else if (rc == 0 && folder_empty(to)) {
         rc = give_folder(u, to, err);
         if (rc == 0 && from >= 0)
             rc = dray_tree_copy(from, to, err);

@@ -60,85 +60,114 @@ static int ensure_source(struct dray_container *c, struct json_object *p, const 
     return dray_fail_errno(err, "error while creating mount source path '%s'", source);
 }
 
-/** The folder of a volume's subpath, resolved so that links cannot leave the volume. */
-static int subpath_source(const char *volume, const char *path, const char *sub, char **out,
-                          struct dray_err *err)
+int dray_container_subpath(const char *name, const char *whole, const char *sub, int flags,
+                           int *fd_out, struct dray_err *err)
 {
-    dray_autofd int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    dray_autofd int fd = root >= 0 ? dray_fs_open_in_root(root, sub, O_PATH | O_CLOEXEC, 0) : -1;
-    if (fd < 0)
+    dray_autofd int root = open(whole, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    *fd_out = root >= 0 ? dray_fs_open_beneath(root, sub, flags) : -1;
+    if (*fd_out >= 0)
+        return 0;
+    if (errno == EXDEV)
         return dray_fail(err, DRAY_E_INVAL,
-                         "cannot access path %s/%s in volume %s: no such file or directory", path,
-                         sub, volume);
-    char link[64], real[4096];
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(link, real, sizeof real - 1);
-    if (n < 0)
-        return dray_fail_errno(err, "resolve subpath %s of volume %s", sub, volume);
-    real[n] = '\0';
-    *out = strdup(real);
-    return *out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+                         "path concatenation escapes the base directory, base: %s, subpath: %s",
+                         whole, sub);
+    return dray_fail(err, DRAY_E_NOTFOUND, "cannot access path %s/%s in volume %s: %s", whole, sub,
+                     name, errno == ENOENT ? "no such file or directory" : strerror(errno));
+}
+
+/** Where what a mount point has of its own is mounted while the container runs. */
+static char *point_path(struct dray_container *c, const char *kind, struct json_object *p)
+{
+    DRAY_AUTO(dray_buf) name = {0};
+    for (const char *d = dray_json_str(p, "Destination", ""); *d; d++)
+        dray_buf_addf(&name, "%02x", (unsigned char)*d);
+    return dray_strf("%s/containers/%s/%s-%.200s", c->set->engine->config->exec_root, c->id, kind,
+                     name.data ? name.data : "");
+}
+
+static int make_target(int fd, const char *path, struct dray_err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return dray_fail_errno(err, "look at what is mounted at %s", path);
+    if (S_ISDIR(st.st_mode))
+        return mkdir(path, 0700) == 0 || errno == EEXIST
+                   ? 0
+                   : dray_fail_errno(err, "make the folder %s", path);
+    dray_autofd int file = open(path, O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return file >= 0 ? 0 : dray_fail_errno(err, "make the file %s", path);
+}
+
+/** Mount a copy of what fd is: its name may become another's before the container is made. */
+static int attach_copy(int fd, const char *path, struct dray_err *err)
+{
+    dray_autofd int copy =
+        (int)syscall(SYS_open_tree, fd, "",
+                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (unsigned)AT_RECURSIVE);
+    if (copy < 0 || syscall(SYS_move_mount, copy, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+        return dray_fail_errno(err, "mount at %s", path);
+    return 0;
+}
+
+static int subpath_source(struct dray_container *c, struct json_object *p, const char *name,
+                          const char *whole, char **out, struct dray_err *err)
+{
+    dray_autofree char *path = point_path(c, "sub", p);
+    dray_autofd int fd = -EBADF;
+    if (!path)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    int rc = dray_container_subpath(name, whole, dray_json_str(p, "Subpath", ""), O_PATH, &fd, err);
+    if (rc == 0)
+        rc = make_target(fd, path, err);
+    if (rc == 0)
+        rc = attach_copy(fd, path, err);
+    if (rc == 0)
+        *out = dray_steal(path);
+    return rc;
 }
 
 static int volume_source(struct dray_container *c, struct json_object *p, char **out,
                          struct dray_err *err)
 {
     const char *name = dray_json_str(p, "Name", "");
-    const char *sub = dray_json_str(p, "Subpath", "");
     int rc = dray_volumes_mount(c->set->engine->volumes, name, c->id,
                                 dray_json_str(p, "Destination", ""), dray_json_bool(p, "RW", true),
                                 out, err);
     struct stat st;
     if (rc == 0 && dray_bounded_stat(*out, DRAY_BOUNDED_MS, &st, err) == DRAY_E_TIMEOUT)
         return dray_err_note(err, "volume %s", name);
-    if (rc != 0 || !*sub)
+    if (rc != 0 || !*dray_json_str(p, "Subpath", ""))
         return rc;
     dray_autofree char *whole = dray_steal(*out);
-    return subpath_source(name, whole, sub, out, err);
-}
-
-/** Where the files of an image that is mounted into a container lie while it runs. */
-static char *image_path(struct dray_container *c, struct json_object *p)
-{
-    DRAY_AUTO(dray_buf) name = {0};
-    for (const char *d = dray_json_str(p, "Destination", ""); *d; d++)
-        dray_buf_addf(&name, "%02x", (unsigned char)*d);
-    return dray_strf("%s/containers/%s/image-%.200s", c->set->engine->config->exec_root, c->id,
-                     name.data ? name.data : "");
+    return subpath_source(c, p, name, whole, out, err);
 }
 
 static int attach_view(int view, const char *path, struct dray_err *err)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return dray_fail_errno(err, "make the folder %s", path);
-    if (syscall(SYS_move_mount, view, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) == 0)
-        return 0;
-    /* A plain folder, when the image has one layer alone. */
-    dray_autofd int copy =
-        (int)syscall(SYS_open_tree, view, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    if (copy < 0 || syscall(SYS_move_mount, copy, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0)
-        return dray_fail_errno(err, "mount an image at %s", path);
-    return 0;
+    int rc = make_target(view, path, err);
+    if (rc != 0 || syscall(SYS_move_mount, view, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) == 0)
+        return rc;
+    return attach_copy(view, path, err); /* a plain folder, when the image has one layer alone */
 }
 
 static int image_source(struct dray_container *c, struct json_object *p, char **out,
                         struct dray_err *err)
 {
-    const char *sub = dray_json_str(p, "Subpath", "");
-    dray_autofree char *path = image_path(c, p);
+    dray_autofree char *path = point_path(c, "image", p);
     DRAY_AUTO(dray_image) image = {0};
     dray_autofd int view = -EBADF;
     if (!path)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    int rc = dray_images_get(c->set->engine->images, dray_json_str(p, "ImageID", ""), &image, err);
+    int rc =
+        dray_images_get_held(c->set->engine->images, dray_json_str(p, "ImageID", ""), &image, err);
     if (rc == 0)
         rc = dray_image_view(&image, dray_container_userns_of(c), &view, err);
     if (rc == 0)
         rc = attach_view(view, path, err);
     if (rc != 0)
         return dray_err_note(err, "mount image %s", dray_json_str(p, "Source", ""));
-    if (*sub)
-        return subpath_source(dray_json_str(p, "Source", ""), path, sub, out, err);
+    if (*dray_json_str(p, "Subpath", ""))
+        return subpath_source(c, p, dray_json_str(p, "Source", ""), path, out, err);
     *out = dray_steal(path);
     return 0;
 }
@@ -224,17 +253,24 @@ int dray_container_mounts_start(struct dray_container *c, struct json_object *po
     return 0;
 }
 
+static void detach(struct dray_container *c, const char *kind, struct json_object *p)
+{
+    dray_autofree char *path = point_path(c, kind, p);
+    if (path && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+        (void)remove(path);
+}
+
 void dray_container_mounts_stop(struct dray_container *c)
 {
     dray_autojson *points = dray_container_json(c, &c->mounts);
     for (size_t i = 0; i < dray_json_len(points); i++) {
-        const char *name = dray_json_str(json_object_array_get_idx(points, i), "Name", "");
+        struct json_object *p = json_object_array_get_idx(points, i);
+        const char *name = dray_json_str(p, "Name", "");
         struct dray_err why = {0};
-        if (strcmp(dray_json_str(json_object_array_get_idx(points, i), "Type", ""), "image") == 0) {
-            dray_autofree char *path = image_path(c, json_object_array_get_idx(points, i));
-            if (path && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-                (void)rmdir(path);
-        }
+        if (*dray_json_str(p, "Subpath", ""))
+            detach(c, "sub", p);
+        if (strcmp(dray_json_str(p, "Type", ""), "image") == 0)
+            detach(c, "image", p);
         if (*name && dray_volumes_unmount(c->set->engine->volumes, name, c->id, &why) != 0)
             dray_warn("unmount volume %s: %s", name, why.text);
     }

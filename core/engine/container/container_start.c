@@ -413,6 +413,7 @@ static int go(struct start *s, struct dray_err *err)
         rc = make_shm(s, err);
     if (rc == 0) {
         rc = dray_container_net_start(c, s->config, s->host, err);
+        rc = rc ? dray_err_note(err, "failed to set up container networking") : 0;
         s->net = rc == 0;
     }
     if (rc == 0)

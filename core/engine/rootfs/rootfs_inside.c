@@ -92,19 +92,19 @@ static void visit_cleanup(struct visit **v)
 
 /* A stopped container's mounts, in a mount namespace that dies with the thread. */
 
-static int bind_at(int root, const char *source, const char *dest, struct dray_err *err)
+static int bind_at(int root, int source, const char *dest, struct dray_err *err)
 {
     dray_autofd int from =
-        (int)syscall(SYS_open_tree, AT_FDCWD, source,
-                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (unsigned)AT_RECURSIVE);
+        (int)syscall(SYS_open_tree, source, "",
+                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (unsigned)AT_RECURSIVE);
     if (from < 0)
-        return dray_fail_errno(err, "open %s", source);
+        return dray_fail_errno(err, "open what is mounted on %s", dest);
     dray_autofd int to = dray_fs_open_in_root(root, dest, O_PATH | O_CLOEXEC, 0);
     if (to < 0)
         return 0; /* the place is made when the container first starts */
     if (syscall(SYS_move_mount, from, "", to, "",
                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
-        return dray_fail_errno(err, "mount %s on %s", source, dest);
+        return dray_fail_errno(err, "mount on %s", dest);
     return 0;
 }
 
@@ -143,11 +143,20 @@ static int bind_point(struct visit *v, struct json_object *p, int root)
     if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0)
         return 0;
     struct stat st;
-    const char *source = dray_json_str(p, "Source", ""),
+    const char *source = dray_json_str(p, "Source", ""), *sub = dray_json_str(p, "Subpath", ""),
                *dest = dray_json_str(p, "Destination", "/");
-    if (v->fresh && stat(source, &st) == 0)
+    dray_autofd int fd = *sub ? -EBADF : open(source, O_PATH | O_CLOEXEC);
+    if (*sub) {
+        int rc =
+            dray_container_subpath(dray_json_str(p, "Name", ""), source, sub, O_PATH, &fd, &v->err);
+        if (rc != 0)
+            return rc;
+    }
+    if (fd < 0)
+        return dray_fail_errno(&v->err, "open %s", source);
+    if (v->fresh && fstat(fd, &st) == 0)
         make_place(root, dest, S_ISDIR(st.st_mode));
-    return bind_at(root, source, dest, &v->err);
+    return bind_at(root, fd, dest, &v->err);
 }
 
 /* The files of its own that a container has in /etc, once it was started. */
@@ -158,8 +167,9 @@ static void bind_files(struct visit *v, int root)
         dray_autofree char *source = dray_strf(
             "%s/containers/%s/%s", v->c->set->engine->config->data_root, v->c->id, files[i]);
         dray_autofree char *dest = dray_strf("/etc/%s", files[i]);
-        if (source && dest && access(source, F_OK) == 0)
-            (void)bind_at(root, source, dest, NULL);
+        dray_autofd int fd = source ? open(source, O_PATH | O_CLOEXEC) : -EBADF;
+        if (dest && fd >= 0)
+            (void)bind_at(root, fd, dest, NULL);
     }
 }
 
@@ -244,8 +254,7 @@ static int mount_volumes(struct visit *v, const char *user, struct dray_err *err
                                     &path, err);
         if (rc != 0)
             return rc;
-        const char *sub = dray_json_str(p, "Subpath", "");
-        dray_json_addf(p, "Source", "%s%s%s", path, *sub ? "/" : "", sub);
+        dray_json_add_str(p, "Source", path);
     }
     return 0;
 }

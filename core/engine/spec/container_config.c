@@ -308,12 +308,24 @@ static int merge_command(struct json_object *config, struct json_object *image,
     return 0;
 }
 
+/* "/tmp/" is shown as "/tmp". */
+static void trim_directory(struct json_object *config)
+{
+    const char *dir = dray_json_str(config, "WorkingDir", "");
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/')
+        n--;
+    if (dir[n])
+        dray_json_addf(config, "WorkingDir", "%.*s", (int)n, dir);
+}
+
 int dray_container_config_merge(struct json_object *config, struct json_object *image,
                                 struct dray_err *err)
 {
     static const char *const plain[] = {"User", "WorkingDir", "StopSignal", "Shell", "OnBuild"};
     for (size_t i = 0; i + 1 < COUNT(plain); i++)
         copy_if_empty(config, image, plain[i]);
+    trim_directory(config);
     merge_object(config, image, "ExposedPorts");
     merge_object(config, image, "Volumes");
     merge_object(config, image, "Labels");

@@ -27,8 +27,10 @@ static int join_namespace(const struct dray_spec_in *in, struct json_object *lis
 {
     dray_autocontainer *other = NULL;
     int rc = dray_container_find(in->c->set, mode + strlen("container:"), &other, err);
-    if (rc == 0)
-        rc = dray_container_need_running(other, err);
+    struct dray_err why = {0};
+    if (rc == 0 && dray_container_need_running(other, &why) != 0)
+        rc = dray_fail(err, DRAY_E_INTERNAL, "failed to join %s namespace: %s",
+                       strcmp(type, "pid") == 0 ? "PID" : "IPC", why.text);
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&other->lock);
