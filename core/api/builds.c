@@ -443,11 +443,11 @@ static int put_secret(struct dray_http *h, struct dray_engine *e, struct dray_er
     DRAY_AUTO(dray_buf) value = {0};
     int fd = dray_http_body_fd(h);
     for (ssize_t n = 1; n > 0;) {
-        n = read(fd, buf, sizeof buf);
-        if (n < 0 && errno != EINTR)
+        while ((n = read(fd, buf, sizeof buf)) < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
             return dray_fail_errno(err, "read the secret");
-        if (n > 0)
-            dray_buf_add(&value, buf, (size_t)n);
+        dray_buf_add(&value, buf, (size_t)n);
         if (value.len > SECRET_MAX)
             break; /* the engine says that it is too long */
     }

@@ -58,11 +58,11 @@ static int take_dockerfile(struct bd_build *b, const void *head, size_t n, int f
     bd_add(&text, head, n);
     for (ssize_t k = 1; k > 0;) {
         char buf[4096];
-        k = read(fd, buf, sizeof buf);
-        if (k < 0 && errno != EINTR)
+        while ((k = read(fd, buf, sizeof buf)) < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
             return dray_fail_errno(err, "read the Dockerfile");
-        if (k > 0)
-            bd_add(&text, buf, (size_t)k);
+        bd_add(&text, buf, (size_t)k);
         if (text.len > DRAY_DF_MAX_FILE)
             return dray_fail(err, DRAY_E_LIMIT, "the Dockerfile is larger than %u bytes",
                              DRAY_DF_MAX_FILE);

@@ -174,3 +174,12 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     [ "$(api GET /v1.47/info | jq '.RegistryConfig | has("AllowNondistributableArtifactsCIDRs")')" = false ]
     docker rm -f "$id"
 }
+
+@test "a port's protocol is read in any case, and what comes after it is not" {
+    local body='{"Image":"busybox","Cmd":["sleep","60"],"ExposedPorts":{"7001/udp/tcp":{},"7002/UDP":{},"80":{}},"HostConfig":{"PortBindings":{"7001/UDP":[{"HostIp":"127.0.0.1","HostPort":""}]}}}'
+    id=$(api POST /v1.44/containers/create -H 'Content-Type: application/json' -d "$body" | jq -r .Id)
+    docker start "$id"
+    [ "$(docker inspect -f '{{json .NetworkSettings.Ports}}' "$id" | jq -c 'map_values(length)')" = '{"7001/udp":1,"7002/udp":0,"80/tcp":0}' ]
+    docker rm -f "$id"
+    [ "$(status_of POST /v1.44/containers/create -H 'Content-Type: application/json' -d '{"Image":"busybox","ExposedPorts":{"80/xyz":{}}}')" = 400 ]
+}

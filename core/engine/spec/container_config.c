@@ -22,6 +22,17 @@ bool dray_container_config_given(struct json_object *body)
     return false;
 }
 
+/* A port as Docker reads it: the protocol in any case, and nothing after it. */
+static char *port_key(const char *text)
+{
+    size_t number = strcspn(text, "/");
+    size_t proto = text[number] ? strcspn(text + number + 1, "/") + 1 : 0;
+    char *key = strndup(text, number + proto);
+    for (char *p = key ? key + number : NULL; p && *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    return key;
+}
+
 /* "8000-8010/tcp" for each of them; what is no such range stays, and is refused later. So does what
  * comes when the ports of all protocols have been named: ranges cost their sender nothing. */
 static bool add_range(struct json_object *ports, const char *text, unsigned long *left)
@@ -53,10 +64,26 @@ static void expand_ports(struct json_object *config)
         return;
     json_object_object_foreach(given, text, value)
     {
-        if (!add_range(ports, text, &left))
-            json_object_object_add(ports, text, json_object_get(value));
+        dray_autofree char *key = port_key(text);
+        if (key && !add_range(ports, key, &left))
+            json_object_object_add(ports, key, json_object_get(value));
     }
     json_object_object_add(config, "ExposedPorts", ports);
+}
+
+static void settle_bindings(struct json_object *host)
+{
+    struct json_object *given = dray_json_obj(host, "PortBindings");
+    struct json_object *ports = given ? json_object_new_object() : NULL;
+    if (!ports)
+        return;
+    json_object_object_foreach(given, text, list)
+    {
+        dray_autofree char *key = port_key(text);
+        if (key)
+            json_object_object_add(ports, key, json_object_get(list));
+    }
+    dray_json_add(host, "PortBindings", ports);
 }
 
 int dray_container_config(struct json_object *body, struct json_object **out, struct dray_err *err)
@@ -204,6 +231,7 @@ int dray_host_config(struct json_object *user, const struct dray_config *cfg, in
     if (dray_json_int(host, "ShmSize", 0) == 0)
         dray_json_add_int(host, "ShmSize", cfg->default_shm_size);
     settle_limits(host);
+    settle_bindings(host);
     settle_console(host);
     if (privileged || strcmp(dray_json_str(host, "IpcMode", ""), "host") == 0 ||
         strcmp(dray_json_str(host, "PidMode", ""), "host") == 0)
