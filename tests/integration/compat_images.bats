@@ -174,3 +174,18 @@ EOF
     docker rm "$id"
     docker rmi made:2
 }
+
+@test "a build tells of its image, whether it is new or not" {
+    local since id i
+    for i in 1 2; do
+        since=$(date +%s.%N)
+        id=$(echo 'FROM busybox
+LABEL told=yes' | DOCKER_BUILDKIT=0 docker build -q -t told:1 - 2>/dev/null)
+        docker events --since "$since" --until "$(date +%s.%N)" --filter type=image --format '{{.Action}} {{.Actor.Attributes.name}}' >"$T/events"
+        diff - "$T/events" <<EOF
+create $id
+tag told:1
+EOF
+    done
+    docker rmi told:1
+}

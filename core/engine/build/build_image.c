@@ -232,8 +232,10 @@ int32_t build_image_put(const struct dray_call *call, const char *config, const 
         rc = dray_json_parse(config, strlen(config), &doc, err);
     if (!rc)
         rc = deliver(b, doc, layer, parent, id, err);
-    if (!rc && !b->req->unlisted)
+    if (!rc && !b->req->unlisted) {
+        img_event(b->e->images, id, id, "create");
         rc = tag_all(b, id, tags, err);
+    }
     if (!rc && !(*id_out = build_text(b, id)))
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     return rc;
@@ -263,8 +265,10 @@ int32_t build_image_tag(const struct dray_call *call, const char *id, struct dra
 {
     struct build *b = build_of(call, err);
     int rc = b ? deliver_base(b, id, err) : DRAY_E_INVAL;
-    if (!rc && !b->req->unlisted)
+    if (!rc && !b->req->unlisted) {
+        img_event(b->e->images, id, id, "create");
         rc = tag_all(b, id, tags, err);
+    }
     if (!rc && !(*id_out = build_text(b, id)))
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     return rc;
