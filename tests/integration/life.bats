@@ -215,7 +215,7 @@ END
     wait_until 5 is up '{{.RestartCount}} {{.State.Running}}' '1 true'
     # What cannot be changed is warned of, and a policy does not go with --rm.
     [[ $(api POST /containers/up/update -H 'Content-Type: application/json' -d '{"Ulimits":[{"Name":"nofile","Soft":1,"Hard":1}]}') == *"Ulimits cannot be changed in an update"* ]]
-    [[ $(api POST /containers/up/update -H 'Content-Type: application/json' -d '{"Ulimits":[],"Memory":0}') == *'"Warnings":[]'* ]]
+    [[ $(api POST /containers/up/update -H 'Content-Type: application/json' -d '{"Ulimits":[],"Memory":0}') == *'"Warnings":null'* ]]
     docker run -d --rm --name ur --network none busybox sleep 1000
     run docker update --restart always ur
     [[ $status -eq 1 && $output == *"Restart policy cannot be updated because AutoRemove is enabled"* ]]
