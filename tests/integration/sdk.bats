@@ -165,7 +165,7 @@ EOC
 @test "the steady driver gives a container its address again, and others another" {
     local first
     docker network create --ipam-driver steady --subnet 10.219.79.0/24 town
-    [ "$(docker network inspect -f '{{.IPAM.Driver}} {{(index .IPAM.Config 0).Gateway}}' town)" = "steady 10.219.79.1" ]
+    [ "$(docker network inspect -f '{{.IPAM.Driver}} {{(index .IPAM.Config 0).Subnet}}' town)" = "steady 10.219.79.0/24" ]
     address() { docker inspect -f '{{.NetworkSettings.Networks.town.IPAddress}}' "$1"; }
     docker run -d --name web --network town busybox sleep 1000
     docker run -d --name db --network town busybox sleep 1000
