@@ -190,15 +190,32 @@ static void add_counts(struct json_object *o, struct dray_engine *e)
     dray_json_add(o, "Labels", dray_json_strs(&dray_engine_live(e)->labels));
 }
 
+/* What is in use: the setting, or else the environment's. Names and passwords in it are nobody's to
+ * read: they are shown as Docker shows them. */
+static void add_proxy(struct json_object *o, const char *key, const char *setting,
+                      const char *upper, const char *lower)
+{
+    const char *v = setting && *setting ? setting : getenv(upper);
+    if (!v || !*v)
+        v = getenv(lower);
+    const char *host = v ? strstr(v, "://") : NULL;
+    host = host ? host + 3 : v;
+    const char *at = host ? memrchr(host, '@', strcspn(host, "/?#")) : NULL;
+    if (at)
+        dray_json_addf(o, key, "%.*sxxxxx:xxxxx%s", (int)(host - v), v, at);
+    else
+        dray_json_add_str(o, key, v ? v : "");
+}
+
 static void add_config(struct json_object *o, const struct dray_config *c,
                        const struct dray_config *live, int api_version)
 {
     dray_json_add_str(o, "LoggingDriver", c->log_driver);
     dray_json_add_bool(o, "Debug", live->debug);
     dray_json_add_str(o, "DockerRootDir", c->data_root);
-    dray_json_add_str(o, "HttpProxy", c->http_proxy ? c->http_proxy : "");
-    dray_json_add_str(o, "HttpsProxy", c->https_proxy ? c->https_proxy : "");
-    dray_json_add_str(o, "NoProxy", c->no_proxy ? c->no_proxy : "");
+    add_proxy(o, "HttpProxy", c->http_proxy, "HTTP_PROXY", "http_proxy");
+    add_proxy(o, "HttpsProxy", c->https_proxy, "HTTPS_PROXY", "https_proxy");
+    add_proxy(o, "NoProxy", c->no_proxy, "NO_PROXY", "no_proxy");
     dray_json_add_bool(o, "ExperimentalBuild", c->experimental);
     dray_json_add_str(o, "DefaultRuntime", live->default_runtime);
     dray_json_add_str(o, "InitBinary", c->init_path ? c->init_path : "");
@@ -285,7 +302,8 @@ int dray_api_info(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     dray_json_add(o, "ContainerdCommit", no_commit());
     dray_json_add(o, "RuncCommit", no_commit());
     dray_json_add(o, "InitCommit", no_commit());
-    dray_json_add(o, "SecurityOptions", dray_machine_security(e->userns != NULL));
+    dray_json_add(o, "SecurityOptions",
+                  dray_machine_security(e->config->seccomp_profile, e->userns != NULL));
     dray_json_add_str(o, "ProductLicense", "Apache-2.0");
     dray_json_add(o, "CDISpecDirs", json_object_new_array());
     dray_json_add(o, "Warnings", warnings);

@@ -139,13 +139,16 @@ void dray_machine_cgroup_info(struct json_object *info, bool systemd, struct jso
     dray_json_add_str(info, "CgroupVersion", c.v2 ? "2" : "1");
 }
 
-struct json_object *dray_machine_security(bool remapped)
+struct json_object *dray_machine_security(const char *seccomp, bool remapped)
 {
     struct json_object *list = json_object_new_array();
     if (dray_apparmor_supported())
         warn(list, "name=apparmor");
-    if (exists("/proc/sys/kernel/seccomp"))
-        warn(list, "name=seccomp,profile=builtin");
+    if (exists("/proc/sys/kernel/seccomp")) {
+        dray_autofree char *text =
+            dray_strf("name=seccomp,profile=%s", seccomp && *seccomp ? seccomp : "builtin");
+        warn(list, text ? text : "name=seccomp");
+    }
     if (exists("/sys/fs/selinux/enforce"))
         warn(list, "name=selinux");
     if (remapped)

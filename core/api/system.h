@@ -25,8 +25,9 @@ const char *dray_machine_goarch(void);
 void dray_machine_info(struct json_object *info);
 /** Add MemoryLimit, SwapLimit, Cpu..., PidsLimit, Cgroup..., and warnings to `warnings`. */
 void dray_machine_cgroup_info(struct json_object *info, bool systemd, struct json_object *warnings);
-/** Array of SecurityOptions. remapped: containers have ids of their own. */
-struct json_object *dray_machine_security(bool remapped);
+/** Array of SecurityOptions. seccomp: the configured profile, NULL or "" for the built-in one;
+ *  remapped: containers have ids of their own. */
+struct json_object *dray_machine_security(const char *seccomp, bool remapped);
 /** Entries of a folder of /proc/self: "fd", "task". */
 int64_t dray_machine_count(const char *dir);
 

@@ -3,11 +3,14 @@
 #include "options.h"
 
 #include "base/buf.h"
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/spawn.h"
 #include "engine/config_load.h"
 
 #include <fcntl.h>
+
+#define CONFIG_FILE_MOST ((size_t)1 << 20)
 
 static const struct dray_conf_key *find_flag(const char *name, size_t n)
 {
@@ -158,6 +161,17 @@ static const char *take_config_file(const struct drayd_options *o, bool *given)
     return path ? path : DRAYD_CONFIG_FILE;
 }
 
+/* *out stays NULL for a file without anything in it, which says as much as "{}". */
+static int load_file(const char *path, struct json_object **out, struct dray_err *err)
+{
+    DRAY_AUTO(dray_buf) b = {0};
+    int rc = dray_fs_read(AT_FDCWD, path, CONFIG_FILE_MOST, &b, err);
+    if (rc != 0 || !b.data || strspn(b.data, " \t\r\n") == b.len)
+        return rc;
+    rc = dray_json_parse(b.data, b.len, out, err);
+    return rc != 0 ? dray_err_note(err, "%s", path) : 0;
+}
+
 int drayd_config_load(const struct drayd_options *o, struct dray_config **out, struct dray_err *err)
 {
     bool given = false;
@@ -167,7 +181,7 @@ int drayd_config_load(const struct drayd_options *o, struct dray_config **out, s
     if (!bin_dir)
         return dray_fail(err, DRAY_E_IO, "cannot tell where this program is installed");
     struct dray_err local = {0};
-    int rc = dray_json_load(AT_FDCWD, path, &file, &local);
+    int rc = load_file(path, &file, &local);
     if (rc == DRAY_E_NOTFOUND && given)
         (void)dray_fail(&local, rc, "open %s: no such file or directory", path);
     else if (rc == DRAY_E_NOTFOUND)

@@ -207,6 +207,26 @@ static int check_modes(const struct dray_config *c, struct dray_err *err)
     return 0;
 }
 
+/* One address of each family. */
+static int check_host_gateways(const struct dray_config *c, struct dray_err *err)
+{
+    int seen[2] = {0};
+    for (size_t i = 0; i < c->host_gateway_ips.n; i++) {
+        const char *text = c->host_gateway_ips.v[i];
+        uint8_t addr[16];
+        int family = inet_pton(AF_INET, text, addr) == 1    ? 0
+                     : inet_pton(AF_INET6, text, addr) == 1 ? 1
+                                                            : -1;
+        if (family < 0)
+            return dray_fail(err, DRAY_E_INVAL, "host-gateway-ips: invalid IP address: %s", text);
+        if (seen[family]++)
+            return dray_fail(err, DRAY_E_INVAL,
+                             "host-gateway-ips: only one IPv%d address may be given: %s",
+                             family ? 6 : 4, text);
+    }
+    return 0;
+}
+
 static int check_network(const struct dray_config *c, struct dray_err *err)
 {
     const char *named = dray_json_str(c->raw, "bridge", "");
@@ -219,7 +239,7 @@ static int check_network(const struct dray_config *c, struct dray_err *err)
         return dray_fail(err, DRAY_E_INVAL,
                          "You specified --iptables=false with --icc=false. ICC=false uses iptables "
                          "to function. Please set --icc or --iptables to true");
-    return 0;
+    return check_host_gateways(c, err);
 }
 
 static bool is_cidr(const char *text)

@@ -53,7 +53,8 @@ struct dray_config {
     char *nft_table;
     char *publish_policy;   /* "docker", "host-rules" or NULL */
     struct dray_strlist dns, dns_search, dns_opts;
-    char *host_gateway_ip;
+    char *host_gateway_ip; /* the older key; counts while host_gateway_ips is empty */
+    struct dray_strlist host_gateway_ips;
 
     struct dray_strlist insecure_registries, registry_mirrors;
     int max_concurrent_downloads, max_concurrent_uploads, max_download_attempts;

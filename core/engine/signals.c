@@ -2,7 +2,6 @@
 /* signals.c - signals as users write them. */
 #include "engine/signals.h"
 
-#include <ctype.h>
 #include <signal.h>
 #include <strings.h>
 
@@ -40,11 +39,13 @@ int dray_signal_parse(const char *text, int def, int *out, struct dray_err *err)
         *out = def;
         return 0;
     }
-    int n;
-    if (isdigit((unsigned char)*text)) {
-        char *end;
-        long v = strtol(text, &end, 10);
-        n = *end || v < 1 || v > 64 ? -1 : (int)v;
+    int n = -1;
+    char *end;
+    long v = strtol(text, &end, 10);
+    if (end != text && !*end) {
+        if (v != 0 && (v < 1 || v > 64))
+            return dray_fail(err, DRAY_E_INVAL, "the linux daemon does not support signal %ld", v);
+        n = v == 0 ? -1 : (int)v;
     } else {
         const char *plain = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
         n = by_name(plain);

@@ -5,7 +5,8 @@
 
 #include <dray/util.h>
 
-/** "TERM", "SIGTERM", "15", "RTMIN+3"; empty or NULL gives def. Else DRAY_E_INVAL. */
+/** "TERM", "SIGTERM", "15", "RTMIN+3"; empty or NULL gives def. Else DRAY_E_INVAL,
+ *  in the words of Docker for a name that is none, and for a number that no signal has. */
 int dray_signal_parse(const char *text, int def, int *out, struct dray_err *err);
 
 #endif

@@ -76,3 +76,24 @@ told() { grep -q "$1" "$T/drayd.log"; }
     [ "$(docker inspect -f '{{.HostConfig.CgroupnsMode}}' \
         "$(create /v1.40 '{"Image":"busybox","HostConfig":{"CgroupnsMode":"private"}}')")" = private ]
 }
+
+security() { docker info -f '{{json .SecurityOptions}}'; }
+proxies() { docker info -f '{{.HTTPProxy}} {{.HTTPSProxy}} {{.NoProxy}}'; }
+
+@test "info tells the proxies in use without their passwords, and the seccomp profile; a file without content is none" {
+    local before
+    before=$(cat "$T/daemon.json")
+    [[ $(security) == *name=seccomp,profile=builtin* ]]
+    daemon_stop
+    : >"$T/daemon.json"
+    HTTP_PROXY=http://me:secret@p.example:1 https_proxy=q.example:2 NO_PROXY=a.example daemon_start
+    [ "$(proxies)" = 'http://xxxxx:xxxxx@p.example:1 q.example:2 a.example' ]
+    daemon_stop
+    echo '{"seccomp-profile":"unconfined","proxies":{"http-proxy":"http://p.example/me@here","https-proxy":"me@q.example"}}' >"$T/daemon.json"
+    HTTPS_PROXY=http://other.example daemon_start
+    [ "$(proxies)" = 'http://p.example/me@here xxxxx:xxxxx@q.example ' ]
+    [[ $(security) == *name=seccomp,profile=unconfined* ]]
+    daemon_stop
+    echo "$before" >"$T/daemon.json"
+    daemon_start
+}

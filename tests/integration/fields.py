@@ -625,6 +625,8 @@ def listing():
         for key in "Id Names Image ImageID Command Created Ports SizeRootFs Labels State Status HostConfig NetworkSettings Mounts".split():
             check(f"list {key}", key in row, True)
         check("list HostConfig", row["HostConfig"], {"NetworkMode": "fields-l", "Annotations": {"n": "o"}})
+        row = next(r for r in call("GET", "/v1.45/containers/json")[1] if r["Id"] == a.id)
+        check("list HostConfig 1.45", row["HostConfig"], {"NetworkMode": "fields-l"})
         check("list Command", row["Command"], "sleep 60")
         check("limit", len(call("GET", "/containers/json?limit=2")[1]), 2)
     call("DELETE", "/volumes/fields-w")

@@ -90,6 +90,10 @@ expect() {
     expect 304 '' POST /containers/st/start
     expect 409 'stop the container before removing or force remove' DELETE /containers/st
     expect 400 'invalid signal' POST '/containers/st/kill?signal=SIGNOPE'
+    expect 400 'cannot kill container: st: the linux daemon does not support signal 65' POST '/containers/st/kill?signal=65'
+    expect 400 'cannot kill container: st: the linux daemon does not support signal -1' POST '/containers/st/kill?signal=-1'
+    expect 400 'cannot kill container: st: invalid signal: 1x' POST '/containers/st/kill?signal=1x'
+    expect 400 'cannot stop container: st: invalid signal: NOSUCH' POST '/containers/st/stop?signal=NOSUCH'
     expect 400 'No exec command' POST /containers/st/exec "${J[@]}" -d '{}'
     expect 400 'invalid condition' POST '/containers/st/wait?condition=never'
     expect 204 '' DELETE '/containers/st?force=1'

@@ -220,6 +220,31 @@ reached() { # each port of the machine by each way leads to the container
     ip link del mine0
 }
 
+gateways() { in_new "$@" --add-host gw:host-gateway busybox awk '$2 == "gw" {print $1}' /etc/hosts | tr '\n' ' '; }
+
+@test "host-gateway: the default bridge's gateways, or the addresses of the configuration" {
+    with '{"ipv6": true, "bip": "10.74.0.1/24", "bip6": "fd00:74::1/64"}'
+    [ "$(gateways)" = '10.74.0.1 fd00:74::1 ' ]
+    [ "$(gateways --network host)" = '10.74.0.1 fd00:74::1 ' ]
+    daemon_stop
+    with '{"host-gateway-ip": "192.0.2.7"}'
+    [ "$(gateways --network none)" = '192.0.2.7 ' ]
+    daemon_stop
+    with '{"host-gateway-ips": ["192.0.2.8", "2001:db8::8"]}'
+    [ "$(gateways --network none)" = '192.0.2.8 2001:db8::8 ' ]
+    daemon_stop
+    with '{}' --host-gateway-ip 2001:db8::9
+    [ "$(gateways --network none)" = '2001:db8::9 ' ]
+    daemon_stop
+    with '{"bridge": "none"}'
+    run docker run --rm --add-host gw:host-gateway busybox true
+    [ "$status" -eq 125 ]
+    [[ "$output" == *'unable to derive the IP value for host-gateway'* ]]
+    daemon_stop
+    refuses 'host-gateway-ips: invalid IP address: nonsense' '{"host-gateway-ips": ["nonsense"]}'
+    refuses 'host-gateway-ips: only one IPv4 address may be given: 192.0.2.2' '{"host-gateway-ips": ["192.0.2.1", "192.0.2.2"]}'
+}
+
 @test "a bridge that the user names must be there; one that cannot be made is told to who asks for it" {
     refuses 'bridge device with non default name nosuch0 must be created manually' '{"bridge": "nosuch0"}'
     run ! ip link show nosuch0

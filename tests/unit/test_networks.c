@@ -149,9 +149,9 @@ static void test_defaults(void)
     CU_ASSERT_EQUAL(ref.mode, DRAY_NETMODE_NONE);
     char id[72];
     (void)snprintf(id, sizeof id, "%s", ref.id);
-    char gateway[64];
-    dray_networks_host_gateway(nets, gateway, sizeof gateway);
-    CU_ASSERT_STRING_EQUAL(gateway, "172.17.0.1");
+    char gateways[2][DRAY_HOST_GATEWAY];
+    CU_ASSERT_EQUAL_FATAL(dray_networks_host_gateways(nets, gateways), 1);
+    CU_ASSERT_STRING_EQUAL(gateways[0], "172.17.0.1");
     CU_ASSERT_EQUAL(dray_networks_remove(nets, "bridge", &err), DRAY_E_DENIED);
     CU_ASSERT_STRING_EQUAL(err.text, "bridge is a pre-defined network and cannot be removed");
     restart();

@@ -98,7 +98,8 @@ struct dray_container {
     char *endpoints; /* NetworkSettings.Networks, with what is noted for us alone */
     char *networks;  /* the same as clients see it */
     char *ports;     /* NetworkSettings.Ports, "{}" while stopped */
-    char *summary;   /* the fixed part of its row in the list */
+    char *summary;   /* the fixed part of its row in the list; open, with HostConfig as its last */
+    char *notes;     /* HostConfig.Annotations of that row, or NULL */
     char *netns;     /* path of the sandbox, or NULL */
     char *runtime;   /* driver name */
     struct dray_waiter *waiters;

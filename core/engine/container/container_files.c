@@ -33,7 +33,17 @@ static int write_file(struct dray_container *c, const char *name, const struct d
 
 /* hosts */
 
-static void add_extra_hosts(struct dray_container *c, struct json_object *host, struct dray_buf *b)
+static void add_host(struct dray_buf *b, const char *addr, const char *name, size_t name_len)
+{
+    size_t len = strlen(addr);
+    if (len > 2 && addr[0] == '[' && addr[len - 1] == ']')
+        dray_buf_addf(b, "%.*s\t%.*s\n", (int)len - 2, addr + 1, (int)name_len, name);
+    else if (len > 0)
+        dray_buf_addf(b, "%s\t%.*s\n", addr, (int)name_len, name);
+}
+
+static int add_extra_hosts(struct dray_container *c, struct json_object *host, struct dray_buf *b,
+                           struct dray_err *err)
 {
     struct json_object *list = dray_json_arr(host, "ExtraHosts");
     for (size_t i = 0; i < dray_json_len(list); i++) {
@@ -41,22 +51,20 @@ static void add_extra_hosts(struct dray_container *c, struct json_object *host, 
         size_t n = strcspn(e, "=:");
         if (!e[n])
             continue;
-        const char *addr = e + n + 1;
-        char gateway[64] = "";
-        if (strcmp(addr, "host-gateway") == 0) {
-            const char *fixed = c->set->engine->config->host_gateway_ip;
-            if (fixed && *fixed)
-                (void)snprintf(gateway, sizeof gateway, "%s", fixed);
-            else
-                dray_networks_host_gateway(c->set->engine->networks, gateway, sizeof gateway);
-            addr = gateway;
+        if (strcmp(e + n + 1, "host-gateway") != 0) {
+            add_host(b, e + n + 1, e, n);
+            continue;
         }
-        size_t len = strlen(addr);
-        if (len > 2 && addr[0] == '[' && addr[len - 1] == ']')
-            dray_buf_addf(b, "%.*s\t%.*s\n", (int)len - 2, addr + 1, (int)n, e);
-        else if (len > 0)
-            dray_buf_addf(b, "%s\t%.*s\n", addr, (int)n, e);
+        char gateways[2][DRAY_HOST_GATEWAY];
+        size_t found = dray_networks_host_gateways(c->set->engine->networks, gateways);
+        for (size_t k = 0; k < found; k++)
+            add_host(b, gateways[k], e, n);
+        if (!found)
+            return dray_fail(err, DRAY_E_INVAL,
+                             "unable to derive the IP value for host-gateway: there is no default "
+                             "bridge; set \"host-gateway-ips\" in the daemon's configuration");
     }
+    return 0;
 }
 
 /** Links of the default bridge; elsewhere the resolver knows them. */
@@ -122,7 +130,9 @@ static int write_hosts(struct dray_container *c, struct json_object *config,
                           "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\n"
                           "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
     }
-    add_extra_hosts(c, host, &b);
+    int rc = add_extra_hosts(c, host, &b, err);
+    if (rc != 0)
+        return rc;
     add_links(c, host, &b);
     add_own_names(config, endpoints, &b);
     return write_file(c, "hosts", &b, err);

@@ -120,6 +120,7 @@ struct around {
         *image; /* the last one that was looked up, of a container that still is in the list */
     const char *image_id;
     bool current;
+    bool annotations; /* clients since API 1.46 see them */
 };
 
 /* Its name, and those that links give it. The image goes by its id once its name means another. */
@@ -149,7 +150,10 @@ static void add_row(struct dray_buf *b, const struct dray_container *c, int64_t 
 {
     char status[96] = "";
     status_text(c, now, status, sizeof status);
-    dray_buf_adds(b, c->summary ? c->summary : "{\"Id\":\"\"");
+    dray_buf_adds(b, c->summary ? c->summary : "{\"Id\":\"\",\"HostConfig\":{\"NetworkMode\":\"\"");
+    if (a->annotations && c->notes)
+        dray_buf_addf(b, ",\"Annotations\":%s", c->notes);
+    dray_buf_adds(b, "}");
     add_names(b, c, a);
     dray_buf_addf(b, ",\"State\":\"%s\",\"Status\":\"%s\"",
                   dray_container_status_name(c->st.status), status);
@@ -429,7 +433,7 @@ int dray_containers_list(struct dray_containers *cs, const struct dray_list_req 
     dray_buf_addc(&b, '[');
     int64_t now = dray_clock_now(), left = req->limit > 0 ? req->limit : INT64_MAX;
     dray_autojson *names = atomic_load(&cs->has_links) ? dray_links_names(cs) : NULL;
-    struct around a = {.names = names};
+    struct around a = {.names = names, .annotations = req->api_version >= 146};
     struct dray_container **v;
     size_t n = dray_container_snapshot(cs, &v);
     for (size_t i = n; i-- > 0 && left > 0;) {

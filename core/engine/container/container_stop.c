@@ -147,7 +147,7 @@ int dray_containers_stop(struct dray_containers *cs, const char *name, const cha
     int rc = dray_container_find(cs, name, &c, err);
     if (rc == 0)
         rc = stop(c, signal, timeout_s, err);
-    if (rc != 0 && rc != DRAY_E_NOTFOUND && rc != DRAY_E_NOTMODIFIED && rc != DRAY_E_INVAL)
+    if (rc != 0 && rc != DRAY_E_NOTFOUND && rc != DRAY_E_NOTMODIFIED)
         return dray_err_note(err, "cannot stop container: %s", name);
     return rc;
 }

@@ -18,10 +18,10 @@ struct dray_container *dray_container_ref(struct dray_container *c)
 
 static void container_free(struct dray_container *c)
 {
-    char **texts[] = {&c->image,        &c->manifest, &c->driver,    &c->layer,
-                      &c->layer_parent, &c->platform, &c->name,      &c->config,
-                      &c->host,         &c->mounts,   &c->endpoints, &c->networks,
-                      &c->ports,        &c->summary,  &c->netns,     &c->runtime};
+    char **texts[] = {&c->image,     &c->manifest, &c->driver, &c->layer,   &c->layer_parent,
+                      &c->platform,  &c->name,     &c->config, &c->host,    &c->mounts,
+                      &c->endpoints, &c->networks, &c->ports,  &c->summary, &c->notes,
+                      &c->netns,     &c->runtime};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(*texts[i]);
     if (c->labels)

@@ -72,16 +72,17 @@ void dray_container_summarize(struct dray_container *c, struct json_object *conf
     dray_json_add_int(row, "Created", c->created_ns / DRAY_NS_PER_S);
     struct json_object *labels = dray_json_obj(config, "Labels");
     dray_json_add(row, "Labels", labels ? dray_json_copy(labels) : json_object_new_object());
-    struct json_object *hc = json_object_new_object();
-    dray_json_add_str(hc, "NetworkMode", dray_json_str(host, "NetworkMode", ""));
-    if (dray_json_obj(host, "Annotations"))
-        dray_json_add(hc, "Annotations", dray_json_copy(dray_json_obj(host, "Annotations")));
-    dray_json_add(row, "HostConfig", hc);
     for (size_t i = 0; i < dray_json_len(points); i++)
         json_object_array_add(mounts,
                               dray_container_mount_view(json_object_array_get_idx(points, i)));
     dray_json_add(row, "Mounts", mounts);
+    struct json_object *hc = json_object_new_object();
+    dray_json_add_str(hc, "NetworkMode", dray_json_str(host, "NetworkMode", ""));
+    dray_json_add(row, "HostConfig", hc);
     const char *text = dray_json_text(row);
     free(c->summary);
-    c->summary = strndup(text, strlen(text) - 1); /* without its "}" */
+    c->summary = strndup(text, strlen(text) - 2); /* without the "}}" of HostConfig and itself */
+    struct json_object *notes = dray_json_obj(host, "Annotations");
+    free(c->notes);
+    c->notes = notes ? strdup(dray_json_text(notes)) : NULL;
 }

@@ -98,9 +98,10 @@ int dray_net_find(struct dray_networks *ns, const char *name_or_id, struct dray_
                          "network %s is ambiguous (%zu matches found based on ID prefix)",
                          name_or_id, matches);
     if (strcmp(key, "bridge") == 0 && ns->no_bridge[0])
-        return dray_fail(err, DRAY_E_NOTFOUND,
-                         "network bridge not found: it could not be made when the daemon started: %s",
-                         ns->no_bridge);
+        return dray_fail(
+            err, DRAY_E_NOTFOUND,
+            "network bridge not found: it could not be made when the daemon started: %s",
+            ns->no_bridge);
     return dray_fail(err, DRAY_E_NOTFOUND, "network %s not found", name_or_id);
 }
 
@@ -380,13 +381,19 @@ int dray_networks_find(struct dray_networks *ns, const char *name_or_id,
     return 0;
 }
 
-void dray_networks_host_gateway(struct dray_networks *ns, char *out, size_t size)
+size_t dray_networks_host_gateways(struct dray_networks *ns, char out[2][DRAY_HOST_GATEWAY])
 {
-    const char *given = ns->engine->config->host_gateway_ip;
+    const struct dray_config *c = ns->engine->config;
+    size_t n_out = 0;
+    for (size_t i = 0; i < c->host_gateway_ips.n && n_out < 2; i++)
+        (void)snprintf(out[n_out++], DRAY_HOST_GATEWAY, "%s", c->host_gateway_ips.v[i]);
+    if (!n_out && c->host_gateway_ip && *c->host_gateway_ip)
+        (void)snprintf(out[n_out++], DRAY_HOST_GATEWAY, "%s", c->host_gateway_ip);
     dray_autonet *n = NULL;
-    out[0] = '\0';
-    if (given && *given)
-        (void)snprintf(out, size, "%s", given);
-    else if (!dray_net_find(ns, "bridge", &n, NULL) && n->n_pools)
-        (void)snprintf(out, size, "%s", n->pools[0].gateway);
+    if (n_out || dray_net_find(ns, "bridge", &n, NULL) != 0)
+        return n_out;
+    for (size_t i = 0; i < n->n_pools && n_out < 2; i++)
+        if (n->pools[i].gateway[0])
+            (void)snprintf(out[n_out++], DRAY_HOST_GATEWAY, "%s", n->pools[i].gateway);
+    return n_out;
 }

@@ -95,7 +95,9 @@ void dray_networks_disconnected(struct dray_networks *ns, const char *network,
 void dray_networks_renamed(struct dray_networks *ns, const char *container_id,
                            const char *new_name);
 /** A container that is created refers to a network (for prune and "active endpoints"). */
-/** Gateway address of the default bridge, for host-gateway; "" when there is none. */
-void dray_networks_host_gateway(struct dray_networks *ns, char *out, size_t size);
+#define DRAY_HOST_GATEWAY 64 /* room for an address as text */
+/** What "host-gateway" in ExtraHosts stands for: the configuration's addresses, or else the default
+ *  bridge's gateways, IPv4 before IPv6. How many there are: at most 2, 0 without a default bridge. */
+size_t dray_networks_host_gateways(struct dray_networks *ns, char out[2][DRAY_HOST_GATEWAY]);
 
 #endif
