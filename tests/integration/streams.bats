@@ -135,3 +135,7 @@ ended() { [ "$(docker inspect -f '{{.State.Running}}' "$1")" = false ]; }
     wait_until 5 gone $OTHERS # a follow ends with its container
 }
 says() { docker logs "$1" | grep -q "$2"; }
+
+@test "when an attach has ended, an inspect tells the exit code" {
+    timeout 100 python3 "$BATS_TEST_DIRNAME/attach_exit.py" "$T/dray.sock" 40
+}

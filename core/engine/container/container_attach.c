@@ -11,6 +11,7 @@
 
 #define DRAY_LOG_AREA "attach"
 #define ASK_TIMEOUT_MS 10000
+#define EXIT_WAIT_MS 2000
 #define ANNOUNCED_WAIT_NS (5 * DRAY_NS_PER_S)
 #define DEFAULT_KEYS "ctrl-p,ctrl-q"
 
@@ -165,6 +166,18 @@ static bool client_gone(int sock)
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }
 
+/** A session has ended. The end of the output overtakes the news of the exit, which takes another
+ *  connection: the client that still listens sees its end after it, so that an inspect right then
+ *  tells the exit code. */
+static void session_over(struct dray_container *c, const struct dray_attach_req *req, int sock,
+                         char how)
+{
+    if (how == 'd')
+        dray_container_event(c, "detach", NULL);
+    else if ((req->stdout_ || req->stderr_) && !client_gone(sock))
+        (void)dray_container_wait_stopped(c, EXIT_WAIT_MS);
+}
+
 static void wait_pending(struct dray_container *c, struct dray_pending_attach *entry, int done)
 {
     char how = 0;
@@ -178,8 +191,7 @@ static void wait_pending(struct dray_container *c, struct dray_pending_attach *e
         (void)close(entry->done);
     else /* the shim has it: it tells the end */
         await_done(done, -1, false, &how);
-    if (how == 'd')
-        dray_container_event(c, "detach", NULL);
+    session_over(c, entry->req, entry->sock, how);
 }
 
 static int attach_running(struct dray_container *c, const struct dray_attach_req *req, int sock,
@@ -202,8 +214,7 @@ static int attach_running(struct dray_container *c, const struct dray_attach_req
     (void)close(dray_steal_fd(&shim));
     char how = 0;
     await_done(done, sock, false, &how);
-    if (how == 'd')
-        dray_container_event(c, "detach", NULL);
+    session_over(c, req, sock, how);
     return 0;
 }
 
