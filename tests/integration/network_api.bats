@@ -192,6 +192,39 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
     [[ "$(post /networks/host/disconnect '{"Container":"hosted"}')" == *"cannot disconnect container from host network"*400* ]]
 }
 
+@test "an interface's sysctl names it in any case; older clients cannot do without IPv4" {
+    for name in IFNAME ifname; do
+        [ "$(docker run --rm --network "name=bridge,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.$name.log_martians=1" \
+            busybox sysctl -n net.ipv4.conf.eth0.log_martians)" = 1 ]
+    done
+    local body='{"Name":"only6","EnableIPv4":false,"EnableIPv6":true}'
+    [ "$(status_of POST /v1.46/networks/create -H 'Content-Type: application/json' -d "$body")" = 201 ]
+    [ "$(docker network inspect only6 -f '{{.EnableIPv4}} {{.EnableIPv6}} {{len .IPAM.Config}}')" = 'true true 2' ]
+    docker network rm only6
+    [ "$(status_of POST /v1.47/networks/create -H 'Content-Type: application/json' -d "$body")" = 201 ]
+    [ "$(docker network inspect only6 -f '{{.EnableIPv4}} {{.EnableIPv6}} {{len .IPAM.Config}}')" = 'false true 1' ]
+}
+
+@test "a container that switches IPv6 off has no address of it, nor a name for one" {
+    docker network create --ipv6 both >/dev/null
+    docker network create --ipv6 more >/dev/null
+    box six --network both
+    box four --network both --sysctl net.ipv6.conf.all.disable_ipv6=1
+    docker network connect more four
+    [ -n "$(field six both GlobalIPv6Address)" ]
+    for n in both more; do
+        [ "$(field four $n GlobalIPv6Address)$(field four $n IPv6Gateway)" = "" ]
+        [ -n "$(field four $n IPAddress)" ]
+    done
+    run ! docker exec four grep : /etc/hosts
+    docker exec six grep -q ::1 /etc/hosts
+    docker exec six ping -4 -c1 -W3 four
+    run ! docker exec six ping -6 -c1 -W3 four
+    [[ "$output" == *'bad address'* ]]
+    docker restart -t0 four
+    [ "$(field four both GlobalIPv6Address)" = "" ]
+}
+
 @test "several networks at creation; the highest priority gives the way out" {
     docker network create one >/dev/null
     docker network create two >/dev/null

@@ -292,6 +292,9 @@ int dray_spec_resources(struct json_object *host, bool privileged, struct json_o
 
 /* container_net.c */
 
+/** Does its HostConfig take IPv6 off every interface (the sysctl of "all")? Then it has no address
+ *  of it either, on a network that has them. */
+bool dray_container_without_ipv6(struct json_object *host);
 int dray_container_net_start(struct dray_container *c, struct json_object *config,
                              struct json_object *host, struct dray_err *err);
 void dray_container_net_stop(struct dray_container *c);

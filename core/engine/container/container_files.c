@@ -125,10 +125,11 @@ static int write_hosts(struct dray_container *c, struct json_object *config,
     if (strcmp(dray_json_str(host, "NetworkMode", ""), "host") == 0) {
         (void)dray_fs_read(AT_FDCWD, "/etc/hosts", FILE_MOST, &b, NULL);
     } else {
-        dray_buf_adds(&b, "127.0.0.1\tlocalhost\n"
-                          "::1\tlocalhost ip6-localhost ip6-loopback\n"
-                          "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\n"
-                          "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+        dray_buf_adds(&b, "127.0.0.1\tlocalhost\n");
+        if (!dray_container_without_ipv6(host))
+            dray_buf_adds(&b, "::1\tlocalhost ip6-localhost ip6-loopback\n"
+                              "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\n"
+                              "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
     }
     int rc = add_extra_hosts(c, host, &b, err);
     if (rc != 0)

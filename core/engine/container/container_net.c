@@ -82,6 +82,14 @@ struct joining {
     int n;
 };
 
+bool dray_container_without_ipv6(struct json_object *host)
+{
+    struct json_object *value = NULL;
+    return json_object_object_get_ex(dray_json_obj(host, "Sysctls"),
+                                     "net.ipv6.conf.all.disable_ipv6", &value) &&
+           strcmp(json_object_get_string(value), "1") == 0;
+}
+
 static int join_one(struct joining *j, const char *network, struct json_object *wanted,
                     struct dray_err *err)
 {
@@ -101,7 +109,8 @@ static int join_one(struct joining *j, const char *network, struct json_object *
                                 .ports = ports,
                                 .netns = j->netns,
                                 .ifname = ifname,
-                                .set_default = main_one};
+                                .set_default = main_one,
+                                .no_ipv6 = dray_container_without_ipv6(j->host)};
     struct json_object *endpoint = NULL, *published = NULL;
     int rc = dray_networks_join(j->c->set->engine->networks, &req, &endpoint, &published, err);
     if (rc != 0)

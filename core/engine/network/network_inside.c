@@ -36,11 +36,12 @@ static bool ifname_valid(const char *name)
     return true;
 }
 
-/* "net.ipv4.conf.IFNAME.log_martians=1": the place of the interface's name, or NULL. */
+/* "net.ipv4.conf.IFNAME.log_martians=1": the place of the interface's name, or NULL. As with Docker
+ * it may be written in any case. */
 static const char *sysctl_place(const char *setting)
 {
     static const char *const families[] = {"net.ipv4.", "net.ipv6.", "net.mpls."};
-    const char *place = strstr(setting, "." PLACEHOLDER "."), *equals = strchr(setting, '=');
+    const char *place = strcasestr(setting, "." PLACEHOLDER "."), *equals = strchr(setting, '=');
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
         if (dray_str_prefix(setting, families[i]))
             return place && equals && place < equals && !strchr(setting, '/') ? place + 1 : NULL;

@@ -94,10 +94,8 @@ static int get_address(struct joining *j, uint32_t family, struct dray_err *err)
     if (replay && !*want)
         return 0;
     char got[DRAY_NET_CIDR] = "";
-    const struct dray_addr_spec spec = {.size = sizeof spec,
-                                        .addr = want,
-                                        .mac = mac_of(j),
-                                        .name = j->req->container_name};
+    const struct dray_addr_spec spec = {
+        .size = sizeof spec, .addr = want, .mac = mac_of(j), .name = j->req->container_name};
     int rc = dray_net_addr_request(j->net, family, &spec, replay, got, err);
     if (rc)
         return rc;
@@ -119,7 +117,7 @@ static int get_addresses(struct joining *j, struct dray_err *err)
                        hex + 6);
     }
     int rc = n->ipv4 ? get_address(j, 4, err) : 0;
-    return !rc && n->ipv6 ? get_address(j, 6, err) : rc;
+    return !rc && n->ipv6 && !j->req->no_ipv6 ? get_address(j, 6, err) : rc;
 }
 
 static int make_endpoint(struct joining *j, struct dray_err *err)

@@ -65,6 +65,7 @@ struct dray_join_req {
     int netns;                  /* descriptor */
     const char *ifname;         /* "eth0" */
     bool set_default;           /* this one gives the default route */
+    bool no_ipv6;               /* the container takes no IPv6 address, whatever the network has */
     bool replay;                /* config and ports are those that join returned before */
 };
 /**
