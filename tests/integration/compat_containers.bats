@@ -166,8 +166,13 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
 @test "the address that was asked for is in the config, the user of a container in its execs" {
     local id x body='{"Image":"busybox","Cmd":["sleep","60"],"User":"0:5","NetworkingConfig":{"EndpointsConfig":{"bridge":{"MacAddress":"02:42:00:00:00:31"}}}}'
     id=$(api POST /v1.51/containers/create -H 'Content-Type: application/json' -d "$body" | jq -r .Id)
+    mac() { [ "$(docker inspect -f '{{.Config.MacAddress}}' "$id")" = 02:42:00:00:00:31 ]; }
+    mac
     docker start "$id"
-    [ "$(docker inspect -f '{{.Config.MacAddress}}' "$id")" = 02:42:00:00:00:31 ]
+    mac
+    docker stop -t0 "$id"
+    mac
+    docker start "$id"
     x=$(api POST "/containers/$id/exec" -H 'Content-Type: application/json' -d '{"Cmd":["true"]}' | jq -r .Id)
     [ "$(api GET "/exec/$x/json" | jq -r .ProcessConfig.user)" = 0:5 ]
     [ "$(api GET /v1.46/info | jq '.RegistryConfig | has("AllowNondistributableArtifactsCIDRs")')" = true ]

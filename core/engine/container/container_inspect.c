@@ -215,7 +215,9 @@ static void show_mac(struct dray_container *c, struct json_object *host, struct 
     dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
     struct json_object *ep = NULL;
     (void)json_object_object_get_ex(endpoints, strcmp(mode, "default") == 0 ? "bridge" : mode, &ep);
-    const char *mac = dray_json_str(ep, "MacAddressGiven", "");
+    /* An endpoint that is still to be has no address but that which was asked for. */
+    bool made = *dray_json_str(ep, "EndpointID", "");
+    const char *mac = dray_json_str(ep, made ? "MacAddressGiven" : "MacAddress", "");
     if (*mac)
         dray_json_add_str(config, "MacAddress", mac);
 }
