@@ -198,13 +198,8 @@ static void add_proxy(struct json_object *o, const char *key, const char *settin
     const char *v = setting && *setting ? setting : getenv(upper);
     if (!v || !*v)
         v = getenv(lower);
-    const char *host = v ? strstr(v, "://") : NULL;
-    host = host ? host + 3 : v;
-    const char *at = host ? memrchr(host, '@', strcspn(host, "/?#")) : NULL;
-    if (at)
-        dray_json_addf(o, key, "%.*sxxxxx:xxxxx%s", (int)(host - v), v, at);
-    else
-        dray_json_add_str(o, key, v ? v : "");
+    dray_autofree char *masked = v ? dray_str_masked(v) : NULL;
+    dray_json_add_str(o, key, masked ? masked : "");
 }
 
 static void add_config(struct json_object *o, const struct dray_config *c,
@@ -231,11 +226,12 @@ static void add_host_warnings(struct json_object *warnings, const struct dray_co
     bool tls = dray_json_bool(c->raw, "tlsverify", false);
     for (size_t i = 0; i < dray_json_len(hosts); i++) {
         const char *host = json_object_get_string(json_object_array_get_idx(hosts, i));
-        if (strncmp(host, "tcp://", 6) != 0 || tls)
+        bool named = strncmp(host, "tcp://", 6) == 0;
+        if (tls || (!named && (host[0] == '/' || strstr(host, "://"))))
             continue;
         dray_autofree char *text = dray_strf("WARNING: API is accessible on http://%s without "
                                              "encryption.",
-                                             host + 6);
+                                             host + (named ? 6 : 0));
         if (text)
             json_object_array_add(warnings, json_object_new_string(text));
     }

@@ -127,3 +127,11 @@ bool dray_str_suffix(const char *text, const char *suffix)
     size_t m = strlen(suffix);
     return n >= m && memcmp(text + n - m, suffix, m) == 0;
 }
+
+char *dray_str_masked(const char *url)
+{
+    const char *scheme = strstr(url, "://");
+    const char *host = scheme ? scheme + 3 : url;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+    return at ? dray_strf("%.*sxxxxx:xxxxx%s", (int)(host - url), url, at) : strdup(url);
+}

@@ -36,6 +36,9 @@ static inline void dray_buf_cleanup(struct dray_buf *b)
 /** asprintf that returns NULL without memory. */
 char *dray_strf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool dray_str_prefix(const char *text, const char *prefix);
+/** A copy of an address without its user and password, which Docker shows as "xxxxx:xxxxx@"; NULL
+ *  without memory. */
+char *dray_str_masked(const char *url);
 bool dray_str_suffix(const char *text, const char *suffix);
 
 #endif

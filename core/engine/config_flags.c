@@ -275,6 +275,21 @@ int dray_conf_check_file(struct json_object *file, struct dray_err *err)
     return 0;
 }
 
+/* Proxies have names of their own only as flags; in the file they are together. They may have a
+ * password, which is not for a log. */
+static bool add_proxy_conflict(struct dray_buf *b, const char *key, struct json_object *value,
+                               struct json_object *file)
+{
+    const char *there = dray_json_str(dray_json_obj(file, "proxies"), key, NULL);
+    if (!there)
+        return false;
+    dray_autofree char *flag = dray_str_masked(json_object_get_string(value));
+    dray_autofree char *other = dray_str_masked(there);
+    dray_buf_addf(b, "%s%s: (from flag: %s, from file: %s)", b->len ? ", " : "", key,
+                  flag ? flag : "", other ? other : "");
+    return true;
+}
+
 int dray_conf_check_conflicts(struct json_object *flags, struct json_object *file,
                               struct dray_err *err)
 {
@@ -285,7 +300,8 @@ int dray_conf_check_conflicts(struct json_object *flags, struct json_object *fil
     {
         struct json_object *other = NULL;
         /* Runtimes of both places are put together. */
-        if (strcmp(key, "runtimes") == 0 || !json_object_object_get_ex(file, key, &other))
+        if (strcmp(key, "runtimes") == 0 || add_proxy_conflict(&b, key, value, file) ||
+            !json_object_object_get_ex(file, key, &other))
             continue;
         dray_buf_addf(&b, "%s%s: (from flag: %s, ", b.len ? ", " : "", key, dray_json_text(value));
         dray_buf_addf(&b, "from file: %s)", other ? dray_json_text(other) : "null");

@@ -93,7 +93,15 @@ proxies() { docker info -f '{{.HTTPProxy}} {{.HTTPSProxy}} {{.NoProxy}}'; }
     HTTPS_PROXY=http://other.example daemon_start
     [ "$(proxies)" = 'http://p.example/me@here xxxxx:xxxxx@q.example ' ]
     [[ $(security) == *name=seccomp,profile=unconfined* ]]
+    run "$DRAY_STAGE/bin/drayd" --validate --config-file "$T/daemon.json" --http-proxy http://me:secret@p.example
+    [[ $status -ne 0 && $output == *'both as a flag and in the configuration file: http-proxy: (from flag: http://xxxxx:xxxxx@p.example, from file: http://p.example/me@here)'* ]]
     daemon_stop
     echo "$before" >"$T/daemon.json"
     daemon_start
+}
+
+@test "info warns of every address without encryption, with the scheme or without" {
+    daemon_stop
+    daemon_start -H 127.0.0.1:23756 -H tcp://127.0.0.1:23757
+    [ "$(docker info -f '{{json .Warnings}}' | jq -r '[.[] | select(contains("API is accessible")) | sub(".*//(?<a>[^ ]*) .*"; "\(.a)")] | join(" ")')" = '127.0.0.1:23756 127.0.0.1:23757' ]
 }
