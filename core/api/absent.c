@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* absent.c - endpoints of what this engine has not (swarm, managed plugins, checkpoints): answered
  * as a Docker daemon does that does not take part in them. */
-#include "api/http.h"
+#include "api/containers.h"
 #include "base/json.h"
 #include "engine/engine.h"
 
@@ -55,9 +55,9 @@ static int no_plugin_store(struct dray_http *h, struct dray_engine *e, struct dr
                      "objects, see \"plugins\" of its configuration");
 }
 
-/* ---- Checkpoints ---- */
+/* ---- Checkpoints: their routes stand with the containers', whose DELETE takes any path. ---- */
 
-static int no_checkpoints(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
+int dray_api_checkpoints(struct dray_http *h, struct dray_engine *e, struct dray_err *err)
 {
     (void)h;
     if (e->config->experimental)
@@ -99,9 +99,5 @@ const struct dray_route dray_routes_absent[] = {
     {DRAY_POST, "/plugins/{name:*}/set", no_such_plugin, 0, 0, 0},
     {DRAY_POST, "/plugins/{name:*}/upgrade", no_such_plugin, 0, 0, 0},
     {DRAY_DELETE, "/plugins/{name:*}", no_such_plugin, 0, 0, 0},
-
-    {DRAY_GET | DRAY_POST, "/containers/{name}/checkpoints", no_checkpoints, 0, 0, 0},
-    {DRAY_DELETE, "/containers/{name}/checkpoints/{checkpoint}", no_checkpoints, 0, 0, 0},
-
     {0},
 };

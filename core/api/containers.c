@@ -307,6 +307,8 @@ const struct dray_route dray_routes_containers[] = {
     {DRAY_POST, "/containers/{name:*}/resize", resize, 0, 0, 0},
     {DRAY_POST, "/containers/{name:*}/attach", dray_api_attach, DRAY_ROUTE_HIJACK, 0, 0},
     {DRAY_GET, "/containers/{name:*}/attach/ws", dray_api_attach_ws, DRAY_ROUTE_HIJACK, 0, 0},
+    {DRAY_GET | DRAY_POST, "/containers/{name:*}/checkpoints", dray_api_checkpoints, 0, 0, 0},
+    {DRAY_DELETE, "/containers/{name:*}/checkpoints/{checkpoint}", dray_api_checkpoints, 0, 0, 0},
     {DRAY_DELETE, "/containers/{name:*}", remove_it, DRAY_ROUTE_TIMED(DRAY_TIME_CONTAINER_DELETE),
      0, 0},
     {DRAY_POST, "/commit", commit, DRAY_ROUTE_TIMED(DRAY_TIME_CONTAINER_COMMIT), 0, 0},

@@ -24,4 +24,7 @@ int dray_api_window(struct dray_http *h, int *rows, int *cols, struct dray_err *
 /** Content type of a session or log: framed since 1.42 unless there is a terminal. */
 const char *dray_api_stream_type(struct dray_http *h, bool tty);
 
+/* absent.c */
+int dray_api_checkpoints(struct dray_http *h, struct dray_engine *e, struct dray_err *err);
+
 #endif

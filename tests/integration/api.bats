@@ -71,6 +71,7 @@ run_body() { # NAME JSON: create and start
     answers DELETE /plugins/x 404 'plugin \"x\" not found'
     answers POST '/plugins/x/enable?timeout=0' 404 'plugin \"x\" not found'
     answers GET /containers/x/checkpoints 501 'This experimental feature is disabled by default'
+    answers DELETE /containers/x/checkpoints/y 501 'This experimental feature is disabled by default'
     answers POST /session 400 'no upgrade proto in request'
     answers POST /session 400 'protocol tcp not supported' -H 'Connection: Upgrade' -H 'Upgrade: tcp'
     answers POST /session 400 'a session needs an id' -H 'Connection: Upgrade' -H 'Upgrade: h2c'

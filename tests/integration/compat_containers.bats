@@ -125,6 +125,7 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     docker run --rm --hostname foo.example.com busybox cat /etc/hosts | grep 'foo.example.com foo$'
     docker run --rm --hostname foo --domainname example.com busybox cat /etc/hosts | grep 'foo.example.com foo$'
     [ "$(docker run --rm --hostname foo.example.com busybox hostname)" = foo.example.com ]
+    [ "$(docker run --rm --hostname foo --domainname example.com busybox cat /etc/hostname)" = foo ]
 }
 
 @test "what cannot be is refused in known words" {

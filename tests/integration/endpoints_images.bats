@@ -88,6 +88,8 @@ list() { api GET "/images/json?$1" | jq -rc "$2"; }
     run docker pull -a "$REGISTRY/first"
     [ "$status" -eq 0 ]
     [ "$(docker images "$REGISTRY/first" | wc -l)" -eq 3 ]
+    [ "$(grep ^Status: <<<"$output")" = "Status: Image is up to date for $REGISTRY/first" ] ||
+        [ "$(grep ^Status: <<<"$output")" = "Status: Downloaded newer image for $REGISTRY/first" ]
     docker tag "$REGISTRY/first:1" "$REGISTRY/all:x"
     docker tag "$REGISTRY/first:2" "$REGISTRY/all:y"
     run docker push -a "$REGISTRY/all"

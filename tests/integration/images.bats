@@ -188,9 +188,13 @@ PY
     docker pull -q "$REGISTRY/first:1"
     docker pull -q "$REGISTRY/busybox"
     docker create --name keeper "$REGISTRY/busybox" x
+    local before
+    before=$(date +%s.%N)
     run docker image prune -af
     [ "$status" -eq 0 ]
     [[ "$output" == *"$REGISTRY/first:1"* ]]
     [ "$(docker images -q | wc -l)" -eq 1 ]
+    run docker events --since "$before" --until "$(date +%s.%N)" --filter event=prune --format '{{.Type}} {{.Actor.Attributes.reclaimed}}'
+    [[ "$output" == "image "[1-9]* ]]
     docker rm keeper
 }

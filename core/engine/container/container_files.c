@@ -190,9 +190,8 @@ int dray_container_files_write(struct dray_container *c, struct json_object *con
     if (dray_str_prefix(mode, "container:"))
         return copy_from(c, mode + strlen("container:"), err);
     DRAY_AUTO(dray_buf) name = {0};
-    const char *domain = dray_json_str(config, "Domainname", "");
-    dray_buf_addf(&name, "%s%s%s\n", dray_json_str(config, "Hostname", ""), *domain ? "." : "",
-                  domain);
+    /* Without the domain, as the kernel's host name is: hosts has the full name. */
+    dray_buf_addf(&name, "%s\n", dray_json_str(config, "Hostname", ""));
     int rc = write_file(c, "hostname", &name, err);
     if (rc == 0)
         rc = write_hosts(c, config, host, endpoints, err);

@@ -287,7 +287,10 @@ int dray_containers_prune(struct dray_containers *cs, const struct dray_filters 
     dray_json_add_str(attrs, "reclaimed", text_size);
     dray_events_emit(cs->engine->events, "container", "prune", "", attrs);
     *out = json_object_new_object();
-    dray_json_add(*out, "ContainersDeleted", deleted);
+    bool none = dray_json_len(deleted) == 0;
+    if (none)
+        json_object_put(deleted);
+    dray_json_add(*out, "ContainersDeleted", none ? NULL : deleted);
     dray_json_add_int(*out, "SpaceReclaimed", (int64_t)reclaimed);
     return 0;
 }

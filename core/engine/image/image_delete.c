@@ -383,5 +383,6 @@ int dray_images_prune(struct dray_images *im, const struct dray_filters *f,
         json_object_put(r.records);
     dray_json_add(*out, "ImagesDeleted", none ? NULL : r.records);
     dray_json_add_int(*out, "SpaceReclaimed", (int64_t)r.bytes);
+    img_event_pruned(im, (int64_t)r.bytes);
     return 0;
 }

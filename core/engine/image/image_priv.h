@@ -186,6 +186,8 @@ void img_drop_spools(struct dray_images *im);
 /** Remove blobs of pulls that never ended, which came before the time. */
 void img_drop_orphans(struct dray_images *im, int64_t before_ns);
 void img_event(struct dray_images *im, const char *actor, const char *name, const char *action);
+/** The event that ends a prune, with the bytes that it freed. */
+void img_event_pruned(struct dray_images *im, int64_t bytes);
 
 /* --- image_layers.c: blobs and layers with their users -----------------------------------------*/
 
@@ -380,7 +382,8 @@ struct img_platform {
 };
 /** As a config or an index tells it. */
 void img_platform_read(struct json_object *o, struct img_platform *out);
-/** One name for what has several, such as amd64 for x86_64, and the usual variant where none is said. */
+/** One name for what has several, such as amd64 for x86_64, and the usual variant where none is
+ * said. */
 void img_platform_normal(struct img_platform *p);
 int img_platform_parse(const char *text, struct img_platform *out, struct dray_err *err);
 /** An entry of "history". */

@@ -20,6 +20,7 @@ struct pull {
     pthread_mutex_t lock;       /* guards layers. order: before the progress's */
     struct pull_layers *layers; /* what a tick shows, or NULL */
 
+    bool any_new; /* a name stands for another image than before */
     int rc;
     struct dray_err err;
 };
@@ -305,6 +306,13 @@ static int set_names(struct pull *p, const char *tag_key, const char *digest_key
     return rc || !tag_key ? rc : img_ref_set(p->im, tag_key, id, err);
 }
 
+/* The last line of a pull. SHOWN is the image's name, or the repository's when all tags came. */
+static void say_status(struct pull *p, const char *shown)
+{
+    img_progress_say(&p->progress, NULL, "Status: %s %s",
+                     p->any_new ? "Downloaded newer image for" : "Image is up to date for", shown);
+}
+
 /* One tag or digest of the repository. */
 static int pull_one(struct pull *p, const char *tag, const char *digest, struct dray_err *err)
 {
@@ -333,11 +341,11 @@ static int pull_one(struct pull *p, const char *tag, const char *digest, struct 
     if (rc)
         return rc;
     img_progress_say(&p->progress, NULL, "Digest: %s", root.digest);
-    img_progress_say(&p->progress, NULL, "Status: %s %s%c%s",
-                     is_new ? "Downloaded newer image for" : "Image is up to date for", shown,
-                     digest ? '@' : ':', digest ? digest : tag);
+    p->any_new |= is_new;
     dray_autofree char *actor =
         dray_strf("%s%c%s", shown, digest ? '@' : ':', digest ? digest : tag);
+    if (!p->req->all_tags)
+        say_status(p, actor ? actor : shown);
     img_event(p->im, actor ? actor : shown, shown, "pull");
     return 0;
 }
@@ -351,6 +359,8 @@ static int pull_all_tags(struct pull *p, struct dray_err *err)
                        dray_ref_familiar(p->ref.repo));
     for (size_t i = 0; !rc && i < tags.n; i++)
         rc = pull_one(p, tags.v[i], NULL, err);
+    if (!rc)
+        say_status(p, dray_ref_familiar(p->ref.repo));
     return rc;
 }
 

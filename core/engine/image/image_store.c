@@ -486,6 +486,15 @@ void img_event(struct dray_images *im, const char *actor, const char *name, cons
     dray_events_emit(im->engine->events, "image", action, actor, attrs);
 }
 
+void img_event_pruned(struct dray_images *im, int64_t bytes)
+{
+    if (!im->engine->events)
+        return;
+    struct json_object *attrs = json_object_new_object();
+    dray_json_addf(attrs, "reclaimed", "%lld", (long long)bytes);
+    dray_events_emit(im->engine->events, "image", "prune", "", attrs);
+}
+
 /* --- at start ---------------------------------------------------------------------------------*/
 
 struct orphans {
