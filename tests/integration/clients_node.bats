@@ -3,6 +3,7 @@
 # clients_node.bats - dockerode and Testcontainers, as tests/deps.sh installs them with npm.
 
 load lib
+load ryuk
 
 setup_file() {
     daemon_init
@@ -25,7 +26,7 @@ need() {
     run timeout 60 node "$BATS_TEST_DIRNAME/dockerode.js"
     echo "$output"
     [ "$status" -eq 0 ]
-    [ "$(grep -c ^ok <<<"$output")" -ge 10 ]
+    [ "$(grep -c ^ok <<<"$output")" -eq 12 ]
 }
 
 @test "Testcontainers" {
@@ -34,4 +35,22 @@ need() {
     echo "$output"
     [ "$status" -eq 0 ]
     [ "$(grep -c ^ok <<<"$output")" -ge 9 ]
+}
+
+@test "Testcontainers with its reaper, which removes what a program leaves" {
+    need testcontainers
+    ryuk_import ryuk:test
+    export RYUK_CONTAINER_IMAGE=ryuk:test
+    unset TESTCONTAINERS_RYUK_DISABLED
+    run timeout 120 node "$BATS_TEST_DIRNAME/testcontainers_ryuk.js"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c ^ok <<<"$output")" -eq 6 ]
+    local _ container network
+    read -r _ container network < <(grep ^left <<<"$output")
+    wait_until 20 reaped "$container" "$network"
+}
+
+reaped() { # CONTAINER NETWORK
+    ! docker inspect "$1" >/dev/null 2>&1 && ! docker network inspect "$2" >/dev/null 2>&1
 }

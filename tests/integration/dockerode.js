@@ -3,6 +3,9 @@
 const Docker = require('dockerode');
 const { PassThrough } = require('stream');
 const assert = require('assert');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
 
 const docker = new Docker({ socketPath: process.env.DOCKER_HOST.replace('unix://', '') });
 const ok = (name) => console.log('ok', name);
@@ -14,6 +17,58 @@ function demuxed(container, stream) {
   container.modem.demuxStream(stream, out, err);
   stream.on('end', () => { out.end(); err.end(); });
   return Promise.all([text(out), text(err)]);
+}
+
+const followed = (stream) => new Promise((resolve, reject) => {
+  docker.modem.followProgress(stream, (e, lines) => (e ? reject(e) : resolve(lines)));
+});
+const refused = (promise, status, words) => assert.rejects(promise, (e) => e.statusCode === status && words.test(e.message));
+
+/* A build's context is the body in both; with version 2 its session lends nothing but credentials. */
+async function builds() {
+  const context = fs.mkdtempSync(path.join(os.tmpdir(), 'drode-'));
+  fs.writeFileSync(path.join(context, 'Dockerfile'), 'FROM busybox\nARG A=none\nCOPY f /f\nRUN echo $A >/a\n');
+  fs.writeFileSync(path.join(context, 'Bad'), 'FROM busybox\nRUN exit 4\n');
+  fs.writeFileSync(path.join(context, 'f'), 'file');
+  const from = { context, src: ['Dockerfile', 'Bad', 'f'] };
+  for (const version of ['1', '2']) {
+    const lines = await followed(await docker.buildImage(from, { t: 'drbuilt', version, buildargs: { A: version }, nocache: true }));
+    assert(lines.some((l) => l.aux && (version === '1' ? /^sha256:/.test(l.aux.ID) : l.id === 'moby.image.id')));
+    const [out, err] = [new PassThrough(), new PassThrough()];
+    const shown = text(out);
+    const [result, ran] = await docker.run('drbuilt', ['cat', '/f', '/a'], [out, err], { Tty: false });
+    out.end();
+    assert.equal(result.StatusCode, 0);
+    assert.equal(await shown, `file${version}\n`);
+    await ran.remove();
+    const failed = await followed(await docker.buildImage(from, { dockerfile: 'Bad', version })).catch((e) => [{ error: e.message }]);
+    assert(/exit 4.* code: 4$/.test(failed.at(-1).error));
+    await docker.getImage('drbuilt').remove();
+  }
+  fs.rmSync(context, { recursive: true });
+  ok('builds');
+}
+
+async function rare() {
+  const nothing = { filters: { label: ['no-such-label'] } };
+  assert.deepEqual(await docker.pruneContainers(nothing), { ContainersDeleted: null, SpaceReclaimed: 0 });
+  assert.deepEqual(await docker.pruneImages(nothing), { ImagesDeleted: null, SpaceReclaimed: 0 });
+  assert.deepEqual(await docker.pruneNetworks(nothing), { NetworksDeleted: null });
+  assert.deepEqual(await docker.pruneVolumes(nothing), { VolumesDeleted: [], SpaceReclaimed: 0 });
+  const c = await docker.createContainer({ Image: 'busybox', Tty: true, OpenStdin: true, Cmd: ['cat'] });
+  const session = await c.attach({ stream: true, stdin: true, stdout: true, hijack: true, detachKeys: 'ctrl-x' });
+  await c.start();
+  session.write('\x18');
+  await text(session);
+  assert((await c.inspect()).State.Running);
+  const e = await c.exec({ Cmd: ['stty', 'size'], Tty: true, AttachStdout: true });
+  assert.equal(await text(await e.start({ hijack: true, Tty: true, ConsoleSize: [20, 50] })), '20 50\r\n');
+  for (const no of [c.listCheckpoint(), c.createCheckpoint({ CheckpointID: 'x' }), c.deleteCheckpoint('x')])
+    await refused(no, 501, /This experimental feature is disabled/);
+  await refused(docker.getExec('nope').inspect(), 404, /No such exec instance: nope/);
+  await refused(c.getArchive({ path: '/nope' }), 404, /Could not find the file \/nope in container/);
+  await c.remove({ force: true });
+  ok('prunes, detached by keys, terminals, what is not there');
 }
 
 async function main() {
@@ -120,6 +175,9 @@ async function main() {
   await net.remove();
   await vol.remove();
   ok('networks and volumes');
+
+  await builds();
+  await rare();
 
   await sleep(100);
   events.destroy();
