@@ -110,6 +110,12 @@ static bool absent(int root, const char *path)
     return fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
 }
 
+static void look_at_own(struct ck *c, int root)
+{
+    (void)ck_true(c, holds(root, "d/changed", "by child") && holds(root, "o/new", "new"),
+                  "a look at what a layer itself brings shows all of that");
+}
+
 static void look_at_child(struct ck *c, int root)
 {
     struct stat st = {0};
@@ -307,6 +313,7 @@ void ck_storage(struct ck *c)
     (void)create(c, CHILD, "", 0);
     (void)ck_expect(c, DRAY_E_CONFLICT, "creating it with another parent is refused");
     (void)with_mounts(c, CHILD, DRAY_MOUNTS_RDONLY, look_at_child);
+    (void)with_mounts(c, CHILD, DRAY_MOUNTS_RDONLY | DRAY_MOUNTS_OWN, look_at_own);
     check_top(c);
     check_escape(c);
     check_drop(c);

@@ -102,7 +102,7 @@ static int32_t op_mounts(struct dray_self *self, const struct dray_call *call, c
 {
     DRAY_AUTO(overlay_view)
     view = {.is_volatile = self->is_volatile || (flags & DRAY_MOUNTS_VOLATILE) != 0};
-    int rc = dray_overlay_view(self, id, (flags & DRAY_MOUNTS_RDONLY) != 0, &view, err);
+    int rc = dray_overlay_view(self, id, flags, &view, err);
     if (rc == 0 && view.work)
         rc = clear_volatile(self, id, err);
     return rc < 0 ? rc : hand_over(self, call, &view, out, err);

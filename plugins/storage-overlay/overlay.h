@@ -44,9 +44,9 @@ struct overlay_view {
 };
 
 void overlay_view_cleanup(struct overlay_view *view);
-/* How the layer is mounted for its container, or (rdonly) looked at. */
-int dray_overlay_view(struct dray_self *self, const char *id, bool rdonly, struct overlay_view *out,
-                      struct dray_err *err);
+/* How the layer is mounted for its container or looked at; flags are those of mounts(). */
+int dray_overlay_view(struct dray_self *self, const char *id, uint32_t flags,
+                      struct overlay_view *out, struct dray_err *err);
 /* The merged tree of a layer, mounted for nobody else to see. id "" is an empty folder. */
 int dray_overlay_open_tree(struct dray_self *self, const char *id, int *fd_out,
                            struct dray_err *err);

@@ -92,15 +92,18 @@ static int describe(struct dray_self *self, const struct dray_pl_layer *chain, s
     return 0;
 }
 
-int dray_overlay_view(struct dray_self *self, const char *id, bool rdonly, struct overlay_view *out,
-                      struct dray_err *err)
+int dray_overlay_view(struct dray_self *self, const char *id, uint32_t flags,
+                      struct overlay_view *out, struct dray_err *err)
 {
     dray_autofree struct dray_pl_layer *chain = NULL;
     size_t n;
     int rc = dray_pl_layers_chain(self->layers, id, &chain, &n, err);
     if (rc < 0)
         return rc;
-    return describe(self, chain, n, rdonly || !chain[0].writable, out, err);
+    bool rdonly = (flags & DRAY_MOUNTS_RDONLY) || !chain[0].writable;
+    if (rdonly && (flags & DRAY_MOUNTS_OWN))
+        n = 1;
+    return describe(self, chain, n, rdonly, out, err);
 }
 
 int dray_overlay_open_tree(struct dray_self *self, const char *id, int *fd_out,

@@ -227,6 +227,14 @@ static void do_rdonly(struct st_host *s)
         CU_ASSERT(holds(at, "etc/passwd", i == 0 ? "root" : "root and others"));
         unmount(s, ids[i], at);
     }
+    mount_layer(s, "two", DRAY_MOUNTS_RDONLY | DRAY_MOUNTS_OWN, at);
+    CU_ASSERT(holds(at, "etc/passwd", "root and others"));
+    (void)snprintf(path, sizeof path, "%s/var/cache/big", at);
+    bool apart = strcmp(s->plugin->name, "overlay") == 0;
+    CU_ASSERT((access(path, F_OK) == 0) == !apart);
+    (void)snprintf(path, sizeof path, "%s/etc/new", at);
+    CU_ASSERT(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0 && errno == EROFS);
+    unmount(s, "two", at);
     mount_layer(s, "two", 0, at); /* image layers are never writable */
     CU_ASSERT(mkdirat(AT_FDCWD, path, 0700) < 0 && errno == EROFS);
     unmount(s, "two", at);

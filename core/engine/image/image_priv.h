@@ -410,8 +410,10 @@ int img_assemble(struct dray_images *im, const char *manifest_digest, const char
 
 /** A detached read-only mount of a layer; lives as long as the descriptor. */
 int dray_layer_view(struct dray_driver *d, const char *id, int *fd_out, struct dray_err *err);
-/** The same of a writable layer, to be written to unless rdonly. What is written is not flushed.
- *  Ids are as containers in the user namespace need them; u NULL: as they are. */
+/** The same for files that the layer itself brings: what is below may be missing. */
+int dray_layer_view_own(struct dray_driver *d, const char *id, int *fd_out, struct dray_err *err);
+/** As dray_layer_view() of a writable layer, to be written to unless rdonly. What is written is not
+ *  flushed. Ids are as containers in the user namespace need them; u NULL: as they are. */
 int dray_layer_mount(struct dray_driver *d, const char *id, bool rdonly, struct dray_userns *u,
                      int *fd_out, struct dray_err *err);
 

@@ -323,7 +323,7 @@ int dray_layer_map_end(struct dray_layer_map *m, const struct img_layer *layer, 
     if (!rc)
         rc = dray_deflate_end(m->deflate, err);
     *whole_out = *whole_out && !rc && m->files <= FILES_MAX &&
-                 dray_layer_view(layer->driver, layer->id, &root, NULL) == 0;
+                 dray_layer_view_own(layer->driver, layer->id, &root, NULL) == 0;
     return *whole_out ? check(m, root, whole_out, err) : rc;
 }
 
@@ -431,7 +431,7 @@ int dray_layer_map_write(struct dray_images *im, const struct img_layer *layer, 
     dray_autofd int fd = openat(im->layers_fd, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return dray_fail_errno(err, "open the map of layer %.19s", layer->diff);
-    int rc = dray_layer_view(layer->driver, layer->id, &root, err);
+    int rc = dray_layer_view_own(layer->driver, layer->id, &root, err);
     w.root = root;
     return rc ? rc : walk_map(&w, fd, err);
 }

@@ -16,13 +16,9 @@ static int open_mount(const struct dray_mount *m, bool rdonly, const struct dray
     return *fd_out < 0 ? dray_fail_errno(err, "open %s", m->source) : 0;
 }
 
-int dray_layer_view(struct dray_driver *d, const char *id, int *fd_out, struct dray_err *err)
-{
-    return dray_layer_mount(d, id, true, NULL, fd_out, err);
-}
-
-int dray_layer_mount(struct dray_driver *d, const char *id, bool rdonly, struct dray_userns *u,
-                     int *fd_out, struct dray_err *err)
+/* flags: of mounts(). */
+static int mount_layer(struct dray_driver *d, const char *id, uint32_t flags, struct dray_userns *u,
+                       int *fd_out, struct dray_err *err)
 {
     DRAY_AUTO(dray_call_scope) s = {0};
     DRAY_AUTO(dray_fsids) was = {0};
@@ -36,15 +32,29 @@ int dray_layer_mount(struct dray_driver *d, const char *id, bool rdonly, struct 
     if (rc)
         return rc;
     struct dray_mounts mounts = {0};
-    rc = ((const struct dray_storage_ops *)s.ops)
-             ->mounts(s.self, &s.call, id, rdonly ? DRAY_MOUNTS_RDONLY : DRAY_MOUNTS_VOLATILE,
-                      &mounts, err);
+    rc = ((const struct dray_storage_ops *)s.ops)->mounts(s.self, &s.call, id, flags, &mounts, err);
     if (!rc && mounts.n != 1)
         rc = dray_fail(err, DRAY_E_NOTSUP, "storage driver %s: %llu mounts for one root",
                        dray_driver_name(d), (unsigned long long)mounts.n);
     if (!rc)
-        rc = open_mount(&mounts.v[0], rdonly, view, fd_out, err);
+        rc = open_mount(&mounts.v[0], (flags & DRAY_MOUNTS_RDONLY) != 0, view, fd_out, err);
     return rc ? dray_err_note(err, "look into layer %s", id) : 0;
+}
+
+int dray_layer_view(struct dray_driver *d, const char *id, int *fd_out, struct dray_err *err)
+{
+    return mount_layer(d, id, DRAY_MOUNTS_RDONLY, NULL, fd_out, err);
+}
+
+int dray_layer_view_own(struct dray_driver *d, const char *id, int *fd_out, struct dray_err *err)
+{
+    return mount_layer(d, id, DRAY_MOUNTS_RDONLY | DRAY_MOUNTS_OWN, NULL, fd_out, err);
+}
+
+int dray_layer_mount(struct dray_driver *d, const char *id, bool rdonly, struct dray_userns *u,
+                     int *fd_out, struct dray_err *err)
+{
+    return mount_layer(d, id, rdonly ? DRAY_MOUNTS_RDONLY : DRAY_MOUNTS_VOLATILE, u, fd_out, err);
 }
 
 static struct dray_driver *storage_of(const struct dray_image *image, struct dray_err *err)

@@ -32,6 +32,9 @@ extern "C" {
 /** mounts(): what is written need not survive a crash of the machine, so nothing has to be flushed
  *  when the mount ends. The content is still there after an orderly end. */
 #define DRAY_MOUNTS_VOLATILE 2u
+/** mounts(), with DRAY_MOUNTS_RDONLY: only files that the layer itself brings are looked at. A
+ *  driver that keeps them apart shows them without the parents, which costs less; others show all. */
+#define DRAY_MOUNTS_OWN 4u
 
 struct dray_storage_ops {
     struct dray_head head;
