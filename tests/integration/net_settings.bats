@@ -217,6 +217,11 @@ reached() { # each port of the machine by each way leads to the container
     docker rm -f one >/dev/null
     daemon_stop
     ip addr show dev mine0 | grep -q 10.75.0.1/24 # it is not ours to remove
+    # Of several addresses that counts which the range belongs to.
+    ip addr add 10.76.0.1/24 dev mine0
+    with '{"bridge": "mine0", "fixed-cidr": "10.76.0.128/25"}'
+    [ "$(docker network inspect bridge | jq -c '.[0].IPAM.Config')" = '[{"Subnet":"10.76.0.0/24","IPRange":"10.76.0.128/25","Gateway":"10.76.0.1"}]' ]
+    daemon_stop
     ip link del mine0
 }
 

@@ -86,7 +86,8 @@ static void own_cidr(const struct dray_config *c, uint32_t family, char out[DRAY
     if (given && *given)
         (void)snprintf(out, DRAY_NET_CIDR, "%s", given);
     else if (dray_json_get(c->raw, "bridge"))
-        (void)dray_link_cidr(bridge_name(c), family, out);
+        (void)dray_link_cidr(bridge_name(c), family, family == 4 ? c->fixed_cidr : c->fixed_cidr_v6,
+                             out);
 }
 
 /* default-gateway and default-gateway-v6 of the configuration, or none. */

@@ -167,8 +167,9 @@ int dray_net_inside(int netns, const char *ifname, struct json_object *config,
 
 /** CIDRs of this machine's addresses and routes, but for those of one link. */
 void dray_host_cidrs(const char *but_link, struct dray_strlist *out);
-/** The first address of a link that is not link-local, as a CIDR; false: it has none. */
-bool dray_link_cidr(const char *link, uint32_t family, char out[DRAY_NET_CIDR]);
+/** An address of a link that is not link-local, as a CIDR: of several that whose subnet has `range`
+ *  (NULL or "": none), or else the first. false: it has none. */
+bool dray_link_cidr(const char *link, uint32_t family, const char *range, char out[DRAY_NET_CIDR]);
 
 /* network_ports.c */
 

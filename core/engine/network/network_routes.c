@@ -120,18 +120,24 @@ void dray_host_cidrs(const char *but_link, struct dray_strlist *out)
     ask_kernel(RTM_GETROUTE, AF_INET, &d);
 }
 
-bool dray_link_cidr(const char *link, uint32_t family, char out[DRAY_NET_CIDR])
+bool dray_link_cidr(const char *link, uint32_t family, const char *range, char out[DRAY_NET_CIDR])
 {
     DRAY_AUTO(dray_strlist) all = {0};
     struct dump d = {.only_index = (int)if_nametoindex(link), .out = &all};
     if (!d.only_index)
         return false;
     ask_kernel(RTM_GETADDR, family == 4 ? AF_INET : AF_INET6, &d);
+    const char *best = NULL;
     for (size_t i = 0; i < all.n; i++) {
         if (dray_cidr_has("fe80::/10", all.v[i]))
             continue;
-        (void)snprintf(out, DRAY_NET_CIDR, "%s", all.v[i]);
-        return true;
+        bool holds_range = range && *range && dray_cidr_has(all.v[i], range);
+        if (!best || holds_range)
+            best = all.v[i];
+        if (holds_range)
+            break;
     }
-    return false;
+    if (best)
+        (void)snprintf(out, DRAY_NET_CIDR, "%s", best);
+    return best != NULL;
 }
