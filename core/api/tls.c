@@ -63,6 +63,10 @@ int dray_tls_open(const struct dray_listen *l, struct dray_tls **out, struct dra
     }
     if (l->tls_verify)
         SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    /* OpenSSL refuses to take a session up again, with the client's certificate, that has no
+     * context. */
+    static const unsigned char sessions[] = "drayd";
+    (void)SSL_CTX_set_session_id_context(t->ctx, sessions, sizeof sessions - 1);
     (void)SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                        SSL_MODE_RELEASE_BUFFERS);

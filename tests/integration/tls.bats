@@ -46,6 +46,23 @@ teardown() { daemon_stop; }
     [ "$output" = "over tls" ]
 }
 
+pinged() { # MORE ARGUMENTS OF s_client
+    printf 'GET /_ping HTTP/1.0\r\n\r\n' | timeout 5 openssl s_client -connect "127.0.0.1:$TLS_PORT" -ign_eof \
+        -CAfile "$T/tls/ca.pem" -cert "$T/tls/cert.pem" -key "$T/tls/key.pem" "$@" 2>&1 | tr -d '\r'
+}
+
+@test "tlsverify: a client takes its session up again, as Node's does" {
+    daemon_start -H "tcp://127.0.0.1:$TLS_PORT" --tlsverify --tlscacert "$T/tls/ca.pem" \
+        --tlscert "$T/tls/server.pem" --tlskey "$T/tls/server-key.pem"
+    local version
+    for version in -tls1_2 -tls1_3; do
+        run pinged $version -sess_out "$T/session"
+        [[ "$output" == *"New, TLSv1"*"HTTP/1."*" 200 OK"* ]]
+        run pinged $version -sess_in "$T/session"
+        [[ "$output" == *"Reused, TLSv1"*"HTTP/1."*" 200 OK"* ]]
+    done
+}
+
 @test "tcp without TLS warns loudly" {
     daemon_start -H "tcp://127.0.0.1:$PLAIN_PORT"
     run curl -s --max-time 5 "http://127.0.0.1:$PLAIN_PORT/_ping"
