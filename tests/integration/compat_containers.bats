@@ -189,3 +189,13 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     docker rm -f "$id"
     [ "$(status_of POST /v1.44/containers/create -H 'Content-Type: application/json' -d '{"Image":"busybox","ExposedPorts":{"80/xyz":{}}}')" = 400 ]
 }
+
+@test "who waits for a container that has removed itself just before is told its exit code" {
+    local id
+    id=$(api POST /v1.44/containers/create -H 'Content-Type: application/json' -d '{"Image":"busybox","Cmd":["sh","-c","exit 5"],"HostConfig":{"AutoRemove":true,"NetworkMode":"none"}}' | jq -r .Id)
+    api POST "/containers/$id/start"
+    wait_until 5 eval '[ "$(status_of GET "/containers/$id/json")" = 404 ]'
+    [ "$(api POST "/containers/$id/wait")" = '{"StatusCode":5}' ]
+    [ "$(status_of POST "/containers/${id:0:12}/wait")" = 404 ]
+    wait_until 5 eval '[ "$(status_of POST "/containers/$id/wait")" = 404 ]'
+}

@@ -51,7 +51,7 @@ struct dray_pending_attach {
 
 struct dray_waiter {
     struct dray_waiter *next;
-    struct dray_container *c; /* a reference */
+    struct dray_container *c; /* a reference; NULL: it was removed before, and the answer is here */
     enum { DRAY_WAIT_STOP, DRAY_WAIT_NEXT, DRAY_WAIT_REMOVED } until;
     int fd; /* eventfd */
     bool answered;
@@ -120,6 +120,14 @@ struct dray_container {
 
 /* container_table.c */
 
+/** How a container ended that removed itself. */
+struct dray_departed {
+    char id[DRAY_ID_LEN];
+    int code;
+    int64_t until_mono; /* when it is forgotten, in ns */
+};
+#define DRAY_DEPARTED_MAX 32 /* the newest of them are known */
+
 struct dray_containers {
     struct dray_engine *engine;
     pthread_rwlock_t lock;     /* guards: the table and the names. order: first */
@@ -137,6 +145,9 @@ struct dray_containers {
     atomic_bool opening;        /* what is left over is yet to be told from what is used */
     atomic_bool has_links;      /* some container has links of the default bridge */
     struct dray_strlist broken; /* ids of those whose document cannot be read */
+    pthread_mutex_t departed_lock; /* guards: departed, n_departed. order: last */
+    struct dray_departed departed[DRAY_DEPARTED_MAX];
+    size_t n_departed; /* in all: the next takes the place of the oldest */
 };
 
 struct dray_container *dray_container_ref(struct dray_container *c);
@@ -221,6 +232,9 @@ void dray_container_start_cancel(struct dray_container *c);
 /** The container stopped, was removed: answer those who wait. Call with lock held. */
 void dray_waiters_stopped(struct dray_container *c);
 void dray_waiters_removed(struct dray_container *c);
+/** It is about to be removed because it has ended: a client that starts it and then waits may come
+ *  too late for it, and is answered for a while all the same. */
+void dray_waiters_depart(struct dray_container *c);
 /** Wait until it does not run, at most timeout_ms (-1: no end). false: still runs. */
 bool dray_container_wait_stopped(struct dray_container *c, int64_t timeout_ms);
 

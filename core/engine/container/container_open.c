@@ -340,6 +340,7 @@ int dray_containers_open(struct dray_engine *e, struct dray_containers **out, st
     cs->by_name = json_object_new_object();
     cs->by_id = json_object_new_object();
     pthread_rwlock_init(&cs->lock, NULL);
+    pthread_mutex_init(&cs->departed_lock, NULL);
     atomic_init(&cs->opening, true);
     e->containers = cs; /* parts ask for it while containers are taken over */
     int rc = open_parts(cs, err);
@@ -383,6 +384,7 @@ void dray_containers_close(struct dray_containers *cs)
     json_object_put(cs->by_id);
     dray_strlist_free(&cs->broken);
     pthread_rwlock_destroy(&cs->lock);
+    pthread_mutex_destroy(&cs->departed_lock);
     if (cs->dir >= 0)
         (void)close(cs->dir);
     if (cs->run_dir >= 0)

@@ -91,6 +91,8 @@ int dray_container_remove_locked(struct dray_container *c, bool volumes, struct 
         return dray_err_note(err, "container %s: driver \"%s\" failed to remove root filesystem",
                              c->id, c->driver);
     }
+    if (c->auto_remove)
+        dray_waiters_depart(c);
     /* From here on nobody finds it; what fails below is swept at the next start. */
     drop_document(c);
     dray_container_run_dir_drop(c->set, c->id);

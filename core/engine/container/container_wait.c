@@ -4,7 +4,10 @@
 
 #include <sys/eventfd.h>
 
-/** Call with c->lock held; takes the waiter off the list's ownership, not its memory. */
+#define DEPARTED_NS (2 * DRAY_NS_PER_S)
+
+/** Call with the lock of its container held; takes the waiter off the list's ownership, not its
+ * memory. */
 static void answer(struct dray_waiter *w, int code, const char *error)
 {
     w->answered = true;
@@ -38,6 +41,34 @@ void dray_waiters_removed(struct dray_container *c)
     pthread_cond_broadcast(&c->changed);
 }
 
+void dray_waiters_depart(struct dray_container *c)
+{
+    struct dray_containers *cs = c->set;
+    struct dray_departed d = {.until_mono = dray_clock_mono() + DEPARTED_NS};
+    memcpy(d.id, c->id, sizeof d.id);
+    pthread_mutex_lock(&c->lock);
+    d.code = c->st.exit_code;
+    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_lock(&cs->departed_lock);
+    cs->departed[cs->n_departed++ % DRAY_DEPARTED_MAX] = d;
+    pthread_mutex_unlock(&cs->departed_lock);
+}
+
+static bool has_departed(struct dray_containers *cs, const char *id, int *code_out)
+{
+    bool found = false;
+    int64_t now = dray_clock_mono();
+    pthread_mutex_lock(&cs->departed_lock);
+    for (size_t i = 0; i < DRAY_DEPARTED_MAX && !found; i++) {
+        const struct dray_departed *d = &cs->departed[i];
+        found = d->until_mono > now && strcmp(d->id, id) == 0;
+        if (found)
+            *code_out = d->code;
+    }
+    pthread_mutex_unlock(&cs->departed_lock);
+    return found;
+}
+
 static int parse_condition(const char *text, struct dray_waiter *w, struct dray_err *err)
 {
     if (!text || !*text || strcmp(text, "not-running") == 0)
@@ -58,16 +89,23 @@ int dray_containers_wait_begin(struct dray_containers *cs, const char *name, con
     if (!w)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     w->fd = -EBADF;
-    int rc = parse_condition(condition, w, err);
+    int code = 0, rc = parse_condition(condition, w, err);
     if (rc == 0)
         rc = dray_container_find(cs, name, &w->c, err);
+    if (rc == DRAY_E_NOTFOUND && has_departed(cs, name, &code))
+        rc = 0;
     if (rc == 0 && (w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         rc = dray_fail_errno(err, "eventfd");
     if (rc != 0) {
         dray_waiter_free(w);
         return rc;
     }
+    *out = w;
     struct dray_container *c = w->c;
+    if (!c) {
+        answer(w, code, "");
+        return 0;
+    }
     pthread_mutex_lock(&c->lock);
     bool runs = dray_container_alive(c) || c->st.status == DRAY_CS_RESTARTING;
     if (c->removed || (w->until == DRAY_WAIT_STOP && !runs)) {
@@ -77,7 +115,6 @@ int dray_containers_wait_begin(struct dray_containers *cs, const char *name, con
         c->waiters = w;
     }
     pthread_mutex_unlock(&c->lock);
-    *out = w;
     return 0;
 }
 
@@ -88,11 +125,13 @@ int dray_waiter_fd(const struct dray_waiter *w)
 
 int dray_waiter_result(struct dray_waiter *w, int *code_out, char text_out[256])
 {
-    pthread_mutex_lock(&w->c->lock);
+    if (w->c)
+        pthread_mutex_lock(&w->c->lock);
     bool answered = w->answered;
     *code_out = w->code;
     memcpy(text_out, w->error, sizeof w->error);
-    pthread_mutex_unlock(&w->c->lock);
+    if (w->c)
+        pthread_mutex_unlock(&w->c->lock);
     return answered ? 0 : DRAY_E_BUSY;
 }
 
