@@ -142,9 +142,9 @@ struct dray_containers {
     struct dray_workq *work;
     struct dray_netns_pool *netns;
     atomic_bool closing;
-    atomic_bool opening;        /* what is left over is yet to be told from what is used */
-    atomic_bool has_links;      /* some container has links of the default bridge */
-    struct dray_strlist broken; /* ids of those whose document cannot be read */
+    atomic_bool opening;           /* what is left over is yet to be told from what is used */
+    atomic_bool has_links;         /* some container has links of the default bridge */
+    struct dray_strlist broken;    /* ids of those whose document cannot be read */
     pthread_mutex_t departed_lock; /* guards: departed, n_departed. order: last */
     struct dray_departed departed[DRAY_DEPARTED_MAX];
     size_t n_departed; /* in all: the next takes the place of the oldest */
