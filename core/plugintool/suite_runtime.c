@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <sys/wait.h>
 
 #define ID "dray-check-0123456789abcdef"
+#define GROUP "dray-check" /* the control group that holds the container's, as drayd's own does */
 
 static const char config_format[] =
     "{\"ociVersion\":\"1.0.2\",\"process\":{\"terminal\":false,\"user\":{\"uid\":0,\"gid\":0},"
@@ -24,7 +26,7 @@ static const char config_format[] =
     "\"cwd\":\"/\",\"noNewPrivileges\":true},"
     "\"root\":{\"path\":\"%s/rootfs\",\"readonly\":true},\"hostname\":\"check\",\"mounts\":["
     "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"}],"
-    "\"linux\":{\"cgroupsPath\":\"/dray-check/" ID "\",\"namespaces\":[{\"type\":\"pid\"},"
+    "\"linux\":{\"cgroupsPath\":\"/" GROUP "/" ID "\",\"namespaces\":[{\"type\":\"pid\"},"
     "{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"network\"}]}}";
 
 static const char *const root_options[] = {"rbind", "ro"};
@@ -168,6 +170,21 @@ static void check_no_command(struct ck *c)
     (void)CK(c, runtime, remove, ID, ID);
 }
 
+/* Drivers remove the container's own group, and leave the one above it to whoever named it. */
+static void drop_group(void)
+{
+    static const char fs[] = "/sys/fs/cgroup";
+    (void)rmdir("/sys/fs/cgroup/" GROUP);
+    DIR *d = opendir(fs);
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+        dray_autofree char *path = dray_strf("%s/%s/" GROUP, fs, e->d_name);
+        if (path && e->d_name[0] != '.')
+            (void)rmdir(path);
+    }
+    if (d)
+        (void)closedir(d);
+}
+
 void ck_runtime(struct ck *c)
 {
     struct dray_runtime_state st = {.size = sizeof st};
@@ -180,4 +197,5 @@ void ck_runtime(struct ck *c)
     check_exit(c);
     check_running(c);
     check_no_command(c);
+    drop_group();
 }

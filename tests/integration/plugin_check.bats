@@ -67,6 +67,7 @@ faulty() {
 @test "runtimes: native, runc" {
     fits "$(own runtime-native)"
     [[ $output == *"runtime: its exit code is that of the command"* ]]
+    [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name 'dray-check*')" ]
     command -v runc >/dev/null || skip "runc is missing"
     fits "$(own runtime-oci)"
 }
