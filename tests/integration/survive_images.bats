@@ -209,9 +209,12 @@ on_disk() (
     exit $rc
 )
 
+# The kernel tells of a write that such a disk did not take in one of two ways.
+is_refused() { grep -qiE 'input/output error|no space left on device' "$1"; }
+
 refuses_to_list() { # a pull that the disk did not take is no image
     ! docker pull "$REGISTRY/large:1" >"$T/out" 2>&1 || return 1
-    grep -qi 'input/output error' "$T/out" || { cat "$T/out"; return 1; }
+    is_refused "$T/out" || { cat "$T/out"; return 1; }
     [ -z "$(docker images -aq)" ]
 }
 
@@ -267,7 +270,7 @@ then_well() { on_its_way && mount -o remount,size=390m "$T/tiny"; }
 
 refuses_import() {
     ! an_import then_well || return 1
-    grep -qi 'input/output error' "$T/out" || { cat "$T/out"; return 1; }
+    is_refused "$T/out" || { cat "$T/out"; return 1; }
     [ -z "$(docker images -aq)" ]
 }
 
