@@ -32,7 +32,7 @@ restart_with() { # daemon.json
 
 @test "--cache-from: steps of an image that was loaded are not run again" {
     echo one >f
-    printf 'FROM busybox\nENV A=1\nARG V=1\nRUN date +%%s%%N >/when; echo $V >/v\nWORKDIR /w\nCOPY f /w/\nCMD ["x"]\n' >Dockerfile
+    printf 'FROM busybox\nENV A=1\nARG V=1\nRUN cat /proc/sys/kernel/random/uuid >/when; echo $V >/v\nWORKDIR /w\nCOPY f /w/\nCMD ["x"]\n' >Dockerfile
     docker build -q -t src . 2>/dev/null
     id=$(docker inspect -f '{{.Id}}' src)
     docker save src busybox >"$T/src.tar"
