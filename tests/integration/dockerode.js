@@ -63,8 +63,8 @@ async function rare() {
   assert((await c.inspect()).State.Running);
   const e = await c.exec({ Cmd: ['stty', 'size'], Tty: true, AttachStdout: true });
   assert.equal(await text(await e.start({ hijack: true, Tty: true, ConsoleSize: [20, 50] })), '20 50\r\n');
-  for (const no of [c.listCheckpoint(), c.createCheckpoint({ CheckpointID: 'x' }), c.deleteCheckpoint('x')])
-    await refused(no, 501, /This experimental feature is disabled/);
+  for (const no of [() => c.listCheckpoint(), () => c.createCheckpoint({ CheckpointID: 'x' }), () => c.deleteCheckpoint('x')])
+    await refused(no(), 501, /This experimental feature is disabled/);
   await refused(docker.getExec('nope').inspect(), 404, /No such exec instance: nope/);
   await refused(c.getArchive({ path: '/nope' }), 404, /Could not find the file \/nope in container/);
   await c.remove({ force: true });
