@@ -89,7 +89,9 @@ fi
 show dray images
 
 say "Run a container"
-out=$(show dray run --rm "$image" echo 'hello from inside' | tee /dev/stderr | tail -n 1)
+out=$(show dray run --rm "$image" echo 'hello from inside')
+echo "$out"
+out=${out##*$'\n'}
 [ "$out" = 'hello from inside' ] || fail "the container said: $out"
 code=0
 show dray run --rm "$image" sh -c 'exit 42' || code=$?

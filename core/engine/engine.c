@@ -18,7 +18,7 @@
 #include "engine/network/dns.h"
 #include "engine/network/networks.h"
 #include "engine/network/proxy.h"
-#include "engine/plugin_conf.h"
+#include "plugin/plugin_conf.h"
 #include "engine/rootfs/userns.h"
 #include "engine/spec/apparmor.h"
 #include "engine/spec/log_opts.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* call.c - one call into a plugin: its turn, its deadline, its memory. */
 #define DRAY_LOG_AREA "plugin"
+#include "plugin/isolate.h"
 #include "plugin/registry.h"
 
 #include "base/clock.h"
@@ -126,6 +127,13 @@ static int wait_turn(struct dray_instance *in, const struct dray_call_scope *s,
     return 0;
 }
 
+/* The driver's process has ended, and the call may wait for the next one there. in->lock is held.
+ */
+static bool comes_again(const struct dray_instance *in)
+{
+    return in->isolate && !in->n_overdue && dray_isolate_soon(in->isolate);
+}
+
 /* Until nothing stands in the way. in->lock is held. *suspect_out: it has just become so. */
 static int take_turn(struct dray_instance *in, const struct dray_call_scope *s, bool *suspect_out,
                      struct dray_err *err)
@@ -136,9 +144,9 @@ static int take_turn(struct dray_instance *in, const struct dray_call_scope *s, 
             now = dray_mono_ns();
         if (dray_calls_check(in, now))
             *suspect_out = true;
-        if (in->state == DRAY_INSTANCE_SUSPECT)
+        if (in->state == DRAY_INSTANCE_SUSPECT && !comes_again(in))
             return refuse_suspect(s, err);
-        if (in->state != DRAY_INSTANCE_READY)
+        if (in->state != DRAY_INSTANCE_READY && in->state != DRAY_INSTANCE_SUSPECT)
             return refuse(err, DRAY_E_UNAVAIL, s->driver->label, "is being closed");
         const struct dray_call_scope *other = find_collision(s);
         if (!other)

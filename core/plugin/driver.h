@@ -72,6 +72,7 @@ struct dray_drivers_config {
     void *ctx;
     uint32_t open_timeout_ms; /**< for probe() and open() of each plugin; 0: 30 s */
     bool insecure_files;      /**< tests only: files and folders may belong to anybody */
+    bool no_isolated;         /**< entries that are isolated are left for another registry */
     bool no_watchdog;         /**< no thread of its own: overruns are noticed by later calls only */
 };
 
@@ -95,6 +96,8 @@ struct dray_driver *dray_drivers_find(struct dray_drivers *r, uint32_t kind, con
 /** The same, or NOTFOUND in Docker's words. */
 struct dray_driver *dray_drivers_get(struct dray_drivers *r, uint32_t kind, const char *name,
                                      struct dray_err *err);
+/** Was such a driver left out for `no_isolated`? */
+bool dray_drivers_left_isolated(struct dray_drivers *r, uint32_t kind, const char *name);
 /** The i-th open driver of the kind, in the order of their names; NULL at the end. */
 struct dray_driver *dray_drivers_at(struct dray_drivers *r, uint32_t kind, size_t i);
 /** Array for `dray plugin ls`: Name, Plugin, Kinds, Version, ABI, Path, State, Error, License,
@@ -107,6 +110,8 @@ const char *dray_driver_name(const struct dray_driver *d);
 const char *dray_driver_folder(const struct dray_driver *d);
 uint32_t dray_driver_kind(const struct dray_driver *d);
 uint64_t dray_driver_features(const struct dray_driver *d);
+/** Does it run in a process of its own? */
+bool dray_driver_isolated(const struct dray_driver *d);
 /** enum dray_threading, as its table declares it. */
 uint32_t dray_driver_threading(const struct dray_driver *d);
 /** Does the driver itself have this operation ("stats"), or does a stub answer NOTSUP? */

@@ -7,11 +7,11 @@
 #include "base/logging.h"
 
 #include <fcntl.h>
-#include <signal.h>
 
 #define NS ((uint64_t)DRAY_NS_PER_S)
 #define CONTROL_NS (5 * NS)
 #define OPEN_NS (30 * NS)
+#define AGAIN_NS NS       /* how long a call waits for the next process */
 #define SEND_NS (10 * NS) /* for a process that does not read */
 
 /* --- messages to it ----------------------------------------------------------------------------*/
@@ -23,8 +23,7 @@ static void kill_process(struct dray_isolate *iso, const char *why)
     pid_t pid = iso->pid;
     bool was_up = iso->up;
     iso->up = false;
-    if (pid > 0)
-        (void)kill(pid, SIGKILL); /* not reaped before pid is 0 */
+    dray_isolate_kill(iso);
     pthread_mutex_unlock(&iso->lock);
     if (pid > 0 && was_up)
         dray_error("%s: %s; its process %d is killed", iso->label, why, (int)pid);
@@ -65,11 +64,32 @@ static int is_down(const char *label, struct dray_err *err)
     return DRAY_E_UNAVAIL;
 }
 
-static bool enlist(struct dray_isolate *iso, struct dray_isolate_wait *wait)
+bool dray_isolate_soon(struct dray_isolate *iso)
+{
+    pthread_mutex_lock(&iso->lock);
+    bool soon = iso->soon;
+    pthread_mutex_unlock(&iso->lock);
+    return soon;
+}
+
+/* Is there a process, or will there be in a moment? iso->lock is held. */
+static bool wait_up(struct dray_isolate *iso, uint64_t deadline_ns)
+{
+    uint64_t end = dray_mono_ns() + AGAIN_NS;
+    if (deadline_ns && deadline_ns < end)
+        end = deadline_ns;
+    const struct timespec until = {.tv_sec = (time_t)(end / NS), .tv_nsec = (long)(end % NS)};
+    int timed = 0;
+    while (!iso->up && iso->soon && !iso->closing && !timed)
+        timed = pthread_cond_clockwait(&iso->wake, &iso->lock, CLOCK_MONOTONIC, &until);
+    return iso->up;
+}
+
+static bool enlist(struct dray_isolate *iso, struct dray_isolate_wait *wait, uint64_t deadline_ns)
 {
     pthread_cond_init(&wait->turn, NULL);
     pthread_mutex_lock(&iso->lock);
-    bool up = iso->up;
+    bool up = wait_up(iso, deadline_ns);
     if (up) {
         wait->id = ++iso->next_id;
         wait->next = iso->waits;
@@ -139,7 +159,7 @@ static int roundtrip(struct dray_isolate *iso, struct dray_wire *request, uint64
                      const struct dray_call *call, struct dray_wire *reply, struct dray_err *err)
 {
     struct dray_isolate_wait wait = {0};
-    if (!enlist(iso, &wait)) {
+    if (!enlist(iso, &wait, deadline_ns)) {
         pthread_cond_destroy(&wait.turn);
         return is_down(label_of(iso, call), err);
     }
@@ -267,8 +287,7 @@ static void end_process(struct dray_isolate *iso)
 {
     pthread_mutex_lock(&iso->lock);
     iso->closing = true;
-    if (iso->pid > 0)
-        (void)kill(iso->pid, SIGKILL);
+    dray_isolate_kill(iso);
     pthread_cond_broadcast(&iso->wake);
     pthread_mutex_unlock(&iso->lock);
     if (iso->supervised)
@@ -341,7 +360,7 @@ static struct dray_isolate *new_isolate(struct dray_instance *in, const char *op
         return NULL;
     iso->in = in;
     (void)snprintf(iso->label, sizeof iso->label, "plugin/%s", in->name);
-    iso->sock = iso->so_fd = -EBADF;
+    iso->sock = iso->so_fd = iso->pidfd = -EBADF;
     pthread_mutex_init(&iso->lock, NULL);
     pthread_mutex_init(&iso->send_lock, NULL);
     pthread_cond_init(&iso->wake, NULL);
@@ -371,7 +390,7 @@ int dray_isolate_start(struct dray_instance *in, const char *options_json)
     rc = rc ? rc : dray_isolate_spawn(iso, &in->refusal);
     rc = rc ? rc : dray_isolate_load(iso, &in->refusal);
     if (!rc)
-        iso->up = true;
+        iso->up = iso->soon = true;
     if (!rc && dray_isolate_supervise(iso))
         rc = dray_fail(&in->refusal, DRAY_E_NOMEM, "out of memory");
     if (rc)

@@ -23,6 +23,8 @@ int dray_isolate_start(struct dray_instance *in, const char *options_json);
 const struct dray_plugin *dray_isolate_desc(const struct dray_isolate *iso);
 /** For the reload that follows. */
 int dray_isolate_set_options(struct dray_isolate *iso, const char *options_json);
+/** If its process has ended: is the next one about to be there, so that calls may wait for it? */
+bool dray_isolate_soon(struct dray_isolate *iso);
 /** End the process, if close() has not, and free all. */
 void dray_isolate_free(struct dray_isolate *iso);
 /** What the proxies do. */
@@ -61,19 +63,23 @@ struct dray_isolate {
     bool supervised;
     pthread_mutex_t send_lock; /* one message at a time. order: alone; a send that takes 5 s ends
                                   the process */
-    pthread_mutex_t lock;      /* guards what follows. order: alone */
+    pthread_mutex_t lock;      /* guards what follows. order: after an instance's lock */
     pthread_cond_t wake;
     char *options; /* JSON */
     int sock;      /* changed by the supervisor only */
     pid_t pid;     /* 0: reaped */
+    int pidfd;     /* of it: whoever else waits for children may take its number from it */
     bool up;       /* takes calls */
     bool opened;   /* has been open once: it is opened again after a restart */
     bool closing;
+    bool soon; /* once it has ended, the next process is started at once */
     uint64_t next_id;
     struct dray_isolate_wait *waits;
     struct dray_isolate_note *notes; /* oldest first */
 };
 
+/** Have it end, if there is one. Call with lock held. */
+void dray_isolate_kill(struct dray_isolate *iso);
 /** Spawn it and connect. */
 int dray_isolate_spawn(struct dray_isolate *iso, struct dray_err *err);
 /** Wait for its end, and say how it was unless that was wanted. */

@@ -29,6 +29,8 @@ static const struct rule {
     {DRAY_KIND_IPAM, "addr_release", "addr", "01", true},
     {DRAY_KIND_VOLUME, "mount", "mount", "01", false},
     {DRAY_KIND_VOLUME, "unmount", "mount", "01", true},
+    {DRAY_KIND_LOG, "open", "log", "", false}, /* a shim has one container */
+    {DRAY_KIND_LOG, "close", "log", "", true},
 };
 
 static const char *text_at(void **args, char which)

@@ -7,19 +7,33 @@
 #include "base/logging.h"
 #include "base/spawn.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define NS ((uint64_t)DRAY_NS_PER_S)
 #define EXCHANGE_MS 30000
 #define SEND_S 5
 #define FIRST_PAUSE_NS (NS / 10)
+#define SOON_NS (NS / 5) /* calls wait for a process that is started after no more than that */
 #define LAST_PAUSE_NS (30 * NS)
 #define STEADY_NS (60 * NS) /* up for so long: the next pause is the first one again */
 #define STACK_SIZE ((size_t)256 << 10)
 
 /* --- start -------------------------------------------------------------------------------------*/
+
+static int signal_pidfd(int pidfd, int sig)
+{
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+void dray_isolate_kill(struct dray_isolate *iso)
+{
+    if (iso->pid > 0)
+        (void)signal_pidfd(iso->pidfd, SIGKILL);
+}
 
 int dray_isolate_spawn(struct dray_isolate *iso, struct dray_err *err)
 {
@@ -35,16 +49,20 @@ int dray_isolate_spawn(struct dray_isolate *iso, struct dray_err *err)
     const char *argv[] = {program, iso->in->name, NULL};
     int fds[] = {-1, 2, 2, theirs};
     struct dray_spawn s = {.argv = argv, .fds = fds, .n_fds = 4};
+    dray_autofd int mine = sv[0];
     pid_t pid = 0;
     int rc = dray_spawn(&s, &pid, err);
-    if (rc) {
-        (void)close(sv[0]);
+    /* It stays until its socket ends. */
+    int pidfd = rc ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+    if (!rc && pidfd < 0)
+        rc = dray_fail_errno(err, "pidfd_open");
+    if (rc)
         return dray_err_note(err, "start the plugin's process");
-    }
     dray_cleanup_fd(&iso->sock);
     pthread_mutex_lock(&iso->lock);
-    iso->sock = sv[0];
+    iso->sock = dray_steal_fd(&mine);
     iso->pid = pid;
+    iso->pidfd = pidfd;
     pthread_mutex_unlock(&iso->lock);
     return 0;
 }
@@ -154,27 +172,39 @@ static void fail_all(struct dray_isolate *iso)
     pthread_mutex_unlock(&iso->lock);
 }
 
+/* Wait for the end of a process. False when somebody else who waits for this program's children has
+ * been told of it instead, as happens in shims. */
+static bool wait_end(int pidfd, siginfo_t *end)
+{
+    struct pollfd gone = {.fd = pidfd, .events = POLLIN};
+    while (poll(&gone, 1, -1) < 0 && errno == EINTR)
+        ;
+    return waitid(P_PIDFD, (id_t)pidfd, end, WEXITED) == 0;
+}
+
 void dray_isolate_reap(struct dray_isolate *iso)
 {
-    int status = 0;
+    siginfo_t end = {0};
     pthread_mutex_lock(&iso->lock);
     pid_t pid = iso->pid;
+    dray_isolate_kill(iso);
     iso->pid = 0; /* nobody signals it from here on */
     bool expected = iso->closing;
     pthread_mutex_unlock(&iso->lock);
     if (pid <= 0)
         return;
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    bool told = wait_end(iso->pidfd, &end);
+    dray_cleanup_fd(&iso->pidfd);
     if (expected)
         return;
-    if (WIFSIGNALED(status))
-        dray_error("%s: its process %d was ended by signal %d (%s)", iso->label, (int)pid,
-                   WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else
+    if (!told)
+        dray_error("%s: its process %d has ended", iso->label, (int)pid);
+    else if (end.si_code == CLD_EXITED)
         dray_error("%s: its process %d has ended with status %d", iso->label, (int)pid,
-                   WEXITSTATUS(status));
+                   end.si_status);
+    else
+        dray_error("%s: its process %d was ended by signal %d (%s)", iso->label, (int)pid,
+                   end.si_status, strsignal(end.si_status));
 }
 
 /* --- the supervisor ----------------------------------------------------------------------------*/
@@ -238,6 +268,7 @@ static bool start_again(struct dray_isolate *iso)
     }
     pthread_mutex_lock(&iso->lock);
     iso->up = true;
+    pthread_cond_broadcast(&iso->wake);
     pid_t pid = iso->pid;
     pthread_mutex_unlock(&iso->lock);
     dray_info("%s: serves again, in process %d", iso->label, (int)pid);
@@ -253,6 +284,14 @@ static bool is_closing(struct dray_isolate *iso)
     return closing;
 }
 
+static void set_soon(struct dray_isolate *iso, bool soon)
+{
+    pthread_mutex_lock(&iso->lock);
+    iso->soon = soon;
+    pthread_cond_broadcast(&iso->wake);
+    pthread_mutex_unlock(&iso->lock);
+}
+
 static void *supervise(void *arg)
 {
     struct dray_isolate *iso = arg;
@@ -261,13 +300,14 @@ static void *supervise(void *arg)
     for (;;) {
         if (up)
             serve(iso);
+        if (dray_mono_ns() - since > STEADY_NS)
+            pause = FIRST_PAUSE_NS;
+        set_soon(iso, pause <= SOON_NS);
         fail_all(iso);
         dray_isolate_reap(iso);
         if (is_closing(iso))
             return NULL;
         set_state(iso->in, DRAY_INSTANCE_READY, DRAY_INSTANCE_SUSPECT, "suspect");
-        if (dray_mono_ns() - since > STEADY_NS)
-            pause = FIRST_PAUSE_NS;
         if (!pause_before_start(iso, pause))
             return NULL;
         pause = pause * 2 < LAST_PAUSE_NS ? pause * 2 : LAST_PAUSE_NS;

@@ -133,7 +133,7 @@ static int open_entry(struct dray_drivers *r, const struct dray_plugin_config *c
     in->required = c->required;
     in->refusal = f ? f->refusal : why;
     struct dray_instance *other = f ? holder_of(r, in) : NULL;
-    if (c->disabled) {
+    if (c->disabled || (c->isolated && r->config.no_isolated)) {
         in->state = DRAY_INSTANCE_DISABLED;
         return 0;
     }
@@ -401,6 +401,15 @@ struct dray_driver *dray_drivers_get(struct dray_drivers *r, uint32_t kind, cons
     return NULL;
 }
 
+bool dray_drivers_left_isolated(struct dray_drivers *r, uint32_t kind, const char *name)
+{
+    for (struct dray_instance *in = r->instances; r->config.no_isolated && in; in = in->next)
+        if (in->isolated && in->file && in->file->card.kinds & 1u << kind &&
+            strcmp(in->name, name) == 0)
+            return true;
+    return false;
+}
+
 struct dray_driver *dray_drivers_at(struct dray_drivers *r, uint32_t kind, size_t i)
 {
     struct dray_driver **v = kind <= DRAY_KIND_MAX ? r->by_kind[kind] : NULL;
@@ -423,6 +432,11 @@ const char *dray_driver_folder(const struct dray_driver *d)
 uint32_t dray_driver_kind(const struct dray_driver *d)
 {
     return d->kind;
+}
+
+bool dray_driver_isolated(const struct dray_driver *d)
+{
+    return d->instance->isolate != NULL;
 }
 
 uint32_t dray_driver_threading(const struct dray_driver *d)

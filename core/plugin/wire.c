@@ -220,6 +220,23 @@ static const void *pointer_at(const void *value)
     return p;
 }
 
+/* Bytes whose number is a uint32_t right behind the pointer. */
+static void put_short_bytes(struct dray_wire *w, const void *value)
+{
+    uint32_t len;
+    memcpy(&len, (const char *)value + sizeof(void *), sizeof len);
+    put_bytes(w, pointer_at(value), len);
+}
+
+static void get_short_bytes(struct dray_wire *w, void *value)
+{
+    uint64_t n;
+    const void *data = get_bytes(w, &n);
+    uint32_t len = (uint32_t)n;
+    memcpy(value, &data, sizeof data);
+    memcpy((char *)value + sizeof data, &len, sizeof len);
+}
+
 static void put_pointer(struct dray_wire *w, const struct dray_wire_struct *type, const void *obj)
 {
     dray_wire_put_u32(w, obj != NULL);
@@ -271,6 +288,9 @@ void dray_wire_put(struct dray_wire *w, enum dray_wire_code code,
     case DRAY_W_PTR:
         put_pointer(w, type, pointer_at(value));
         break;
+    case DRAY_W_BYTES:
+        put_short_bytes(w, value);
+        break;
     default:
         w->failed = true;
     }
@@ -312,6 +332,9 @@ void dray_wire_get(struct dray_wire *w, enum dray_wire_code code,
         break;
     case DRAY_W_PTR:
         get_pointer(w, type, value);
+        break;
+    case DRAY_W_BYTES:
+        get_short_bytes(w, value);
         break;
     default:
         w->failed = true;

@@ -69,11 +69,13 @@ enum dray_wire_code {
     DRAY_W_FD,    /* struct dray_fd_borrow, struct dray_fd_take */
     DRAY_W_ARRAY, /* pointer to structs, then uint64_t: how many */
     DRAY_W_PTR,   /* pointer to one struct, or NULL */
+    DRAY_W_BYTES, /* pointer, then uint32_t: how many bytes */
     /* Of arguments only: */
     DRAY_W_OUT_STR, /* const char ** */
     DRAY_W_OUT_U64, /* uint64_t * */
     DRAY_W_FILL,    /* pointer to one struct that the call fills */
-    DRAY_W_PORTS,   /* struct dray_port *; the argument after it is their number */
+    DRAY_W_LIST,    /* pointer to structs; the argument after it is their number */
+    DRAY_W_PORTS,   /* such a list whose host ports the call fills */
 };
 
 struct dray_wire_struct;

@@ -18,9 +18,11 @@
     {                                                                                              \
         DRAY_W_ARRAY, offsetof(struct s, member), &of##_type                                       \
     }
-#define STRUCT(s, ...)                                                                             \
+#define DESCRIBE(s, bare, ...)                                                                     \
     static const struct dray_wire_field s##_fields[] = {__VA_ARGS__, {DRAY_W_END, 0, NULL}};       \
-    static const struct dray_wire_struct s##_type = {sizeof(struct s), false, s##_fields}
+    static const struct dray_wire_struct s##_type = {sizeof(struct s), bare, s##_fields}
+#define STRUCT(s, ...) DESCRIBE(s, false, __VA_ARGS__)
+#define BARE(s, ...) DESCRIBE(s, true, __VA_ARGS__)
 
 /* clang-format off */
 STRUCT(dray_mount, FIELD(dray_mount, STR, type), FIELD(dray_mount, STR, source),
@@ -65,15 +67,26 @@ STRUCT(dray_ext_request, FIELD(dray_ext_request, STR, method), FIELD(dray_ext_re
 STRUCT(dray_ext_response, FIELD(dray_ext_response, U32, status),
        FIELD(dray_ext_response, STR, content_type), FIELD(dray_ext_response, KVS, headers),
        FIELD(dray_ext_response, SPAN, body), FIELD(dray_ext_response, FD, body_fd));
+STRUCT(dray_log_info, FIELD(dray_log_info, STR, container_id),
+       FIELD(dray_log_info, STR, container_name), FIELD(dray_log_info, STR, image_id),
+       FIELD(dray_log_info, STR, image_name), FIELD(dray_log_info, STR, command),
+       FIELD(dray_log_info, STR, daemon_name), FIELD(dray_log_info, STR, dir),
+       FIELD(dray_log_info, U64, created_ns), FIELD(dray_log_info, KVS, labels),
+       FIELD(dray_log_info, KVS, env), FIELD(dray_log_info, KVS, options));
+STRUCT(dray_log_query, FIELD(dray_log_query, U32, flags), FIELD(dray_log_query, U64, since_ns),
+       FIELD(dray_log_query, U64, until_ns), FIELD(dray_log_query, U64, tail),
+       FIELD(dray_log_query, FD, ended));
+/* Without a size: a list itself, and what there are many of. */
+BARE(dray_mounts, ARRAY(dray_mounts, v, dray_mount));
+BARE(dray_log_record, FIELD(dray_log_record, U64, time_ns), FIELD(dray_log_record, BYTES, data),
+     FIELD(dray_log_record, U16, stream)); /* and the flags behind it */
 /* clang-format on */
-
-/* The only struct without a size: it is a list itself. */
-static const struct dray_wire_field dray_mounts_fields[] = {
-    {DRAY_W_ARRAY, 0, &dray_mount_type},
-    {DRAY_W_END, 0, NULL},
-};
-static const struct dray_wire_struct dray_mounts_type = {sizeof(struct dray_mounts), true,
-                                                         dray_mounts_fields};
+_Static_assert(offsetof(struct dray_log_record, len) ==
+                   offsetof(struct dray_log_record, data) + sizeof(void *),
+               "bytes are followed by their number");
+_Static_assert(offsetof(struct dray_log_record, flags) ==
+                   offsetof(struct dray_log_record, stream) + 1,
+               "stream and flags go as one number");
 
 /* --- parameters --------------------------------------------------------------------------------*/
 
@@ -88,6 +101,9 @@ static const struct dray_wire_struct dray_mounts_type = {sizeof(struct dray_moun
         const char **: DRAY_W_OUT_STR,                                                             \
         uint64_t *: DRAY_W_OUT_U64,                                                                \
         struct dray_port *: DRAY_W_PORTS,                                                          \
+        const struct dray_log_record *: DRAY_W_LIST,                                               \
+        const struct dray_log_info *: DRAY_W_PTR,                                                  \
+        const struct dray_log_query *: DRAY_W_PTR,                                                 \
         const struct dray_net_spec *: DRAY_W_PTR,                                                  \
         const struct dray_ep_spec *: DRAY_W_PTR,                                                   \
         const struct dray_pool_spec *: DRAY_W_PTR,                                                 \
@@ -117,6 +133,9 @@ static const struct dray_wire_struct dray_mounts_type = {sizeof(struct dray_moun
         struct dray_desc *: &dray_desc_type,                                                       \
         struct dray_mounts *: &dray_mounts_type,                                                   \
         struct dray_port *: &dray_port_type,                                                       \
+        const struct dray_log_record *: &dray_log_record_type,                                     \
+        const struct dray_log_info *: &dray_log_info_type,                                         \
+        const struct dray_log_query *: &dray_log_query_type,                                       \
         struct dray_ext_response *: &dray_ext_response_type,                                       \
         default: (const struct dray_wire_struct *)NULL)
 
@@ -141,6 +160,9 @@ typedef struct dray_desc *desc_out;
 typedef struct dray_mounts *mounts_out;
 typedef struct dray_ext_response *response_out;
 typedef struct dray_port *ports_inout;
+typedef const struct dray_log_record *records_in;
+typedef const struct dray_log_info *log_info_in;
+typedef const struct dray_log_query *log_query_in;
 
 /* --- operations --------------------------------------------------------------------------------*/
 
@@ -219,6 +241,7 @@ static const struct dray_wire_op operations[] = {
 #define UPPER_ipam DRAY_KIND_IPAM
 #define UPPER_volume DRAY_KIND_VOLUME
 #define UPPER_registry DRAY_KIND_REGISTRY
+#define UPPER_log DRAY_KIND_LOG
 #define UPPER_authz DRAY_KIND_AUTHZ
 #define UPPER_extension DRAY_KIND_EXTENSION
 #define OP(kind_, op, ...)                                                                         \
@@ -258,8 +281,13 @@ struct array {
     uint64_t n;
 };
 
+static bool is_list(const struct dray_wire_arg *a)
+{
+    return a->code == DRAY_W_LIST || a->code == DRAY_W_PORTS;
+}
+
 /* An array and its number are two parameters. */
-static struct array ports_of(void *const *args, size_t i)
+static struct array list_of(void *const *args, size_t i)
 {
     struct array a;
     memcpy(&a.ptr, args[i], sizeof a.ptr);
@@ -273,9 +301,9 @@ void dray_wire_put_args(struct dray_wire *w, const struct dray_wire_op *op, void
         const struct dray_wire_arg *a = &op->args[i];
         if (a->code == DRAY_W_OUT_STR || a->code == DRAY_W_OUT_U64 || a->code == DRAY_W_FILL)
             continue;
-        struct array ports = a->code == DRAY_W_PORTS ? ports_of(args, i) : (struct array){0};
-        if (a->code == DRAY_W_PORTS)
-            dray_wire_put(w, DRAY_W_ARRAY, a->type, &ports);
+        struct array list = is_list(a) ? list_of(args, i) : (struct array){0};
+        if (is_list(a))
+            dray_wire_put(w, DRAY_W_ARRAY, a->type, &list);
         else
             dray_wire_put(w, a->code, a->type, args[i]);
     }
@@ -292,6 +320,7 @@ static void get_arg(struct dray_wire *w, const struct dray_wire_op *op, struct d
         s->ptr[i] = &s->in[i];
         s->args[i] = &s->ptr[i];
         break;
+    case DRAY_W_LIST:
     case DRAY_W_PORTS:
         dray_wire_get(w, DRAY_W_ARRAY, a->type, &s->in[i].array);
         break;
@@ -308,9 +337,9 @@ void dray_wire_get_args(struct dray_wire *w, const struct dray_wire_op *op,
 {
     for (size_t i = 0; i < DRAY_WIRE_ARGS && op->args[i].code != DRAY_W_END; i++)
         get_arg(w, op, s, i);
-    /* The number that came with the ports counts, not the one beside it. */
+    /* The number that came with a list counts, not the one beside it. */
     for (size_t i = 0; i + 1 < DRAY_WIRE_ARGS && op->args[i].code != DRAY_W_END; i++)
-        if (op->args[i].code == DRAY_W_PORTS)
+        if (is_list(&op->args[i]))
             s->in[i + 1].u64 = s->in[i].array.n;
 }
 
@@ -333,7 +362,7 @@ void dray_wire_put_outputs(struct dray_wire *w, const struct dray_wire_op *op,
 static void get_ports(struct dray_wire *w, const struct dray_wire_struct *type, void *const *args,
                       size_t i)
 {
-    struct array mine = ports_of(args, i), theirs = {0};
+    struct array mine = list_of(args, i), theirs = {0};
     dray_wire_get(w, DRAY_W_ARRAY, type, &theirs);
     w->failed = w->failed || theirs.n != mine.n;
     for (uint64_t k = 0; !w->failed && k < mine.n; k++)

@@ -8,9 +8,17 @@
 #include <dray/util.h>
 
 struct json_object;
+struct shim_drivers;
 
 /** Open the drivers as the zygote's "init" message says; those that cannot be used are logged and
- *  left out. The registry is the caller's. */
-int shim_drivers_open(struct json_object *init, struct dray_drivers **out, struct dray_err *err);
+ *  left out. Shims have them from the zygote. */
+int shim_drivers_open(struct json_object *init, struct shim_drivers **out, struct dray_err *err);
+/** The driver of that name. A log driver with "isolation" gets its process here: in a shim, never
+ *  in the zygote. NULL: err says why. */
+struct dray_driver *shim_drivers_get(struct shim_drivers *d, uint32_t kind, const char *name,
+                                     struct dray_err *err);
+/** End those processes. */
+void shim_drivers_close_own(struct shim_drivers *d);
+void shim_drivers_close(struct shim_drivers *d);
 
 #endif

@@ -35,6 +35,7 @@ struct shim_logpipe {
     struct dray_driver *cache;  /* the one that logs are read from; NULL: the container's own, or
                                    none */
     bool local;                 /* the container's own waits for nothing but files */
+    bool direct;                /* it is written to at once, unless lines may be dropped */
     struct shim_logring *ring;  /* to the container's own; NULL: written at once */
     struct shim_watch room;     /* the ring has room again; -EBADF when lines may be dropped */
     struct line lines[2];
@@ -225,7 +226,7 @@ static int read_facts(struct shim *s, struct json_object *info, struct facts *f,
 static int open_driver(struct shim_logpipe *l, const char *name, const struct dray_log_info *info,
                        struct dray_driver **out, struct dray_err *err)
 {
-    struct dray_driver *d = dray_drivers_get(l->shim->drivers, DRAY_KIND_LOG, name, err);
+    struct dray_driver *d = shim_drivers_get(l->shim->drivers, DRAY_KIND_LOG, name, err);
     if (!d)
         return err->code;
     int rc = dray_driver_call(d, log, DRAY_CLASS_QUICK, err, open, info);
@@ -245,6 +246,7 @@ static int open_all(struct shim_logpipe *l, struct json_object *log, struct dray
     if (rc)
         return rc;
     l->local = (dray_driver_features(l->driver) & DRAY_LOG_F_LOCAL) != 0;
+    l->direct = l->local && !dray_driver_isolated(l->driver);
     if (!cache)
         return 0;
     dray_kvlist_free(&f.options);
@@ -266,7 +268,7 @@ static void on_room(struct shim_watch *w, uint32_t events)
 static int make_ring(struct shim_logpipe *l, struct json_object *log, struct dray_err *err)
 {
     bool drops = strcmp(dray_json_str(log, "mode", ""), "non-blocking") == 0;
-    if (l->local && !drops)
+    if (l->direct && !drops)
         return 0;
     int64_t max = drops ? dray_json_int(log, "max_buffer", RING_DEFAULT) : RING_DEFAULT;
     if (!drops) {
@@ -352,6 +354,7 @@ void shim_logpipe_close(struct shim_logpipe *l)
     (void)shim_logpipe_settle(l);
     if (l->driver && !close_own(l))
         return;
+    shim_drivers_close_own(l->shim->drivers);
     shim_loop_close(&l->shim->loop, &l->room);
     for (size_t i = 0; i < 2; i++)
         release(&l->lines[i]);

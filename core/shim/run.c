@@ -184,7 +184,7 @@ static int try_run(struct shim *s, struct json_object *body, struct dray_err *er
     int rc = lock_container(s, exit_file, err);
     if (rc)
         return rc;
-    s->runtime = dray_drivers_get(s->drivers, DRAY_KIND_RUNTIME,
+    s->runtime = shim_drivers_get(s->drivers, DRAY_KIND_RUNTIME,
                                   dray_json_str(body, "runtime", "native"), err);
     if (!s->runtime)
         return err->code;

@@ -258,7 +258,7 @@ static void serve(struct shim *s)
     }
 }
 
-int shim_main(struct dray_drivers *drivers, const char *id, const char *dir, int conn)
+int shim_main(struct shim_drivers *drivers, const char *id, const char *dir, int conn)
 {
     struct shim s = {.drivers = drivers, .dirfd = -EBADF, .lock = -EBADF};
     s.listener.fd = s.signals.fd = s.loop.epfd = -EBADF;

@@ -86,7 +86,7 @@ struct shim_size {
 
 struct shim {
     struct shim_loop loop;
-    struct dray_drivers *drivers;
+    struct shim_drivers *drivers;
     char *id;
     int dirfd;
     uint64_t sock_ino;
@@ -123,7 +123,7 @@ struct shim {
 #define SHIM_LINGER_NS (INT64_C(2) * 1000000000)
 
 /** Serve one container until it has ended. Returns the exit code of the shim's process. */
-int shim_main(struct dray_drivers *drivers, const char *id, const char *dir, int conn /* takes */);
+int shim_main(struct shim_drivers *drivers, const char *id, const char *dir, int conn /* takes */);
 
 /** Scratch memory of SHIM_BUFFER bytes, valid until the handler returns. It is given back to the
  *  kernel when the shim is idle. */

@@ -46,7 +46,7 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int become_shim(struct dray_drivers *drivers, struct json_object *body, int conn)
+static int become_shim(struct shim_drivers *drivers, struct json_object *body, int conn)
 {
     (void)close(DRAY_SHIM_FD);
     (void)setsid(); /* its own group, too */
@@ -56,7 +56,7 @@ static int become_shim(struct dray_drivers *drivers, struct json_object *body, i
     return shim_main(drivers, dray_json_str(body, "id", ""), dray_json_str(body, "dir", ""), conn);
 }
 
-static void spawn(struct dray_drivers *drivers, struct dray_sockmsg *m)
+static void spawn(struct shim_drivers *drivers, struct dray_sockmsg *m)
 {
     int conn = dray_sockmsg_take_fd(m, 0);
     if (!drivers || conn < 0 || !*dray_json_str(m->body, "id", "")) {
@@ -72,7 +72,7 @@ static void spawn(struct dray_drivers *drivers, struct dray_sockmsg *m)
     (void)close(conn); /* the daemon sees its end close if there is no shim */
 }
 
-static void init(struct json_object *body, struct dray_drivers **drivers)
+static void init(struct json_object *body, struct shim_drivers **drivers)
 {
     struct dray_err err = {0};
     dray_log_setup((uint32_t)dray_json_int(body, "log_level", DRAY_LOG_INFO), false);
@@ -92,7 +92,7 @@ int shim_zygote_main(void)
     (void)fcntl(DRAY_SHIM_FD, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_NAME, "dray-zygote");
     protect_from_oom();
-    struct dray_drivers *drivers = NULL;
+    struct shim_drivers *drivers = NULL;
     for (;;) {
         struct dray_err err = {0};
         DRAY_AUTO(dray_sockmsg) m = {0};
@@ -107,6 +107,6 @@ int shim_zygote_main(void)
         else
             dray_error("message not understood: %s", rc ? err.text : op);
     }
-    dray_drivers_close(drivers);
+    shim_drivers_close(drivers);
     return 0;
 }

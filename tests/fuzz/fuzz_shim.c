@@ -15,20 +15,18 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-static struct dray_drivers *drivers;
+static struct shim_drivers *drivers;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    static const char *const none[] = {NULL};
-    const struct dray_drivers_config config = {.dirs = none,
-                                               .data_root = "/nowhere",
-                                               .exec_root = "/nowhere",
-                                               .libexec_dir = "/nowhere",
-                                               .no_watchdog = true};
+    static const char none[] = "{\"plugin_dirs\": [], \"data_root\": \"/nowhere\", "
+                               "\"exec_root\": \"/nowhere\", \"libexec_dir\": \"/nowhere\"}";
+    dray_autojson *init = NULL;
     (void)argc, (void)argv;
     (void)signal(SIGPIPE, SIG_IGN);
     dray_log_setup(DRAY_LOG_ERROR, false);
-    need(dray_drivers_open(&config, &drivers, NULL) == 0);
+    need(dray_json_parse(none, strlen(none), &init, NULL) == 0);
+    need(shim_drivers_open(init, &drivers, NULL) == 0);
     return 0;
 }
 

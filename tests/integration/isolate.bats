@@ -11,7 +11,7 @@ setup_file() {
     daemon_init
     export ORDERS=$T/orders
     mkdir "$ORDERS" "$T/so"
-    misbehave_build "$T/so/misbehave.so" -DWITHOUT_SHIM_KINDS
+    misbehave_build "$T/so/misbehave.so" -DISOLABLE
     misbehave_build "$T/so/shimkinds.so"
     cc -shared -fPIC -O1 -std=gnu17 -D_GNU_SOURCE -I"$BATS_TEST_DIRNAME/../../sdk/include" -fvisibility=hidden \
         -Wl,-z,defs,-z,now,-z,nodelete -o "$T/so/ram.so" "$BATS_TEST_DIRNAME/../../examples/volume-ram/ram.c"
@@ -20,6 +20,7 @@ setup_file() {
  "plugins": {
    "vfs": {"isolation": "process"},
    "hub": {"isolation": "process"},
+   "log/local": {"isolation": "process"},
    "ram": {"path": "$T/so/ram.so", "isolation": "process"},
    "mis": {"plugin": "misbehave", "path": "$T/so/misbehave.so", "dir": "$ORDERS", "isolation": "process"},
    "shimkinds": {"plugin": "misbehave", "path": "$T/so/shimkinds.so", "dir": "$ORDERS", "isolation": "process"},
@@ -122,6 +123,56 @@ process_of() { pgrep -P "$(daemon_pid)" -f "dray-plugin-host $1\$"; }
     wait_until 5 allowed
 }
 
+# The process of a container's log driver, a child of its shim.
+log_process_of() { # CONTAINER
+    pgrep -P "$(awk '{print $4}' "/proc/$(docker inspect -f '{{.State.Pid}}' "$1")/stat")" -f dray-plugin-host
+}
+
+@test "log: written in the container's own process, read in the daemon's" {
+    docker run -d --name l1 --log-driver local --log-opt max-size=1m busybox \
+        sh -c 'echo out; echo err >&2; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i + 1)); done; sleep 1000'
+    last() { docker logs --tail 1 l1 | grep -q 'line 19999'; }
+    wait_until 10 last
+    [ "$(docker logs l1 2>/dev/null | sed -n '1p;2p;$p' | paste -sd,)" = "out,line 0,line 19999" ]
+    [ "$(docker logs l1 2>&1 >/dev/null)" = err ]
+    [ "$(docker logs --tail 2 l1 | head -n 1)" = "line 19998" ]
+    ! docker run --log-driver local --log-opt colour=red busybox true
+    docker rm -f l1
+    [ "$(docker run --name l2 --log-driver local busybox echo quick)" = quick ]
+    [ "$(docker logs -f l2)" = quick ]
+    docker rm l2
+}
+
+@test "log: a crash costs lines, neither the container nor those that follow" {
+    local old pid
+    docker run -d --name l3 --log-driver local busybox sh -c 'i=0; while :; do echo $i; i=$((i + 1)); sleep 0.02; done'
+    pid=$(docker inspect -f '{{.State.Pid}}' l3)
+    old=$(log_process_of l3)
+    [ -n "$old" ]
+    kill -KILL "$old"
+    again() { log_process_of l3 >/dev/null && [ "$(log_process_of l3)" != "$old" ]; }
+    wait_until 5 again
+    far() { [ "$(docker logs --tail 1 l3)" -gt "$1" ]; }
+    wait_until 5 far "$(($(docker logs --tail 1 l3) + 5))"
+    [ "$(docker inspect -f '{{.State.Pid}}' l3)" = "$pid" ]
+    # None is lost when there was no call under way, and none is there twice.
+    [ "$(docker logs l3 | sort -n | uniq -d | wc -l)" -eq 0 ]
+    # It outlives the daemon, as the shim does.
+    old=$(log_process_of l3)
+    daemon_kill
+    daemon_start
+    [ "$(log_process_of l3)" = "$old" ]
+    docker rm -f l3
+    wait_until 5 gone "$old"
+    # One that fails over and over costs its lines alone; one that hangs stops its container at the pipe.
+    docker run -d --name l4 --log-driver mis busybox sh -c 'while :; do echo x; sleep 0.05; done'
+    for _ in 1 2 3 4; do crash log.write; sleep 0.3; done
+    [ "$(docker inspect -f '{{.State.Running}}' l4)" = true ]
+    hang log.write
+    docker exec l4 true
+    docker rm -f l4
+}
+
 @test "a crash ends its own call alone: logged, started again, told what was in use" {
     local old t
     docker volume create -d mis held
@@ -135,6 +186,7 @@ process_of() { pgrep -P "$(daemon_pid)" -f "dray-plugin-host $1\$"; }
     [ "$status" -ne 0 ]
     [ $(($(date +%s%N) - t)) -lt 4000000000 ]
     [[ $output == *"has ended and is being started again"* ]]
+    docker volume inspect held # waits for the next process
     docker ps | grep -q user
     replaced() { is mis ready && [ -n "$(process_of mis)" ] && [ "$(process_of mis)" != "$old" ]; }
     wait_until 5 replaced
@@ -209,7 +261,7 @@ process_of() { pgrep -P "$(daemon_pid)" -f "dray-plugin-host $1\$"; }
 @test "they end with the daemon, whether it stops or is killed" {
     local all p
     all=$(pgrep -P "$(daemon_pid)" -f dray-plugin-host)
-    [ "$(echo "$all" | wc -l)" -eq 4 ]
+    [ "$(echo "$all" | wc -l)" -eq 5 ]
     daemon_kill
     for p in $all; do wait_until 3 gone "$p"; done
     daemon_start

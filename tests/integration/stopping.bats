@@ -10,7 +10,7 @@ setup_file() {
     daemon_init
     export ORDERS=$T/orders
     mkdir "$ORDERS"
-    misbehave_build "$T/misbehave.so" -DWITHOUT_SHIM_KINDS
+    misbehave_build "$T/misbehave.so" -DISOLABLE
     cat >"$T/daemon.json" <<JSON
 {"shutdown-timeout": 2, "insecure-registries": ["127.0.0.1:5999"],
  "plugins": {"mis": {"plugin": "misbehave", "path": "$T/misbehave.so", "dir": "$ORDERS", "isolation": "process"}}}

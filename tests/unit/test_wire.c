@@ -62,6 +62,37 @@ static void comes_back_as_it_went(void)
     CU_ASSERT_EQUAL(spec->pools[1].size, sizeof spec->pools[1]);
 }
 
+/* Log records hold bytes, not text, and their number is what came. */
+static void records_come_back(void)
+{
+    DRAY_AUTO(dray_wire) w = {.type = DRAY_WIRE_CALL};
+    DRAY_AUTO(dray_wire_arena) memory = {0};
+    struct dray_wire_slots s = {0};
+    const struct dray_wire_op *op = find(DRAY_KIND_LOG, "write");
+    const struct dray_log_record sent[] = {
+        {-5, "a\0b", 3, DRAY_LOG_STDERR, DRAY_LOG_PARTIAL, 0},
+        {7, NULL, 0, DRAY_LOG_STDOUT, 0, 0},
+    };
+    const struct dray_log_record *records = sent;
+    const char *id = "c";
+    uint64_t n = 2;
+    void *args[] = {&id, &records, &n};
+    dray_wire_put_args(&w, op, args);
+    reader(&w, &memory);
+    dray_wire_get_args(&w, op, &s);
+    CU_ASSERT_FALSE_FATAL(w.failed);
+    CU_ASSERT_EQUAL(w.at, w.buf.len);
+    CU_ASSERT_EQUAL_FATAL(s.in[2].u64, 2);
+    const struct dray_log_record *got = s.in[1].array.ptr;
+    CU_ASSERT_EQUAL(got[0].time_ns, -5);
+    CU_ASSERT_EQUAL_FATAL(got[0].len, 3);
+    CU_ASSERT_EQUAL(memcmp(got[0].data, "a\0b", 3), 0);
+    CU_ASSERT_EQUAL(got[0].stream, DRAY_LOG_STDERR);
+    CU_ASSERT_EQUAL(got[0].flags, DRAY_LOG_PARTIAL);
+    CU_ASSERT_EQUAL(got[1].len, 0);
+    CU_ASSERT_EQUAL(got[1].stream, DRAY_LOG_STDOUT);
+}
+
 static void outputs_find_their_way(void)
 {
     const struct dray_wire_op *op = find(DRAY_KIND_IPAM, "pool_request");
@@ -219,6 +250,7 @@ static void descriptors_do_not_pile_up(void)
 
 static const struct check_case cases[] = {
     {"comes back as it went", comes_back_as_it_went},
+    {"records come back", records_come_back},
     {"outputs find their way", outputs_find_their_way},
     {"is not taken in pieces", is_not_taken_in_pieces},
     {"survives any bytes", survives_any_bytes},

@@ -6,7 +6,9 @@
  * another instance, while the shim may be writing. A stream is named by the container's id. Its
  * folder `dir` goes with the container; what a driver keeps elsewhere it must drop by itself.
  *
- * A crash in the shim ends the container. A write that fails loses those records, no more.
+ * A crash in the shim ends the container, unless the driver has a process of its own
+ * ("isolation"): that is started anew, and open() comes again. A write that fails loses those
+ * records, no more.
  */
 #ifndef DRAY_LOG_H
 #define DRAY_LOG_H

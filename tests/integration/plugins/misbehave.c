@@ -23,15 +23,15 @@
 #include <time.h>
 
 /* Some kinds cannot run in a process of their own. */
-#ifdef WITHOUT_SHIM_KINDS
-#define SHIM_KINDS ""
+#ifdef ISOLABLE
+#define MORE_KINDS ""
 #else
-#define SHIM_KINDS ",\"log\",\"runtime\",\"builder\""
+#define MORE_KINDS ",\"runtime\",\"builder\""
 #endif
 
 DRAY_PLUGIN_CARD(
     "{\"name\":\"misbehave\",\"version\":\"1.0.0\",\"abi\":\"0.1\",\"kinds\":[\"volume\","
-    "\"network\",\"ipam\",\"authz\",\"extension\",\"registry\"" SHIM_KINDS "],"
+    "\"network\",\"ipam\",\"authz\",\"extension\",\"registry\",\"log\"" MORE_KINDS "],"
     "\"license\":\"Apache-2.0\"}");
 
 struct dray_self {
@@ -423,8 +423,7 @@ static const struct dray_registry_ops registry_ops = {
     .fetch = fetch,
 };
 
-/* --- log: forgets all
- * --------------------------------------------------------------------------------*/
+/* --- log: forgets all --------------------------------------------------------------------------*/
 
 static int32_t log_open(struct dray_self *self, const struct dray_call *call,
                         const struct dray_log_info *info, struct dray_err *err)
@@ -450,7 +449,7 @@ static int32_t log_close(struct dray_self *self, const struct dray_call *call, c
     return 0;
 }
 
-__attribute__((unused)) static const struct dray_log_ops log_ops = {
+static const struct dray_log_ops log_ops = {
     .head = DRAY_TABLE(struct dray_log_ops, 0),
     .open = log_open,
     .write = log_write,
@@ -572,8 +571,8 @@ static const struct dray_iface ifaces[] = {
     {DRAY_KIND_AUTHZ, DRAY_THREAD_PARALLEL, &authz_ops.head},
     {DRAY_KIND_EXTENSION, DRAY_THREAD_PARALLEL, &extension_ops.head},
     {DRAY_KIND_REGISTRY, DRAY_THREAD_PARALLEL, &registry_ops.head},
-#ifndef WITHOUT_SHIM_KINDS
     {DRAY_KIND_LOG, DRAY_THREAD_PARALLEL, &log_ops.head},
+#ifndef ISOLABLE
     {DRAY_KIND_RUNTIME, DRAY_THREAD_PARALLEL, &runtime_ops.head},
     {DRAY_KIND_BUILDER, DRAY_THREAD_PARALLEL, &builder_ops.head},
 #endif

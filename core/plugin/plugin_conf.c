@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plugin_conf.c - "plugins" of the configuration in the shape that the loader takes. */
-#include "engine/plugin_conf.h"
+#include "plugin/plugin_conf.h"
 
 #include "base/json.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plugin_conf.h - "plugins" of the configuration in the shape that the loader takes. */
-#ifndef DRAY_ENGINE_PLUGIN_CONF_H
-#define DRAY_ENGINE_PLUGIN_CONF_H
+#ifndef DRAY_PLUGIN_PLUGIN_CONF_H
+#define DRAY_PLUGIN_PLUGIN_CONF_H
 
 #include "plugin/driver.h"
 
