@@ -197,7 +197,9 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
     : >"$T/data/containers/$lost/state.json"
     rm "$T/data/containers/$cut/container.json"
     mv "$T/data/containers/$half/container.json" "$T/data/containers/$half/container.json.0123456789ab.tmp"
+    touch "$T/data/containers/$lost/state.json.0123456789ab.tmp" "$T"/data/{images,layers,build,build/cache,build/mounts,networks,volumes-meta}/x.json.0123456789ab.tmp
     daemon_start
+    [ -z "$(find "$T/data" -name '*.0123456789ab.tmp')" ]
     [ "$(docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' lost)" = "exited 255" ]
     [ -z "$(docker ps -aq --no-trunc | grep -e "$cut" -e "$half")" ]
     [ ! -e "$T/data/containers/$cut" ] && [ ! -e "$T/data/containers/$half" ]

@@ -275,8 +275,11 @@ int dray_builds_open(struct dray_engine *e, struct dray_builds **out, struct dra
         rc = dray_fs_open_dir(bs->dir, "mounts", 0700, &bs->mounts_dir, err);
     if (!rc)
         rc = dray_fs_open_dir(bs->dir, "contexts", 0700, &bs->kept_dir, err);
-    if (!rc)
+    if (!rc) {
+        dray_fs_sweep(bs->dir);
+        dray_fs_sweep(bs->mounts_dir);
         rc = build_policy_open(bs, &bs->policy, err);
+    }
     if (!rc)
         rc = build_cache_load(bs, err);
     if (rc) {

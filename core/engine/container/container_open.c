@@ -180,6 +180,9 @@ static void load_one(struct dray_containers *cs, void *item)
         (void)dray_fs_remove_tree(cs->dir, id, NULL);
         return;
     }
+    dray_autofd int dir = openat(cs->dir, id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir >= 0)
+        dray_fs_sweep(dir); /* what was being written */
     char *name = NULL;
     if (rc == 0)
         rc = dray_container_name_reserve(cs, c->name, c->id, &name, &err);
