@@ -146,6 +146,42 @@ list() { api GET "/images/json?$1" | jq -rc "$2"; }
     rm "$T/web.pid"
 }
 
+# The archive's files: layers are plain tars under their diff ids, tables name them, times are the images'.
+saved_as_docker_does() {
+    rm -rf "$T/apart" && mkdir "$T/apart" && tar -C "$T/apart" -xf "$1"
+    tar -tf "$1" | tail -n +3 | LC_ALL=C sort -c
+    [ "$(tar -tf "$1" | head -n 2 | xargs)" = "blobs/ blobs/sha256/" ]
+    python3 - "$T/apart" <<'PY'
+import hashlib, json, os, sys
+from datetime import datetime
+at = sys.argv[1]
+read = lambda path: json.load(open(os.path.join(at, path)))
+tops, named = {}, []
+for row in read("manifest.json"):
+    config = read(row["Config"])
+    diffs = config["rootfs"]["diff_ids"]
+    assert row["Layers"] == ["blobs/sha256/" + d[7:] for d in diffs], row
+    for d in diffs:
+        data = open(f"{at}/blobs/sha256/{d[7:]}", "rb").read()
+        assert hashlib.sha256(data).hexdigest() == d[7:] and data[257:262] == b"ustar"
+        assert row["LayerSources"][d] == {"mediaType": "application/vnd.oci.image.layer.v1.tar",
+                                          "digest": d, "size": len(data)}
+    made = int(datetime.fromisoformat(config["created"][:19] + "+00:00").timestamp())
+    assert int(os.stat(os.path.join(at, row["Config"])).st_mtime) == made
+    for tag in row["RepoTags"]:
+        repo, _, tag = tag.rpartition(":")
+        tops.setdefault(repo, {})[tag] = diffs[-1][7:]
+        named.append(tag)
+assert read("repositories") == tops
+rows = read("index.json")["manifests"]
+assert [r["annotations"]["org.opencontainers.image.ref.name"] for r in rows] == named
+for r in rows:
+    data = open(f"{at}/blobs/sha256/{r['digest'][7:]}", "rb").read()
+    assert hashlib.sha256(data).hexdigest() == r["digest"][7:] and len(data) == r["size"]
+assert read("oci-layout") == {"imageLayoutVersion": "1.0.0"} and os.stat(at + "/index.json").st_mtime == 0
+PY
+}
+
 @test "save and load: several images, every compression, both formats" {
     docker pull -q "$REGISTRY/first:1"
     docker pull -q "$REGISTRY/second:1"
@@ -155,8 +191,9 @@ list() { api GET "/images/json?$1" | jq -rc "$2"; }
     # It is a docker-archive and an OCI layout, which skopeo reads as both.
     docker save -o "$T/single.tar" also:1
     skopeo inspect "docker-archive:$T/all.tar:also:1" >/dev/null
-    [ "$(skopeo inspect --format '{{.Digest}}' "oci-archive:$T/single.tar")" = \
-      "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://$REGISTRY/first:1")" ]
+    [ "$(skopeo inspect --config "oci-archive:$T/single.tar")" = \
+      "$(skopeo inspect --config --tls-verify=false "docker://$REGISTRY/first:1")" ]
+    saved_as_docker_does "$T/all.tar"
     for z in cat gzip 'xz -T1' bzip2 zstd; do
         docker rmi -f $ids >/dev/null
         $z <"$T/all.tar" >"$T/all.z"

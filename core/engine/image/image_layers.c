@@ -199,6 +199,8 @@ static int write_layer_doc(struct dray_images *im, const struct img_layer *l, st
     dray_json_add_str(o, "id", l->id);
     dray_json_add_str(o, "init", l->init_id);
     dray_json_add_int(o, "size", (int64_t)l->size);
+    if (l->tar_size)
+        dray_json_add_int(o, "tar", (int64_t)l->tar_size);
     char name[256];
     (void)snprintf(name, sizeof name, "%s.json", l->key);
     const char *text = dray_json_text(o);
@@ -322,7 +324,7 @@ int img_layer_claim(struct dray_images *im, struct img_layer *parent, const char
         l->state = LAYER_BUILDING;
         l->parent = parent;
         l->init_id[0] = '\0';
-        l->size = 0;
+        l->size = l->tar_size = 0;
         if (parent)
             parent->refs++;
     }
@@ -456,6 +458,7 @@ int img_layer_anon_done(struct dray_images *im, struct img_layer *l /* takes */,
     if (ours) {
         known->parent = l->parent; /* with its reference */
         memcpy(known->id, l->id, sizeof known->id);
+        known->tar_size = l->tar_size;
         known->init_id[0] = '\0';
         known->state = LAYER_BUILDING;
     }
@@ -508,6 +511,7 @@ static void load_layer(struct dray_images *im, const char *name)
     l->driver = d;
     l->state = LAYER_READY;
     l->size = (uint64_t)dray_json_int(o, "size", 0);
+    l->tar_size = (uint64_t)dray_json_int(o, "tar", 0);
     (void)snprintf(l->chain, sizeof l->chain, "%s", chain);
     (void)snprintf(l->diff, sizeof l->diff, "%s", dray_json_str(o, "diff", ""));
     (void)snprintf(l->id, sizeof l->id, "%s", dray_json_str(o, "id", ""));

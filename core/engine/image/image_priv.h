@@ -70,6 +70,7 @@ struct img_layer {
     char init_id[40];         /**< layer for containers on top of it, or "" */
     bool init_busy;
     uint64_t size;
+    uint64_t tar_size; /**< of the plain tar it was unpacked from; 0: not known */
     unsigned refs;
     enum img_layer_state state;
 };
@@ -354,12 +355,29 @@ int img_diff_run(struct dray_driver *driver, const char *layer, const char *pare
                  struct dray_err *err);
 /** Does the driver give the same diff of a layer on top of parent whenever it is asked? */
 bool img_diff_stable(struct dray_driver *driver, const struct img_layer *parent);
+/** Is the layer of a part here without a blob? Lock held. */
+bool img_is_loose(struct dray_images *im, const struct img_part *part);
+/** The layer of a chain in any driver, or NULL. Lock held. */
+struct img_layer *img_layer_any(struct dray_images *im, const char *chain);
+/** The tar of a layer, as its map or its driver gives it. The caller verifies its digest. */
+int img_layer_tar(struct dray_images *im, const struct img_layer *layer, int abort_fd,
+                  dray_sink_fn sink, void *ctx, struct dray_err *err);
 /** Compress the tar of a layer, as its map or its driver gives it, into a blob, referred to. */
 int img_squeeze(struct dray_images *im, const struct img_layer *layer, int abort_fd,
                 char diff_out[DRAY_DIGEST_LEN], struct img_blob **out, struct dray_err *err);
 /** Make the blobs that an image lacks and give it a manifest with them. Before blobs of its layers
  *  are read. Waits for another that is at it. */
 int img_settle(struct dray_images *im, const char *id, int abort_fd, struct dray_err *err);
+
+/* --- image_plain.c: layers as plain tars -------------------------------------------------------*/
+
+/** The plain tar's size. What of the part counts: diff, chain, digest and size. */
+int img_plain_size(struct dray_images *im, const struct img_part *part, uint64_t *size_out,
+                   struct dray_err *err);
+/** The plain tar, of the blob or, for a layer without one, of its files. What went out is wrong
+ * when this fails, also when it fails at the end. */
+int img_plain_write(struct dray_images *im, const struct img_part *part, dray_sink_fn sink,
+                    void *ctx, struct dray_err *err);
 
 /* --- image_make.c: images made here ------------------------------------------------------------*/
 

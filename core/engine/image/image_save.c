@@ -1,178 +1,205 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* image_save.c - images into an archive that is a docker-archive and an OCI layout at once. */
-#include "engine/image/image_variants.h"
+/* image_save.c - images into an archive that is a docker-archive and an OCI layout at once.
+ *
+ * As dockerd writes it: layers are plain tars, so that whoever untars them needs no decompressor,
+ * and a manifest that says so is made for each image. An image all of whose platforms are here is
+ * saved with its index, for which the blobs go as they came.
+ */
+#include "engine/image/image_save.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <stdio.h>
 
 #define CHUNK (1u << 20)
+
+/** A file in blobs/sha256/. */
+struct item {
+    char digest[DRAY_DIGEST_LEN];
+    uint64_t size;
+    int64_t time;
+    char *text;           /* the content, or NULL: a blob of that digest */
+    struct img_part part; /* with a diff: the plain tar of it */
+};
 
 /** One archive under way. */
 struct save {
     struct dray_images *im;
     struct archive *out;
     int fd;
-    struct json_object *written; /* digests that are in it */
-    struct json_object *index;   /* "manifests" of index.json */
-    struct json_object *names;   /* manifest.json */
-    const char *platform;        /* or NULL */
-    bool abandoned;              /* nothing more goes out */
+    const char *platform; /* or NULL */
+    struct img_saved *images;
+    size_t n_images;
+    struct item *items;
+    size_t n_items;
+    bool abandoned; /* nothing more goes out */
 };
 
-/** What the archive needs of an image, taken under the lock. */
-struct facts {
-    char id[DRAY_DIGEST_LEN];
-    struct img_desc root; /* what index.json names: a manifest, or the index */
-    struct dray_strlist layers;
-    struct dray_strlist blobs; /* of all platforms that are saved, with their manifests */
-    struct dray_strlist tags;  /* familiar */
-};
+/* --- what of them -----------------------------------------------------------------------------*/
 
-static void facts_free(struct facts *f)
+/* A file, unless the archive has it; *out NULL then. */
+static int add_item(struct save *s, const char *digest, const struct img_saved *of,
+                    struct item **out, struct dray_err *err)
 {
-    img_desc_free(&f->root);
-    dray_strlist_free(&f->layers);
-    dray_strlist_free(&f->blobs);
-    dray_strlist_free(&f->tags);
+    *out = NULL;
+    for (size_t i = 0; i < s->n_items; i++)
+        if (strcmp(s->items[i].digest, digest) == 0)
+            return 0;
+    struct item *v = realloc(s->items, (s->n_items + 1) * sizeof *v);
+    if (!v)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    s->items = v;
+    v = &s->items[s->n_items++];
+    *v = (struct item){.time = of->created};
+    (void)snprintf(v->digest, sizeof v->digest, "%s", digest);
+    *out = v;
+    return 0;
 }
 
-/* The keys of a repository's references: its tags, or where it has none, its digests. */
-static void keys_of(struct dray_images *im, const char *repo, bool digests,
-                    struct dray_strlist *out)
+static int add_blob(struct save *s, const char *digest, const struct img_saved *of,
+                    struct dray_err *err)
 {
-    struct lh_entry *e;
-    lh_foreach(im->refs, e)
-    {
-        const struct img_ref *r = lh_entry_v(e);
-        dray_autofree char *of = dray_ref_key_repo(r->key);
-        if (of && strcmp(of, repo) == 0 && dray_ref_key_is_digest(r->key) == digests)
-            (void)dray_strlist_add(out, dray_ref_key_familiar(r->key));
+    dray_autofd int fd = -EBADF;
+    struct item *it = NULL;
+    int rc = add_item(s, digest, of, &it, err);
+    return rc || !it ? rc : dray_blobs_get(s->im->blobs, digest, &fd, &it->size, err);
+}
+
+static int add_plain(struct save *s, struct img_part *p, const struct img_saved *of,
+                     struct dray_err *err)
+{
+    struct item *it = NULL;
+    int rc = add_item(s, p->diff, of, &it, err);
+    if (rc || !it) {
+        for (size_t i = 0; i < s->n_items; i++)
+            if (strcmp(s->items[i].digest, p->diff) == 0)
+                p->size = s->items[i].size;
+        return rc;
     }
-}
-
-/* A repository means all its tags; anything else means itself. */
-static void expand(struct dray_images *im, struct dray_strs names, struct dray_strlist *out)
-{
-    for (uint64_t i = 0; i < names.n; i++) {
-        DRAY_AUTO(dray_ref) ref = {0};
-        struct dray_strlist keys = {0};
-        bool is_id = dray_digest_valid(names.v[i]) || dray_id_is_hex(names.v[i], 64, 64);
-        if (!is_id && dray_ref_parse(names.v[i], &ref, NULL) == 0 && !ref.tag && !ref.digest) {
-            pthread_mutex_lock(&im->lock);
-            keys_of(im, ref.repo, false, &keys);
-            if (!keys.n)
-                keys_of(im, ref.repo, true, &keys);
-            pthread_mutex_unlock(&im->lock);
-            dray_strlist_sort(&keys);
-        }
-        for (size_t k = 0; k < keys.n; k++)
-            (void)dray_strlist_add(out, keys.v[k]);
-        if (!keys.n)
-            (void)dray_strlist_add(out, names.v[i]);
-        dray_strlist_free(&keys);
-    }
-}
-
-/** A tag names itself, an id and a digest nothing. */
-static int find(struct dray_images *im, const char *name, struct facts *f, struct dray_err *err)
-{
-    const char *key = NULL;
-    pthread_mutex_lock(&im->lock);
-    struct img *g = img_lookup(im, name, &key, err);
-    if (g) {
-        memcpy(f->id, g->id, sizeof f->id);
-        memcpy(f->root.digest, g->manifest, sizeof f->root.digest);
-        f->root.media_type = strdup(g->manifest_type ? g->manifest_type : MT_DOCKER_MANIFEST);
-        f->root.size = g->manifest_size;
-        for (size_t i = 0; i < g->n_parts; i++)
-            (void)dray_strlist_add(&f->layers, g->parts[i].digest);
-        if (key && !dray_ref_key_is_digest(key))
-            (void)dray_strlist_add(&f->tags, dray_ref_key_familiar(key));
-    }
-    pthread_mutex_unlock(&im->lock);
-    return g ? 0 : err ? err->code : DRAY_E_NOTFOUND;
-}
-
-static int set_root(struct facts *f, const struct img_desc *d, struct dray_err *err)
-{
-    img_desc_free(&f->root);
-    f->root = (struct img_desc){.size = d->size, .media_type = strdup(d->media_type)};
-    memcpy(f->root.digest, d->digest, sizeof f->root.digest);
-    return f->root.media_type ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-}
-
-/* One platform of an image instead of what is unpacked. */
-static int take_variant(struct facts *f, const struct img_variant *v, struct dray_err *err)
-{
-    dray_strlist_free(&f->layers);
-    memcpy(f->id, v->config, sizeof f->id);
-    for (size_t i = 1; i < v->blobs.n; i++) /* the config is the first */
-        if (!dray_strlist_add(&f->layers, v->blobs.v[i]))
-            return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    return set_root(f, &v->manifest, err);
-}
-
-/* All platforms, when all are here: manifest.json names the unpacked one. */
-static int take_index(struct facts *f, const struct img_variants *vs, struct dray_err *err)
-{
-    bool full = true;
-    for (size_t i = 0; i < vs->n; i++) {
-        full = full && dray_strlist_add(&f->blobs, vs->v[i].manifest.digest);
-        for (size_t k = 0; full && k < vs->v[i].blobs.n; k++)
-            full = dray_strlist_add(&f->blobs, vs->v[i].blobs.v[k]);
-    }
-    return full ? set_root(f, &vs->index, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-}
-
-/* Which of the image's platforms are saved. */
-static int choose(struct dray_images *im, const char *name, const char *platform, struct facts *f,
-                  struct dray_err *err)
-{
-    DRAY_AUTO(img_variants) vs = {0};
-    const struct img_variant *v = NULL;
-    int rc = img_variants_open(im, name, &vs, err);
-    if (!rc && platform)
-        rc = img_variants_find(&vs, name, platform, &v, err);
-    if (rc)
-        return dray_err_note(err, "no suitable export target found");
-    if (v && !v->own)
-        return take_variant(f, v, err);
-    return !platform && vs.index.digest[0] && vs.all_here ? take_index(f, &vs, err) : 0;
-}
-
-int dray_images_save_check(struct dray_images *im, struct dray_strs names, const char *platform,
-                           struct dray_err *err)
-{
-    struct dray_err own = {0};
-    struct dray_strlist all = {0};
-    expand(im, names, &all);
-    int rc = names.n ? 0 : dray_fail(err, DRAY_E_INVAL, "no images to save");
-    for (size_t i = 0; !rc && i < all.n; i++) {
-        struct facts f = {0};
-        rc = find(im, all.v[i], &f, err ? err : &own);
-        if (!rc && platform)
-            rc = choose(im, all.v[i], platform, &f, err);
-        facts_free(&f);
-    }
-    dray_strlist_free(&all);
+    it->part = *p;
+    rc = img_plain_size(s->im, p, &it->size, err);
+    p->size = it->size;
     return rc;
 }
+
+/* The manifest with plain layers. */
+static int add_manifest(struct save *s, struct img_saved *g, uint64_t config_size,
+                        struct dray_err *err)
+{
+    struct item *it = NULL;
+    dray_autojson *doc = img_plain_manifest(g, config_size);
+    const char *text = dray_json_text(doc);
+    struct img_desc root = {.media_type = (char *)(uintptr_t)MT_OCI_MANIFEST, .size = strlen(text)};
+    dray_digest_of(text, root.size, root.digest);
+    int rc = img_saved_set_root(g, &root, err);
+    if (!rc)
+        rc = add_item(s, root.digest, &(struct img_saved){0}, &it, err);
+    if (rc || !it)
+        return rc;
+    it->size = root.size;
+    it->text = strdup(text);
+    return it->text ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+static int add_plain_image(struct save *s, struct img_saved *g, struct dray_err *err)
+{
+    uint64_t config_size = 0;
+    int rc = add_blob(s, g->id, g, err);
+    (void)dray_blobs_has(s->im->blobs, g->id, &config_size);
+    for (size_t i = 0; !rc && i < g->n_parts; i++)
+        rc = add_plain(s, &g->parts[i], g, err);
+    return rc ? rc : add_manifest(s, g, config_size, err);
+}
+
+/* All platforms with their index. */
+static int add_whole_image(struct save *s, struct img_saved *g, const struct img_variants *vs,
+                           struct dray_err *err)
+{
+    int rc = img_saved_set_root(g, &vs->index, err);
+    if (!rc)
+        rc = add_blob(s, g->root.digest, g, err);
+    for (size_t i = 0; !rc && i < vs->n; i++) {
+        rc = add_blob(s, vs->v[i].manifest.digest, g, err);
+        for (size_t k = 0; !rc && k < vs->v[i].blobs.n; k++)
+            rc = add_blob(s, vs->v[i].blobs.v[k], g, err);
+    }
+    return rc;
+}
+
+/* The image of that config that is in the list. */
+static struct img_saved *find_saved(struct save *s, const char *id)
+{
+    for (size_t i = 0; i < s->n_images; i++)
+        if (strcmp(s->images[i].id, id) == 0)
+            return &s->images[i];
+    return NULL;
+}
+
+static int read_created(struct save *s, struct img_saved *g, struct dray_err *err)
+{
+    dray_autojson *config = NULL;
+    int64_t ns = 0;
+    int rc = img_read_json(s->im, g->id, CONFIG_MAX, &config, err);
+    if (!rc && dray_time_parse(dray_json_str(config, "created", ""), &ns) && ns > 0)
+        g->created = ns / DRAY_NS_PER_S;
+    return rc;
+}
+
+static int add_name(struct img_saved *g, struct img_saved *other, struct dray_err *err)
+{
+    bool full = true;
+    for (size_t i = 0; full && i < other->tags.n; i++)
+        full = dray_strlist_has(&g->tags, other->tags.v[i]) ||
+               dray_strlist_add(&g->tags, other->tags.v[i]);
+    img_saved_free(other);
+    return full ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+/* One name: its image, or one more name of an image that is in the list. */
+static int add_image(struct save *s, const char *name, struct dray_err *err)
+{
+    DRAY_AUTO(img_variants) vs = {0};
+    struct img_saved g = {0};
+    int rc = img_save_pick(s->im, name, s->platform, &vs, &g, err);
+    struct img_saved *known = rc ? NULL : find_saved(s, g.id);
+    if (known)
+        return add_name(known, &g, err);
+    if (!rc)
+        rc = read_created(s, &g, err);
+    if (!rc)
+        rc = g.whole ? add_whole_image(s, &g, &vs, err) : add_plain_image(s, &g, err);
+    struct img_saved *v =
+        rc ? NULL : realloc(s->images, (s->n_images + 1) * sizeof(struct img_saved));
+    if (!rc && !v)
+        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (rc) {
+        img_saved_free(&g);
+        return rc;
+    }
+    s->images = v;
+    s->images[s->n_images++] = g;
+    return 0;
+}
+
+/* --- the archive ------------------------------------------------------------------------------*/
 
 static int fault(struct save *s, struct dray_err *err)
 {
     return dray_fail(err, DRAY_E_CANCELED, "write the archive: %s", archive_error_string(s->out));
 }
 
-static int head(struct save *s, const char *path, uint64_t size, struct dray_err *err)
+static int head(struct save *s, const char *path, unsigned type, uint64_t size, int64_t time,
+                struct dray_err *err)
 {
     struct archive_entry *e = archive_entry_new();
     archive_entry_set_pathname(e, path);
     archive_entry_set_size(e, (int64_t)size);
-    archive_entry_set_filetype(e, AE_IFREG);
-    archive_entry_set_perm(e, 0644);
-    archive_entry_set_mtime(e, 0, 0);
+    archive_entry_set_filetype(e, type);
+    archive_entry_set_perm(e, type == AE_IFDIR ? 0755 : 0644);
+    archive_entry_set_mtime(e, time, 0);
     int rc = archive_write_header(s->out, e);
     archive_entry_free(e);
     return rc < ARCHIVE_WARN ? fault(s, err) : 0;
@@ -181,7 +208,7 @@ static int head(struct save *s, const char *path, uint64_t size, struct dray_err
 static int put_text(struct save *s, const char *path, const char *text, struct dray_err *err)
 {
     size_t n = strlen(text);
-    int rc = head(s, path, n, err);
+    int rc = head(s, path, AE_IFREG, n, 0, err);
     return rc ? rc : archive_write_data(s->out, text, n) < 0 ? fault(s, err) : 0;
 }
 
@@ -210,112 +237,81 @@ static int put_bytes(struct save *s, const char *digest, int fd, struct dray_err
     return rc;
 }
 
-static int put_blob(struct save *s, const char *digest, struct dray_err *err)
+struct filling {
+    struct save *s;
+    uint64_t left;
+};
+
+static int fill(void *ctx, const void *data, size_t len, struct dray_err *err)
 {
-    if (json_object_object_get_ex(s->written, digest, NULL))
-        return 0;
-    dray_json_add_bool(s->written, digest, true);
+    struct filling *f = ctx;
+    if (len > f->left)
+        return dray_fail(err, DRAY_E_CORRUPT, "a layer is longer than it was");
+    f->left -= len;
+    return archive_write_data(f->s->out, data, len) < 0 ? fault(f->s, err) : 0;
+}
+
+static int put_plain(struct save *s, const struct item *it, struct dray_err *err)
+{
+    struct filling f = {s, it->size};
+    int rc = img_plain_write(s->im, &it->part, fill, &f, err);
+    return rc || f.left == 0 ? rc
+                             : dray_fail(err, DRAY_E_CORRUPT, "a layer is shorter than it was");
+}
+
+static int put_item(struct save *s, const struct item *it, struct dray_err *err)
+{
     uint64_t size = 0;
     dray_autofd int fd = -EBADF;
-    int rc = dray_blobs_get(s->im->blobs, digest, &fd, &size, err);
-    dray_autofree char *path = dray_strf("blobs/sha256/%s", dray_digest_hex(digest));
+    bool blob = !it->text && !it->part.diff[0];
+    int rc = blob ? dray_blobs_get(s->im->blobs, it->digest, &fd, &size, err) : 0;
+    dray_autofree char *path = dray_strf("blobs/sha256/%s", dray_digest_hex(it->digest));
     if (!rc && !path)
         rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (!rc && it->text)
+        return put_text(s, path, it->text, err);
     if (!rc)
-        rc = head(s, path, size, err);
-    return rc ? rc : put_bytes(s, digest, fd, err);
+        rc = head(s, path, AE_IFREG, it->size, it->time, err);
+    if (rc)
+        return rc;
+    return blob ? put_bytes(s, it->digest, fd, err) : put_plain(s, it, err);
 }
 
-static struct json_object *layer_paths(const struct facts *f)
+static int by_digest(const void *a, const void *b)
 {
-    struct json_object *list = json_object_new_array();
-    for (size_t i = 0; i < f->layers.n; i++) {
-        dray_autofree char *path = dray_strf("blobs/sha256/%s", dray_digest_hex(f->layers.v[i]));
-        json_object_array_add(list, json_object_new_string(path ? path : ""));
-    }
-    return list;
+    return strcmp(((const struct item *)a)->digest, ((const struct item *)b)->digest);
 }
 
-static void add_to_index(struct save *s, const struct facts *f)
+static int put_items(struct save *s, struct dray_err *err)
 {
-    struct json_object *d = img_desc_json(&f->root);
-    if (f->tags.n > 0) {
-        DRAY_AUTO(dray_ref) ref = {0};
-        struct json_object *notes = json_object_new_object();
-        if (dray_ref_parse_tagged(f->tags.v[0], &ref, NULL) == 0) {
-            dray_autofree char *key = dray_ref_key(&ref);
-            json_object_object_add(notes, "io.containerd.image.name",
-                                   json_object_new_string(key ? key : ""));
-            json_object_object_add(notes, "org.opencontainers.image.ref.name",
-                                   json_object_new_string(ref.tag ? ref.tag : ""));
-        }
-        dray_json_add(d, "annotations", notes);
-    }
-    json_object_array_add(s->index, d);
-}
-
-/** The row of manifest.json for a config; names of the same image share it. */
-static void add_names(struct save *s, const struct facts *f)
-{
-    dray_autofree char *config = dray_strf("blobs/sha256/%s", dray_digest_hex(f->id));
-    struct json_object *row = NULL;
-    for (size_t i = 0; i < dray_json_len(s->names) && !row; i++) {
-        struct json_object *r = json_object_array_get_idx(s->names, i);
-        if (config && strcmp(dray_json_str(r, "Config", ""), config) == 0)
-            row = r;
-    }
-    if (!row) {
-        row = json_object_new_object();
-        dray_json_add_str(row, "Config", config);
-        dray_json_add(row, "RepoTags", f->tags.n ? json_object_new_array() : NULL);
-        dray_json_add(row, "Layers", layer_paths(f));
-        json_object_array_add(s->names, row);
-        add_to_index(s, f);
-    }
-    if (f->tags.n && !dray_json_arr(row, "RepoTags"))
-        dray_json_add(row, "RepoTags", json_object_new_array());
-    for (size_t i = 0; i < f->tags.n; i++)
-        json_object_array_add(dray_json_arr(row, "RepoTags"), json_object_new_string(f->tags.v[i]));
-}
-
-static int save_one(struct save *s, const char *name, struct dray_err *err)
-{
-    struct facts f = {0};
-    int rc = find(s->im, name, &f, err);
-    if (!rc && !(rc = img_settle(s->im, f.id, -1, err))) {
-        facts_free(&f);
-        f = (struct facts){0};
-        rc = find(s->im, name, &f, err);
-    }
+    int64_t time = s->images[0].created;
+    qsort(s->items, s->n_items, sizeof *s->items, by_digest);
+    int rc = head(s, "blobs/", AE_IFDIR, 0, time, err);
     if (!rc)
-        rc = choose(s->im, name, s->platform, &f, err);
-    if (!rc)
-        rc = put_blob(s, f.id, err);
-    if (!rc)
-        rc = put_blob(s, f.root.digest, err);
-    for (size_t i = 0; !rc && i < f.blobs.n; i++)
-        rc = put_blob(s, f.blobs.v[i], err);
-    for (size_t i = 0; !rc && i < f.layers.n; i++)
-        rc = put_blob(s, f.layers.v[i], err);
-    if (!rc) {
-        add_names(s, &f);
-        img_event(s->im, f.id, f.id, "save");
-    }
-    facts_free(&f);
+        rc = head(s, "blobs/sha256/", AE_IFDIR, 0, time, err);
+    for (size_t i = 0; !rc && i < s->n_items; i++)
+        rc = put_item(s, &s->items[i], err);
     return rc;
 }
 
-static int finish(struct save *s, struct dray_err *err)
+static int put_line(struct save *s, const char *path, struct json_object *o, struct dray_err *err)
 {
-    dray_autojson *index = json_object_new_object();
-    dray_json_add_int(index, "schemaVersion", 2);
-    dray_json_add_str(index, "mediaType", MT_OCI_INDEX);
-    dray_json_add(index, "manifests", json_object_get(s->index));
+    dray_autofree char *line = dray_strf("%s\n", dray_json_text(o));
+    return line ? put_text(s, path, line, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+}
+
+static int put_tables(struct save *s, struct dray_err *err)
+{
+    dray_autojson *index = img_saved_index(s->images, s->n_images);
+    dray_autojson *names = img_saved_names(s->images, s->n_images);
+    dray_autojson *repositories = img_saved_repositories(s->images, s->n_images);
     int rc = put_text(s, "index.json", dray_json_text(index), err);
     if (!rc)
-        rc = put_text(s, "manifest.json", dray_json_text(s->names), err);
+        rc = put_line(s, "manifest.json", names, err);
     if (!rc)
-        rc = put_text(s, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}", err);
+        rc = put_text(s, "oci-layout", "{\"imageLayoutVersion\": \"1.0.0\"}", err);
+    if (!rc && json_object_object_length(repositories) > 0)
+        rc = put_line(s, "repositories", repositories, err);
     if (!rc && archive_write_close(s->out) != ARCHIVE_OK)
         rc = fault(s, err);
     return rc;
@@ -342,39 +338,48 @@ static void abandon(struct save *s)
     (void)archive_write_close(s->out);
 }
 
+static int open_archive(struct save *s, struct dray_err *err)
+{
+    s->out = archive_write_new();
+    if (!s->out)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    (void)archive_write_set_format_pax_restricted(s->out);
+    (void)archive_write_set_bytes_per_block(s->out, 0); /* pieces are large */
+    return archive_write_open(s->out, s, NULL, write_out, NULL) == ARCHIVE_OK ? 0 : fault(s, err);
+}
+
+static void close_archive(struct save *s, bool failed)
+{
+    if (failed && s->out)
+        abandon(s);
+    (void)archive_write_free(s->out);
+    for (size_t i = 0; i < s->n_images; i++)
+        img_saved_free(&s->images[i]);
+    for (size_t i = 0; i < s->n_items; i++)
+        free(s->items[i].text);
+    free(s->images);
+    free(s->items);
+}
+
 int dray_images_save(struct dray_images *im, struct dray_strs names, const char *platform,
                      int out_fd, struct dray_err *err)
 {
     struct dray_err own = {0};
-    struct save s = {.im = im,
-                     .out = archive_write_new(),
-                     .fd = out_fd,
-                     .platform = platform,
-                     .written = json_object_new_object(),
-                     .index = json_object_new_array(),
-                     .names = json_object_new_array()};
+    struct save s = {.im = im, .fd = out_fd, .platform = platform};
+    struct dray_strlist all = {0};
     if (!err)
         err = &own;
-    int rc = s.out ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (!rc) {
-        (void)archive_write_set_format_pax_restricted(s.out);
-        (void)archive_write_set_bytes_per_block(s.out, 1 << 18);
-        (void)archive_write_set_bytes_in_last_block(s.out, 1);
-        if (archive_write_open(s.out, &s, NULL, write_out, NULL) != ARCHIVE_OK)
-            rc = fault(&s, err);
-    }
-    struct dray_strlist all = {0};
-    expand(im, names, &all);
+    img_save_expand(im, names, &all);
+    int rc = all.n ? open_archive(&s, err) : dray_fail(err, DRAY_E_INVAL, "no images to save");
     for (size_t i = 0; !rc && i < all.n; i++)
-        rc = save_one(&s, all.v[i], err);
+        rc = add_image(&s, all.v[i], err);
     dray_strlist_free(&all);
     if (!rc)
-        rc = finish(&s, err);
-    if (rc && s.out)
-        abandon(&s);
-    (void)archive_write_free(s.out);
-    json_object_put(s.written);
-    json_object_put(s.index);
-    json_object_put(s.names);
+        rc = put_items(&s, err);
+    if (!rc)
+        rc = put_tables(&s, err);
+    for (size_t i = 0; !rc && i < s.n_images; i++)
+        img_event(im, s.images[i].id, s.images[i].id, "save");
+    close_archive(&s, rc != 0);
     return rc;
 }

@@ -82,6 +82,39 @@ struct settling {
     size_t n;
 };
 
+struct piecemeal {
+    dray_sink_fn sink;
+    void *ctx;
+};
+
+static int read_diff(void *ctx, int fd, struct dray_err *err)
+{
+    const struct piecemeal *p = ctx;
+    dray_autofree char *buf = malloc(READ_CHUNK);
+    int rc = buf ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    while (!rc) {
+        ssize_t n = read(fd, buf, READ_CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            rc = dray_fail_errno(err, "read a layer");
+        if (n <= 0)
+            break;
+        rc = p->sink(p->ctx, buf, (size_t)n, err);
+    }
+    return rc;
+}
+
+int img_layer_tar(struct dray_images *im, const struct img_layer *layer, int abort_fd,
+                  dray_sink_fn sink, void *ctx, struct dray_err *err)
+{
+    struct piecemeal p = {sink, ctx};
+    if (layer->key && dray_layer_map_has(im, layer))
+        return dray_layer_map_write(im, layer, abort_fd, sink, ctx, err);
+    return img_diff_run(layer->driver, layer->id, layer->parent ? layer->parent->id : "", abort_fd,
+                        read_diff, &p, err);
+}
+
 static int to_blob(void *ctx, const void *data, size_t len, struct dray_err *err)
 {
     return dray_ingest_write(ctx, data, len, err);
@@ -97,23 +130,6 @@ static int squeeze_piece(void *ctx, const void *data, size_t len, struct dray_er
     struct squeezing *q = ctx;
     dray_sha256_add(q->sum, data, len);
     return dray_deflate_feed(q->deflate, data, len, err);
-}
-
-static int squeeze_fd(void *ctx, int fd, struct dray_err *err)
-{
-    dray_autofree char *buf = malloc(READ_CHUNK);
-    int rc = buf ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    while (!rc) {
-        ssize_t n = read(fd, buf, READ_CHUNK);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            rc = dray_fail_errno(err, "read a layer");
-        if (n <= 0)
-            break;
-        rc = squeeze_piece(ctx, buf, (size_t)n, err);
-    }
-    return rc;
 }
 
 /* Keep the blob and refer to it. */
@@ -142,10 +158,7 @@ int img_squeeze(struct dray_images *im, const struct img_layer *layer, int abort
     if (!rc)
         rc = dray_deflate_new(to_blob, in, &q.deflate, err);
     if (!rc)
-        rc = layer->key && dray_layer_map_has(im, layer)
-                 ? dray_layer_map_write(im, layer, abort_fd, squeeze_piece, &q, err)
-                 : img_diff_run(layer->driver, layer->id, layer->parent ? layer->parent->id : "",
-                                abort_fd, squeeze_fd, &q, err);
+        rc = img_layer_tar(im, layer, abort_fd, squeeze_piece, &q, err);
     if (!rc)
         rc = dray_deflate_end(q.deflate, err);
     if (!rc) {
@@ -192,8 +205,7 @@ static bool find_twin(struct dray_images *im, struct loose *l)
     return false;
 }
 
-/* The layer of a chain in any driver. Lock held. */
-static struct img_layer *any_layer(struct dray_images *im, const char *chain)
+struct img_layer *img_layer_any(struct dray_images *im, const char *chain)
 {
     struct img_layer *l = img_layer_find(im, chain);
     struct lh_entry *e;
@@ -206,7 +218,7 @@ static struct img_layer *any_layer(struct dray_images *im, const char *chain)
     return l;
 }
 
-static bool is_loose(struct dray_images *im, const struct img_part *p)
+bool img_is_loose(struct dray_images *im, const struct img_part *p)
 {
     void *found = NULL;
     return strcmp(p->digest, p->diff) == 0 &&
@@ -221,13 +233,13 @@ static int list_loose(struct settling *s, const struct img *g, struct dray_err *
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     for (size_t i = 0; i < g->n_parts; i++) {
         const struct img_part *p = &g->parts[i];
-        if (!is_loose(s->im, p))
+        if (!img_is_loose(s->im, p))
             continue;
         struct loose *l = &s->v[s->n];
         l->at = i;
         memcpy(l->diff, p->diff, sizeof l->diff);
         if (!find_twin(s->im, l)) {
-            l->layer = any_layer(s->im, p->chain);
+            l->layer = img_layer_any(s->im, p->chain);
             if (!l->layer)
                 return dray_fail(err, DRAY_E_NOTFOUND, "layer %.19s of image %.19s is not here",
                                  p->diff, g->id);

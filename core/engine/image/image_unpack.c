@@ -14,6 +14,7 @@
 
 struct img_unpack {
     struct dray_images *im;
+    struct img_layer *layer; /* or NULL; the caller's */
     struct dray_driver *driver;
     char layer_id[40];
     int abort_fd;
@@ -136,6 +137,7 @@ int img_unpack_begin(struct dray_images *im, struct img_layer *layer, uint64_t c
     int rc = u->hash ? dray_inflate_new(take_plain, u, u->max_bytes, &u->inflate, err)
                      : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc && layer) {
+        u->layer = layer;
         u->driver = layer->driver;
         (void)snprintf(u->layer_id, sizeof u->layer_id, "%s", layer->id);
         block_sigpipe();
@@ -208,6 +210,8 @@ int img_unpack_end(struct img_unpack *u, char diff_out[DRAY_DIGEST_LEN], uint64_
         dray_sha256_end(u->hash, diff_out);
         if (size_out)
             *size_out = u->size;
+        if (u->layer)
+            u->layer->tar_size = dray_inflate_total(u->inflate);
     }
     free_unpack(u);
     return rc;
