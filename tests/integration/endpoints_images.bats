@@ -211,6 +211,8 @@ PY
     skopeo copy -q "oci:$T/l/second" "oci-archive:$T/nameless.tar"
     run dray load -i "$T/nameless.tar"
     [[ "$output" == *"Loaded image ID: sha256:"* ]]
+    run dray load -i "$T/l"
+    [[ "$status" -eq 1 && "$output" == "read $T/l: is a directory" ]]
     for bad in "$T/l/one.tar" /etc/passwd /dev/null; do
         run docker load -i "$bad"
         [ "$status" -ne 0 ] || [ "$bad" = /dev/null ]

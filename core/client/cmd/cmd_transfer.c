@@ -9,6 +9,7 @@
 #include "base/json.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool has_digest(const char *ref)
@@ -240,6 +241,21 @@ int run_image_save(struct cli *cli, const struct cli_args *args)
     return rc == 0 ? 0 : cli_report(cli);
 }
 
+/* An archive to be sent; -1 after it was reported. */
+static int open_archive(struct cli *cli, const char *file)
+{
+    struct stat st;
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        (void)cli_fail(cli, "open %s: %s", file, cli_strerror(errno));
+    else if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        (void)cli_fail(cli, "read %s: is a directory", file);
+        (void)close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 int run_image_load(struct cli *cli, const struct cli_args *args)
 {
     const char *file = cli_str(args, "input");
@@ -247,11 +263,9 @@ int run_image_load(struct cli *cli, const struct cli_args *args)
     struct http_conn *c = NULL;
     bool quiet = cli_bool(args, "quiet") || !isatty(STDOUT_FILENO);
     if (file) {
-        fd = open(file, O_RDONLY | O_CLOEXEC);
-        if (fd < 0) {
-            (void)cli_fail(cli, "open %s: %s", file, cli_strerror(errno));
+        fd = open_archive(cli, file);
+        if (fd < 0)
             return cli_report(cli);
-        }
     } else if (isatty(STDIN_FILENO)) {
         (void)cli_fail(cli, "requested load from stdin, but stdin is empty");
         return cli_report(cli);
@@ -297,11 +311,9 @@ int run_image_import(struct cli *cli, const struct cli_args *args)
     dray_autofd int fd = -EBADF;
     struct http_conn *c = NULL;
     if (!url && !is_stdin) {
-        fd = open(source, O_RDONLY | O_CLOEXEC);
-        if (fd < 0) {
-            (void)cli_fail(cli, "open %s: %s", source, cli_strerror(errno));
+        fd = open_archive(cli, source);
+        if (fd < 0)
             return cli_report(cli);
-        }
     }
     dray_autofree char *path = import_path(args, url ? source : "-");
     struct api_request r = {.method = "POST", .path = path};
