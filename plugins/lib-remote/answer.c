@@ -46,6 +46,12 @@ static int refusal(const char *path, long status, const char *words, struct dray
                      n > 300 ? 300 : n, words);
 }
 
+static bool is_null(const char *text)
+{
+    text += strspn(text, " \t\r\n");
+    return strncmp(text, "null", 4) == 0 && text[4 + strspn(text + 4, " \t\r\n")] == '\0';
+}
+
 int dray_remote_judge(const struct dray_remote *r, const char *path, long status, const char *text,
                       struct json_object **out, struct dray_err *err)
 {
@@ -53,6 +59,8 @@ int dray_remote_judge(const struct dray_remote *r, const char *path, long status
     const char *words = dray_remote_str(doc, "Err");
     if (status != 200)
         return refusal(path, status, *words ? words : text ? text : "no words", err);
+    if (text && is_null(text)) /* Go's way to answer nothing */
+        doc = json_object_new_object();
     if (!json_object_is_type(doc, json_type_object))
         return dray_fail(err, DRAY_E_IO,
                          "the plugin \"%s\" answered %s with what is no JSON object", r->name,

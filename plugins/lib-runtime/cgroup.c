@@ -32,9 +32,12 @@ int rn_cg_path(const char *id, const char *cgroups_path, char out[PATH_MAX], str
         size_t part = strcspn(p, "/");
         if (part == 0)
             break;
-        if ((part == 2 && p[0] == '.' && p[1] == '.') || strchr(p, '\n'))
+        if (strchr(p, '\n'))
             return dray_fail(err, DRAY_E_INVAL, "cgroupsPath \"%s\" is not allowed", cgroups_path);
-        if (!(part == 1 && *p == '.')) {
+        if (part == 2 && p[0] == '.' && p[1] == '.') { /* above the root is the root */
+            while (len > 0 && out[--len] != '/')
+                ;
+        } else if (!(part == 1 && *p == '.')) {
             out[len++] = '/';
             memcpy(out + len, p, part);
             len += part;

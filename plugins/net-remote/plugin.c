@@ -33,12 +33,14 @@ static struct json_object *pools_of(const struct dray_net_spec *spec, uint32_t f
         if (p->family != family)
             continue;
         struct json_object *o = json_object_new_object();
-        char gateway[80] = "";
-        if (*p->gateway)
-            (void)snprintf(gateway, sizeof gateway, "%s%s", p->gateway, slash ? slash : "");
+        char gateway[80];
         dray_remote_add(o, "AddressSpace", "");
-        dray_remote_add(o, "Pool", p->subnet);
-        dray_remote_add(o, "Gateway", gateway);
+        if (*p->subnet) /* what is there is read as a CIDR */
+            dray_remote_add(o, "Pool", p->subnet);
+        if (*p->gateway) {
+            (void)snprintf(gateway, sizeof gateway, "%s%s", p->gateway, slash ? slash : "");
+            dray_remote_add(o, "Gateway", gateway);
+        }
         (void)json_object_object_add(o, "AuxAddresses", json_object_new_object());
         (void)json_object_array_add(a, o);
     }

@@ -77,7 +77,7 @@ static int setattr(int fd, unsigned rec, struct mount_attr *a, struct dray_err *
 int rn_mount_attrs(int fd, const struct rn_mount_opts *o, struct dray_err *err)
 {
     int rc = 0;
-    if (o->propagation && o->propagation != MS_SHARED) {
+    if (o->propagation) {
         struct mount_attr a = {.propagation = o->propagation};
         rc = setattr(fd, o->propagation_rec ? AT_RECURSIVE : 0, &a, err);
     }

@@ -52,6 +52,13 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     done
 }
 
+@test "a tmpfs has the propagation that is asked for; no parent of groups is above the root" {
+    [[ "$(docker run --rm --tmpfs /x:shared busybox grep ' /x ' /proc/self/mountinfo)" == *' shared:'* ]]
+    docker run -d --name up --cgroup-parent ../../../far busybox top
+    grep -qE ":/far/$(docker inspect -f '{{.Id}}' up)$" "/proc/$(docker inspect -f '{{.State.Pid}}' up)/cgroup"
+    docker rm -f up
+}
+
 @test "a bind of the daemon's root is a slave of it, and may not be private" {
     for source in "$T/data" "$T/data/containers" "$T" /; do
         id=$(docker create -v "$source:/foo" busybox true)
@@ -161,6 +168,23 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     [ "$(docker inspect -f '{{.Config.WorkingDir}}' "$id")" = /tmp ]
     docker exec "$id" rm /etc/passwd
     made root 400 'unable to find user root'
+    docker rm -f "$id"
+}
+
+@test "an exec that was made and not started ends with its container's run" {
+    local id x y
+    id=$(docker run -d busybox top)
+    make() { api POST "/containers/$id/exec" -H 'Content-Type: application/json' -d '{"Cmd":["false"]}' | jq -r .Id; }
+    begin() { status_of POST "/exec/$1/start" -H 'Content-Type: application/json' -d '{"Detach":true}'; }
+    x=$(make)
+    [ "$(begin "$x")" = 200 ]
+    y=$(make)
+    docker stop -t 0 "$id"
+    [ "$(docker inspect -f '{{json .ExecIDs}}' "$id")" = null ]
+    [ "$(begin "$y")" = 404 ]
+    docker start "$id"
+    [ "$(begin "$y")" = 404 ]
+    [ "$(api GET "/exec/$x/json" | jq .ExitCode)" = 1 ] # what it came to is still known
     docker rm -f "$id"
 }
 

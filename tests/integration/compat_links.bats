@@ -57,6 +57,23 @@ names() { docker ps -a --no-trunc --format '{{.Names}}' | tr ',' '\n' | sort | p
     docker rm -f target one two
 }
 
+@test "links of the default bridge are to who is on it; elsewhere they are names that need nobody yet" {
+    docker network create mine
+    docker run -d --name far --network mine --link later:soon busybox top
+    run docker exec far ping -c 1 -W 1 soon
+    [ "$status" -ne 0 ]
+    docker run -d --name later --network mine busybox top
+    docker exec far ping -c 1 -W 2 soon
+    run docker run --name near --link far:far busybox true
+    [[ $output == *"container $(docker inspect -f '{{.Id}}' far) not attached to default bridge network"* ]]
+    docker network connect bridge far
+    docker start -a near
+    docker rm --link near/far
+    [ "$(docker inspect -f '{{json .HostConfig.Links}}' near)" = null ]
+    docker rm -f far later near
+    docker network rm mine
+}
+
 @test "links and the host's network exclude each other, and so does a chosen MAC address" {
     docker run -d --name of-host --net host busybox top
     for args in '--link of-host' '--net host --link x:y'; do
@@ -92,6 +109,10 @@ names() { docker ps -a --no-trunc --format '{{.Names}}' | tr ',' '\n' | sort | p
     run docker cp "$T/f" roroot:/f
     [[ $output == *'container rootfs is marked read-only'* ]]
     docker cp "$T/f" roroot:/vol/f
+    docker run --rm -v vol:/vol busybox ln -s /home /vol/out
+    tar -C "$T" -c f >"$T/f.tar" # a link that leads out of the volume
+    run api PUT '/containers/roroot/archive?path=/vol/out' --data-binary @"$T/f.tar"
+    [[ $output == *'container rootfs is marked read-only'* ]]
     docker rm ro roroot
     docker volume rm vol vol2
 }
@@ -113,6 +134,16 @@ names() { docker ps -a --no-trunc --format '{{.Names}}' | tr ',' '\n' | sort | p
     [ "$(docker run --rm -v fresh:/v busybox cat /v/two)" = in ]
     docker rm -v new
     docker volume rm fresh
+}
+
+@test "a volume that is taken from another container is not filled from the image" {
+    docker run --name bare -v /full busybox true
+    docker run --name made busybox sh -c 'mkdir /full; touch /full/file'
+    docker commit made with:file
+    [ -z "$(docker run --rm --volumes-from bare with:file ls /full)" ]
+    [ "$(docker run --rm -v /full with:file ls /full)" = file ]
+    docker rm -v bare made
+    docker rmi with:file
 }
 
 @test "of two volumes of others for one place the last one stands" {

@@ -85,12 +85,14 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
 @test "create: pools, ranges, gateways, auxiliary addresses, and what is refused" {
     docker network create --subnet 10.211.0.0/16 --ip-range 10.211.4.0/24 --gateway 10.211.4.254 --aux-address a=10.211.4.1 \
         --ipv6 --subnet fd00:211::/64 --gateway fd00:211::9 --attachable --label k=v -o com.docker.network.driver.mtu=1420 many >/dev/null
-    # The docker CLI sends pools in any order.
-    [ "$(docker network inspect many -f '{{json .IPAM.Config}}' | jq -cS 'sort_by(.Subnet)')" = '[{"AuxiliaryAddresses":{"a":"10.211.4.1"},"Gateway":"10.211.4.254","IPRange":"10.211.4.0/24","Subnet":"10.211.0.0/16"},{"Gateway":"fd00:211::9","Subnet":"fd00:211::/64"}]' ]
+    [ "$(docker network inspect many -f '{{json .IPAM.Config}}' | jq -cS .)" = '[{"AuxiliaryAddresses":{"a":"10.211.4.1"},"Gateway":"10.211.4.254","IPRange":"10.211.4.0/24","Subnet":"10.211.0.0/16"},{"Gateway":"fd00:211::9","Subnet":"fd00:211::/64"}]' ]
     [ "$(docker network inspect many -f '{{.Attachable}} {{.EnableIPv6}} {{.Labels.k}} {{index .Options "com.docker.network.driver.mtu"}}')" = "true true v 1420" ]
     docker network create --subnet 10.214.0.0/24 bare >/dev/null # a gateway that nobody named is not shown
     [ "$(docker network inspect bare -f '{{json .IPAM.Config}}')" = '[{"Subnet":"10.214.0.0/24"}]' ]
     docker network rm bare >/dev/null
+    post /networks/create '{"Name":"v6first","EnableIPv6":true,"IPAM":{"Config":[{"Subnet":"fd00:215::/64"},{"Subnet":"10.215.0.0/24"}]}}' >/dev/null
+    [ "$(docker network inspect v6first -f '{{json .IPAM.Config}}')" = '[{"Subnet":"10.215.0.0/24"},{"Subnet":"fd00:215::/64"}]' ]
+    docker network rm v6first >/dev/null
     box aa --network many
     [[ "$(field aa many IPAddress)" == 10.211.4.* && "$(field aa many IPAddress)" != 10.211.4.1 ]]
     [[ "$(field aa many GlobalIPv6Address)" == fd00:211::* ]]
@@ -170,12 +172,17 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
     docker create --name stopped --network plain busybox true >/dev/null
     for c in aa stopped; do
         [[ "$(post /networks/sub/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"IPAMConfig\":{\"IPv4Address\":\"10.99.0.5\"}}}")" == *"no configured subnet or ip-range contain the IP address 10.99.0.5"*400* ]]
-        [[ "$(post /networks/sub/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"IPAMConfig\":{\"IPv4Address\":\"nonsense\",\"IPv6Address\":\"10.1.1.1\"}}}")" == *"invalid endpoint settings:\\n* invalid IPv4 address: nonsense\\n* invalid IPv6 address: 10.1.1.1"*400* ]]
+        [[ "$(post /networks/sub/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"IPAMConfig\":{\"IPv4Address\":\"nonsense\",\"IPv6Address\":\"10.1.1.1\"}}}")" == *"invalid endpoint settings:\\n* invalid IPv4 address: nonsense\\n* invalid IPv6 address: 10.1.1.1\\n* no configured subnet or ip-range contain the IP address nonsense\\n* user specified IP address"*400* ]]
+        [[ "$(post /networks/sub/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"IPAMConfig\":{\"IPv6Address\":\"::ffff:10.1.1.1\"}}}")" == *"invalid IPv6 address: ::ffff:10.1.1.1"*400* ]]
         [[ "$(post /networks/sub/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"MacAddress\":\"zz\"}}")" == *"invalid MAC address zz"*400* ]]
         [[ "$(post /networks/bridge/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"Aliases\":[\"x\"]}}")" == *"network-scoped alias is supported only for containers in user defined networks"*400* ]]
         [[ "$(post /networks/bridge/connect "{\"Container\":\"$c\",\"EndpointConfig\":{\"IPAMConfig\":{\"IPv4Address\":\"172.17.0.9\"}}}")" == *"user specified IP address is supported on user defined networks only"*400* ]]
         [[ "$(post /networks/host/connect "{\"Container\":\"$c\"}")" == *"cannot connect container to host network"*400* ]]
         [[ "$(post /networks/none/connect "{\"Container\":\"$c\"}")" == *"one of the networks in private (none) mode"*400* ]]
+    done
+    for a in 169.253.5.5 2001:db8::89; do # known only where the address is added
+        run docker run --rm --network plain --link-local-ip "$a" busybox true
+        [[ $output == *"invalid link local IP address: $a"* ]]
     done
     [[ "$(post /networks/sub/connect '{"Container":"nosuch"}')" == *"No such container: nosuch"*404* ]]
     [[ "$(post /networks/nosuch/connect '{"Container":"aa"}')" == *"network nosuch not found"*404* ]]

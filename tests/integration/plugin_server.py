@@ -136,7 +136,7 @@ def authz_response(q):
 
 
 def nothing(_):
-    return {}
+    return None  # "null", as servers in Go answer
 
 
 METHODS = {
@@ -153,7 +153,7 @@ METHODS = {
     "IpamDriver.GetDefaultAddressSpaces": lambda q: {"LocalDefaultAddressSpace": "here",
                                                      "GlobalDefaultAddressSpace": "everywhere"},
     "IpamDriver.RequestPool": pool_request,
-    "IpamDriver.ReleasePool": lambda q: pools.pop(q["PoolID"], None) and {},
+    "IpamDriver.ReleasePool": lambda q: pools.pop(q["PoolID"], None) and None,
     "IpamDriver.RequestAddress": address_request,
     "IpamDriver.ReleaseAddress": address_release,
     "NetworkDriver.GetCapabilities": lambda q: {"Scope": "local"},
@@ -208,7 +208,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             with lock:
                 value = METHODS[name](query)
-            self.answer(200, json.dumps(value or {}).encode())
+            self.answer(200, json.dumps(value).encode())
         except Exception as e:  # the protocol tells all failures in "Err"
             self.answer(200, json.dumps({"Err": str(e.args[0] if e.args else e)}).encode())
 

@@ -49,6 +49,13 @@ setup() { : >"$S/net/calls"; }
     called IpamDriver.ReleasePool
 }
 
+@test "of a pool without addresses the server is told no gateway" {
+    docker network create -d net --ipam-driver null n0
+    [ "$(docker network inspect -f '{{json .IPAM.Config}}' n0)" = '[{"Subnet":"0.0.0.0/0"}]' ]
+    called 'NetworkDriver.CreateNetwork .*"IPv4Data":\[{"AddressSpace":"","Pool":"0.0.0.0/0","AuxAddresses":{}}\]'
+    docker network rm n0
+}
+
 @test "the server's pool is taken when none is asked for" {
     docker network create --ipam-driver net n2
     [ "$(docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' n2)" = 10.77.0.0/24 ]

@@ -395,6 +395,8 @@ struct put_job {
     const char *user; /* as Config.User has it */
     int64_t uid, gid;
     const struct dray_remap *remap; /* of the container's ids, or NULL */
+    struct json_object *points;     /* its mounts */
+    bool read_only;                 /* its root */
     struct archive *in, *out;
 };
 
@@ -485,6 +487,33 @@ static int put_entry(struct put_job *job, struct archive_entry *e, struct dray_e
     return rc;
 }
 
+/** What is read-only takes nothing: the mount that the path lies in, or else the root. Links are
+ *  followed first, as one in a writable volume may lead out of it. */
+static int check_writable(const struct put_job *job, struct dray_err *err)
+{
+    dray_autofree char *path = realpath(job->path, NULL);
+    if (!path)
+        return dray_fail_errno(err, "find %s", job->given);
+    struct json_object *nearest = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < dray_json_len(job->points); i++) {
+        struct json_object *p = json_object_array_get_idx(job->points, i);
+        const char *given = dray_json_str(p, "Destination", "");
+        dray_autofree char *real = realpath(given, NULL);
+        const char *dest = real ? real : given;
+        size_t n = strlen(dest);
+        if (n > most && strncmp(path, dest, n) == 0 && (path[n] == '/' || !path[n])) {
+            nearest = p;
+            most = n;
+        }
+    }
+    if (nearest && !dray_json_bool(nearest, "RW", true))
+        return dray_fail(err, DRAY_E_INVAL, "mounted volume is marked read-only");
+    if (!nearest && job->read_only)
+        return dray_fail(err, DRAY_E_INVAL, "container rootfs is marked read-only");
+    return 0;
+}
+
 static int put_inside(void *arg, struct dray_err *err)
 {
     struct put_job *job = arg;
@@ -493,7 +522,9 @@ static int put_inside(void *arg, struct dray_err *err)
         return missing(job->given, job->container, err);
     if (!S_ISDIR(st.st_mode))
         return dray_fail(err, DRAY_E_INVAL, "extraction point is not a directory");
-    int rc = job->chown ? dray_inside_user(job->user, &job->uid, &job->gid, err) : 0;
+    int rc = check_writable(job, err);
+    if (rc == 0 && job->chown)
+        rc = dray_inside_user(job->user, &job->uid, &job->gid, err);
     if (rc != 0)
         return rc;
     if (chdir(job->path) != 0)
@@ -532,29 +563,6 @@ static int prepare_put(struct put_job *job, int in_fd, struct dray_err *err)
     return 0;
 }
 
-/** What is read-only takes nothing: the mount that the path lies in, or else the root. */
-static int check_writable(struct dray_container *c, const char *path, struct dray_err *err)
-{
-    dray_autojson *host = dray_container_json(c, &c->host);
-    dray_autojson *points = dray_container_json(c, &c->mounts);
-    struct json_object *nearest = NULL;
-    size_t most = 0;
-    for (size_t i = 0; i < dray_json_len(points); i++) {
-        struct json_object *p = json_object_array_get_idx(points, i);
-        const char *dest = dray_json_str(p, "Destination", "");
-        size_t n = strlen(dest);
-        if (n > most && strncmp(path, dest, n) == 0 && (path[n] == '/' || !path[n])) {
-            nearest = p;
-            most = n;
-        }
-    }
-    if (nearest && !dray_json_bool(nearest, "RW", true))
-        return dray_fail(err, DRAY_E_INVAL, "mounted volume is marked read-only");
-    if (!nearest && dray_json_bool(host, "ReadonlyRootfs", false))
-        return dray_fail(err, DRAY_E_INVAL, "container rootfs is marked read-only");
-    return 0;
-}
-
 int dray_containers_archive_put(struct dray_containers *cs, const char *name, const char *path,
                                 bool no_overwrite_dir_non_dir, bool copy_uid_gid, int in_fd,
                                 struct dray_err *err)
@@ -566,9 +574,8 @@ int dray_containers_archive_put(struct dray_containers *cs, const char *name, co
     dray_autofree char *clean = absolute(path);
     if (!clean)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    rc = check_writable(c, clean, err);
-    if (rc != 0)
-        return rc;
+    dray_autojson *host = dray_container_json(c, &c->host);
+    dray_autojson *points = dray_container_json(c, &c->mounts);
     struct put_job job = {
         .path = clean, .given = path, .container = name, .keep_kinds = no_overwrite_dir_non_dir};
     dray_autojson *config = dray_container_json(c, &c->config);
@@ -576,6 +583,8 @@ int dray_containers_archive_put(struct dray_containers *cs, const char *name, co
     job.chown = copy_uid_gid && *user;
     struct dray_remap remap;
     job.user = user;
+    job.points = points;
+    job.read_only = dray_json_bool(host, "ReadonlyRootfs", false);
     job.remap = dray_container_remap(c, &remap) ? &remap : NULL;
     rc = prepare_put(&job, in_fd, err);
     if (rc == 0)

@@ -318,9 +318,18 @@ static bool link_valid(const char *link)
     return *link && *link != ':' && (!alias || (alias[1] && !strchr(alias + 1, ':')));
 }
 
+/* On networks of the user's, links are names that the resolver looks up when it is asked. */
+static bool links_are_names(struct json_object *host)
+{
+    const char *mode = dray_json_str(host, "NetworkMode", "default");
+    return *mode && strcmp(mode, "default") != 0 && strcmp(mode, "bridge") != 0 &&
+           strcmp(mode, "none") != 0;
+}
+
 static int check_links(struct creation *k, struct dray_err *err)
 {
     struct json_object *links = dray_json_arr(k->host, "Links");
+    bool names = links_are_names(k->host);
     if (dray_json_len(links) > 0)
         atomic_store(&k->cs->has_links, true);
     for (size_t i = 0; i < dray_json_len(links); i++) {
@@ -328,6 +337,8 @@ static int check_links(struct creation *k, struct dray_err *err)
         dray_autofree char *name = strndup(link, strcspn(link, ":"));
         if (!link_valid(link))
             return dray_fail(err, DRAY_E_INVAL, "bad format for links: %s", link);
+        if (names)
+            continue;
         dray_autocontainer *other = NULL;
         if (name && dray_container_find(k->cs, name, &other, NULL) != 0)
             return dray_fail(err, DRAY_E_INVAL,

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/logging.h"
 #include "engine/container/container.h"
+#include "engine/container/exec.h"
 #include "engine/container/shims.h"
 #include "engine/workq.h"
 
@@ -234,6 +235,7 @@ void dray_container_ended(struct dray_container *c, uint64_t serial)
     pthread_mutex_lock(&c->lock);
     dray_waiters_stopped(c);
     pthread_mutex_unlock(&c->lock);
+    dray_execs_forget(c->set, c, false);
     tear_down(c);
     if (restart)
         schedule_restart(c);

@@ -61,22 +61,19 @@ const char *dray_link_alias(const char *text)
 
 void dray_links_show(struct dray_container *c, struct json_object *host)
 {
-    struct json_object *links = links_of(host);
-    if (!links)
-        dray_json_add(host, "Links", NULL);
-    if (dray_json_len(links) == 0)
-        return;
+    struct json_object *links = links_of(host), *shown = NULL;
     dray_autofree char *self = name_of(c);
-    struct json_object *shown = json_object_new_array();
     for (size_t i = 0; i < dray_json_len(links); i++) {
         __attribute__((cleanup(link_fini))) struct link l;
         dray_autofree char *text = read_link(c->set, links, i, &l)
                                        ? dray_strf("/%s:/%s/%s", l.target, self, l.alias)
                                        : NULL;
+        if (text && !shown)
+            shown = json_object_new_array();
         if (text)
             json_object_array_add(shown, json_object_new_string(text));
     }
-    dray_json_add(host, "Links", shown);
+    dray_json_add(host, "Links", shown); /* null when none are left */
 }
 
 static void add_name(struct json_object *names, const char *id, const char *name /* may be NULL */)

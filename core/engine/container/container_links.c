@@ -188,6 +188,12 @@ struct json_object *dray_container_links_env(struct dray_container *c, struct js
     return env;
 }
 
+static bool on_bridge(struct dray_container *c)
+{
+    dray_autojson *endpoints = dray_container_json(c, &c->endpoints);
+    return endpoints && json_object_object_get_ex(endpoints, "bridge", NULL);
+}
+
 /* With c->op held, so that its name stays. */
 int dray_container_links_check(struct dray_container *c, struct dray_err *err)
 {
@@ -197,7 +203,11 @@ int dray_container_links_check(struct dray_container *c, struct dray_err *err)
     for (size_t i = 0; i < dray_json_len(links) && rc == 0; i++) {
         struct link l = {0};
         read_link(c, json_object_get_string(json_object_array_get_idx(links, i)), &l);
-        if (l.other && dray_container_need_running(l.other, NULL) != 0) {
+        bool runs = l.other && dray_container_need_running(l.other, NULL) == 0;
+        if (runs && !on_bridge(l.other))
+            rc = dray_fail(err, DRAY_E_INVAL, "container %s not attached to default bridge network",
+                           l.other->id);
+        if (l.other && !runs) {
             pthread_mutex_lock(&l.other->lock);
             dray_autofree char *name = strdup(l.other->name);
             pthread_mutex_unlock(&l.other->lock);

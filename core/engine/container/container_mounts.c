@@ -482,6 +482,7 @@ static int add_from(struct points *ps, const char *spec, struct dray_err *err)
         if (had) /* of two that are taken from others, the later one stands */
             drop_point(ps, had);
         dray_json_add_bool(p, "FromOther", true);
+        dray_json_add_bool(p, "NoCopy", true);
         if (mode && strcmp(mode, "ro") == 0)
             dray_json_add_bool(p, "RW", false);
         const char *volume = dray_json_str(p, "Name", "");

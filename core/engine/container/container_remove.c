@@ -105,7 +105,7 @@ int dray_container_remove_locked(struct dray_container *c, bool volumes, struct 
     c->removed = true;
     dray_waiters_removed(c);
     pthread_mutex_unlock(&c->lock);
-    dray_execs_forget(cs, c); /* after the mark: who adds one now sees it */
+    dray_execs_forget(cs, c, true); /* after the mark: who adds one now sees it */
     drop_folder_later(c);
     return 0;
 }

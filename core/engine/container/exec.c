@@ -78,14 +78,14 @@ void dray_execs_close(struct dray_exec_table *t)
     free(t);
 }
 
-void dray_execs_forget(struct dray_containers *cs, struct dray_container *c)
+void dray_execs_forget(struct dray_containers *cs, struct dray_container *c, bool all)
 {
     struct dray_exec_table *t = cs->execs;
     struct dray_exec *gone = NULL;
     pthread_mutex_lock(&t->lock);
     for (struct dray_exec **at = &t->list; *at;) {
         struct dray_exec *x = *at;
-        if (x->c != c) {
+        if (x->c != c || (!all && x->started)) {
             at = &x->next;
             continue;
         }
@@ -246,7 +246,7 @@ static int new_exec(struct dray_container *c, struct json_object *body, struct d
     bool removed = c->removed;
     pthread_mutex_unlock(&c->lock);
     if (removed) {
-        dray_execs_forget(c->set, c);
+        dray_execs_forget(c->set, c, true);
         exec_unref(x);
         return dray_fail(err, DRAY_E_NOTFOUND, "No such container: %s", c->id);
     }

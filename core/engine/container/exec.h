@@ -5,6 +5,8 @@
 
 #include <dray/util.h>
 
+#include <stdbool.h>
+
 struct dray_container;
 struct dray_containers;
 struct dray_exec_table;
@@ -12,8 +14,9 @@ struct json_object;
 
 int dray_execs_open(struct dray_exec_table **out, struct dray_err *err);
 void dray_execs_close(struct dray_exec_table *t);
-/** The container is removed: its execs are forgotten. */
-void dray_execs_forget(struct dray_containers *cs, struct dray_container *c);
+/** Forget a container's execs. Without `all`, those that were not started: they were of the run
+ * that ended, and the exit codes of the others may still be asked for. */
+void dray_execs_forget(struct dray_containers *cs, struct dray_container *c, bool all);
 /** Array of the ids of a container's execs that run, or null when there are none. */
 struct json_object *dray_execs_ids(struct dray_containers *cs, struct dray_container *c);
 

@@ -5,6 +5,8 @@
 #include "base/buf.h"
 #include "base/json.h"
 
+#include <arpa/inet.h>
+
 /* Objections, in Docker's words: one stands alone, several are a list. */
 struct objections {
     struct dray_strlist list;
@@ -50,17 +52,24 @@ static void check_subnets(const struct dray_net *n, uint32_t family, const char 
                      "with user configured subnets");
 }
 
-static void check_address(const struct dray_net *n, uint32_t family, struct json_object *config,
-                          struct objections *o)
+static const char *address_of(struct json_object *config, uint32_t family)
 {
-    const char *addr = dray_json_str(
-        config, family == 4 ? "IPAMConfig.IPv4Address" : "IPAMConfig.IPv6Address", "");
-    if (!*addr)
-        return;
-    if (dray_addr_family(addr) != family || strchr(addr, '/'))
+    return dray_json_str(config, family == 4 ? "IPAMConfig.IPv4Address" : "IPAMConfig.IPv6Address",
+                         "");
+}
+
+/* An address of IPv4 in the shape of IPv6 is none. */
+static bool is_mapped(const char *addr)
+{
+    struct in6_addr a;
+    return inet_pton(AF_INET6, addr, &a) == 1 && IN6_IS_ADDR_V4MAPPED(&a);
+}
+
+static void check_address(uint32_t family, struct json_object *config, struct objections *o)
+{
+    const char *addr = address_of(config, family);
+    if (*addr && (dray_addr_family(addr) != family || strchr(addr, '/') || is_mapped(addr)))
         object_to(o, "invalid IPv%u address: %s", family, addr);
-    else if (n)
-        check_subnets(n, family, addr, o);
 }
 
 static void check_link_local(struct json_object *config, struct objections *o)
@@ -96,9 +105,12 @@ int dray_net_endpoint_check(const struct dray_net *n, bool predefined, struct js
     if (predefined && dray_json_len(dray_json_arr(config, "Aliases")) > 0)
         object_to(&o, "network-scoped alias is supported only for containers in user defined "
                       "networks");
-    check_address(n, 4, config, &o);
-    check_address(n, 6, config, &o);
+    check_address(4, config, &o);
+    check_address(6, config, &o);
     check_link_local(config, &o);
+    for (uint32_t family = 4; n && family <= 6; family += 2)
+        if (*address_of(config, family))
+            check_subnets(n, family, address_of(config, family), &o);
     int rc = *mac && !is_mac(mac) ? dray_fail(err, DRAY_E_INVAL, "invalid MAC address %s", mac)
                                   : sum_up(&o, err);
     dray_strlist_free(&o.list);

@@ -112,6 +112,8 @@ static int add_address(int sock, unsigned index, const char *text, struct dray_e
     bool v6 = strchr(text, ':') != NULL;
     if (inet_pton(v6 ? AF_INET6 : AF_INET, text, raw) != 1)
         return dray_fail(err, DRAY_E_INVAL, "invalid link-local IP address: %s", text);
+    if (v6 ? raw[0] != 0xfe || (raw[1] & 0xc0) != 0x80 : raw[0] != 169 || raw[1] != 254)
+        return dray_fail(err, DRAY_E_INVAL, "invalid link local IP address: %s", text);
     struct new_addr m = {
         .head = {.nlmsg_len = NLMSG_LENGTH(sizeof m.addr),
                  .nlmsg_type = RTM_NEWADDR,

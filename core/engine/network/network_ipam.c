@@ -289,6 +289,18 @@ static int request_fixed(struct dray_net *n, struct dray_net_pool_state *p, bool
     return forbid_conflict(rc, err);
 }
 
+/* Those of IPv4 come first, whatever the order they were given in. */
+static void order_pools(struct dray_net *n)
+{
+    struct dray_net_pool_state sorted[DRAY_NET_POOLS];
+    size_t k = 0;
+    for (uint32_t family = 4; family <= 6; family += 2)
+        for (size_t i = 0; i < n->n_pools; i++)
+            if (n->pools[i].family == family)
+                sorted[k++] = n->pools[i];
+    memcpy(n->pools, sorted, k * sizeof sorted[0]);
+}
+
 int dray_net_pools_request(struct dray_net *n, bool replay, struct dray_err *err)
 {
     DRAY_AUTO(dray_strlist) avoid = {0};
@@ -300,6 +312,7 @@ int dray_net_pools_request(struct dray_net *n, bool replay, struct dray_err *err
     for (size_t i = 0; i < 2; i++)
         if ((i ? n->ipv6 : n->ipv4) && !has_family(n, families[i]) && n->n_pools < DRAY_NET_POOLS)
             n->pools[n->n_pools++].family = families[i];
+    order_pools(n);
     bool choose = false; /* by what the machine does not use */
     for (size_t i = 0; i < n->n_pools; i++)
         choose = choose || !n->pools[i].subnet[0];
