@@ -26,6 +26,17 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     [ "$(docker inspect -f '{{.HostConfig.IpcMode}}' "$id")" = private ]
 }
 
+@test "whose namespaces a container shares is told by id" {
+    local peer id field
+    peer=$(docker create --name peer --ipc shareable busybox true)
+    for field in Ipc Pid Network; do
+        id=$(json POST /containers/create "{\"Image\":\"busybox\",\"HostConfig\":{\"${field}Mode\":\"container:peer\"}}" | jq -r .Id)
+        [ "$(docker inspect -f "{{.HostConfig.${field}Mode}}" "$id")" = "container:$peer" ]
+        docker rm "$id"
+    done
+    docker rm peer
+}
+
 @test "an update takes the limit of processes away with 0 or less, and old clients cannot" {
     id=$(docker run -d --pids-limit 32 busybox top)
     json POST "/v1.39/containers/$id/update" '{"PidsLimit":16}' >/dev/null

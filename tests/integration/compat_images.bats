@@ -175,6 +175,14 @@ EOF
     docker rmi made:2
 }
 
+@test "the names of an image come in the order of the whole ones" {
+    local names='a/b:1 busybox:latest zz:1 x.example/b:1' name
+    for name in x.example/b:1 zz:1 a/b:1; do docker tag busybox "$name"; done
+    [ "$(docker image inspect -f '{{join .RepoTags " "}}' busybox)" = "$names" ]
+    [ "$(api GET /images/json | jq -r '.[].RepoTags | select(length == 4) | join(" ")')" = "$names" ]
+    docker rmi x.example/b:1 zz:1 a/b:1
+}
+
 @test "a build tells of its image, whether it is new or not" {
     local since id i
     for i in 1 2; do

@@ -299,16 +299,20 @@ static int check_runtime(struct creation *k, struct dray_err *err)
 
 /* ---- Other containers that this one names ---- */
 
-static int check_peer(struct creation *k, const char *mode, struct dray_err *err)
+/* Whose namespace it shares is kept by id, so that it goes by any name that one gets. */
+static int fix_peer(struct creation *k, const char *field, struct dray_err *err)
 {
+    static const char shared[] = "container:";
+    const char *mode = dray_json_str(k->host, field, "");
+    const char *name = mode + strlen(shared);
     dray_autocontainer *other = NULL;
-    if (!dray_str_prefix(mode, "container:"))
+    if (!dray_str_prefix(mode, shared))
         return 0;
-    int rc = dray_container_find(k->cs, mode + strlen("container:"), &other, err);
+    int rc = dray_container_find(k->cs, name, &other, err);
+    if (rc == 0)
+        dray_json_addf(k->host, field, "container:%s", other->id);
     /* Not 404: that would tell the client to pull the image. */
-    return rc == DRAY_E_NOTFOUND
-               ? dray_fail(err, DRAY_E_INVAL, "No such container: %s", mode + strlen("container:"))
-               : rc;
+    return rc == DRAY_E_NOTFOUND ? dray_fail(err, DRAY_E_INVAL, "No such container: %s", name) : rc;
 }
 
 /* "NAME" or "NAME:ALIAS" */
@@ -352,22 +356,12 @@ static int check_links(struct creation *k, struct dray_err *err)
     return 0;
 }
 
-/* Whose network it shares is kept by id, so that it goes by any name that one gets. */
-static void fix_network_peer(struct creation *k)
-{
-    const char *mode = dray_json_str(k->host, "NetworkMode", "");
-    dray_autocontainer *other = NULL;
-    if (dray_str_prefix(mode, "container:") &&
-        dray_container_find(k->cs, mode + strlen("container:"), &other, NULL) == 0)
-        dray_json_addf(k->host, "NetworkMode", "container:%s", other->id);
-}
-
 static int check_peers(struct creation *k, struct dray_err *err)
 {
-    fix_network_peer(k);
-    int rc = check_peer(k, dray_json_str(k->host, "IpcMode", ""), err);
+    (void)fix_peer(k, "NetworkMode", NULL); /* may come later */
+    int rc = fix_peer(k, "IpcMode", err);
     if (rc == 0)
-        rc = check_peer(k, dray_json_str(k->host, "PidMode", ""), err);
+        rc = fix_peer(k, "PidMode", err);
     return rc ? rc : check_links(k, err);
 }
 

@@ -108,18 +108,18 @@ static int by_text(const void *a, const void *b)
     return strcmp(json_object_get_string(*x), json_object_get_string(*y));
 }
 
+/* The names as people write them, in the order of the whole ones. */
 void img_split_refs(struct json_object *keys, struct json_object **tags_out,
                     struct json_object **digests_out)
 {
     *tags_out = json_object_new_array();
     *digests_out = json_object_new_array();
+    json_object_array_sort(keys, by_text);
     for (size_t i = 0; i < dray_json_len(keys); i++) {
         const char *key = json_object_get_string(json_object_array_get_idx(keys, i));
         json_object_array_add(dray_ref_key_is_digest(key) ? *digests_out : *tags_out,
                               json_object_new_string(dray_ref_key_familiar(key)));
     }
-    json_object_array_sort(*tags_out, by_text);
-    json_object_array_sort(*digests_out, by_text);
 }
 
 /* Bytes in layers that other images have, too. */
