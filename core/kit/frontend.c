@@ -322,9 +322,10 @@ static int take_option(struct kit_frontend *f, const struct dray_kv *kv, struct 
     else if (dray_str_prefix(kv->key, label))
         ok = dray_kvlist_set(&f->labels, kv->key + strlen(label), kv->value);
     else if (dray_str_prefix(kv->key, context) && !build_context_valid(kv->value))
-        return dray_fail(err, DRAY_E_NOTSUP,
-                         "context %s: %s is not supported: give a folder or docker-image://NAME",
-                         kv->key + strlen(context), kv->value);
+        return dray_fail(
+            err, DRAY_E_NOTSUP,
+            "context %s: %s is not supported: give a folder, a URL or docker-image://NAME",
+            kv->key + strlen(context), kv->value);
     else if (dray_str_prefix(kv->key, context))
         ok = dray_kvlist_set(&f->contexts, kv->key + strlen(context), kv->value);
     else if (strcmp(kv->key, "requestid") == 0 && *kv->value)
@@ -385,7 +386,9 @@ static int choose_names(struct kit_frontend *f, const struct kit_target *t, stru
 int kit_frontend_prepare(struct kit_frontend *f, const struct kit_target *target,
                          struct dray_err *err)
 {
-    if (*f->frontend && strcmp(f->frontend, "dockerfile.v0") != 0)
+    /* An image that reads Dockerfiles ("# syntax=", BUILDKIT_SYNTAX) is not needed for that. */
+    if (*f->frontend && strcmp(f->frontend, "dockerfile.v0") != 0 &&
+        strcmp(f->frontend, "gateway.v0") != 0)
         return dray_fail(err, DRAY_E_NOTSUP, "frontend %s is not supported by this engine",
                          f->frontend);
     f->host = json_object_new_object();

@@ -34,6 +34,7 @@ struct bd_stage {
     struct bd_build *build;
     const struct dray_df_stage *df;
     bool needed;
+    bool late;  /**< not needed, but a base's ONBUILD has named it; build->lock */
     bool *deps; /**< by index: stages that must be there first */
     unsigned first_step, steps;
 
@@ -87,6 +88,7 @@ struct bd_build {
     const struct dray_build_spec *spec;
     struct bd_tree *context; /**< NULL: the host has it yet */
     struct bd_late late[2];  /**< what has come of that: of the Dockerfile's paths, all */
+    struct bd_far *far;      /**< named contexts that were fetched; lock */
     struct dray_df_file *file;
     char platform[BD_PLATFORM_ARGS][96]; /**< predefined ARGs */
     struct bd_vars globals;              /**< ARGs before the first FROM */
@@ -155,6 +157,8 @@ int bd_check(struct bd_build *b, struct dray_err *err);
 int bd_check_gate(struct bd_build *b, struct dray_err *err);
 /** Tell a client that wants steps of the findings, as "warning" objects. */
 void bd_check_warn(struct bd_build *b);
+/** The same when the base image, which is there now, is of another platform than was wanted. */
+void bd_check_base(struct bd_stage *s, const char *image, const char *platform);
 /** Take the Dockerfile and the ignore file out of the context when .dockerignore names them: the
  *  client sends them in any case. */
 int bd_context_hide(struct bd_build *b, struct dray_err *err);
@@ -255,6 +259,13 @@ int bd_stage_root(struct bd_stage *s, struct bd_tree **out, struct dray_err *err
 /** "Using cache". */
 void bd_say_cached(struct bd_stage *s);
 
+/* --- build.c
+ * -------------------------------------------------------------------------------------*/
+
+/** Until a stage before this one, which a base's ONBUILD names, is there: nobody may have known
+ * that it is needed. */
+int bd_stage_await(struct bd_stage *s, uint32_t index, struct dray_err *err);
+
 /* --- layer.c
  * -------------------------------------------------------------------------------------*/
 
@@ -313,6 +324,14 @@ int bd_mounts_sum(struct bd_stage *s, const struct dray_df_mounts *mounts, struc
 int bd_mounts_make(struct bd_stage *s, const struct dray_df_mounts *mounts,
                    struct dray_build_mount **out, struct dray_err *err);
 
+/* --- far.c
+ * ---------------------------------------------------------------------------------------*/
+
+/** What a named context at a URL holds, as an image without an id: fetched once a build. */
+int bd_far_image(struct bd_stage *s, const char *name, const char *url,
+                 struct dray_build_image *out, struct dray_err *err);
+void bd_far_free(struct bd_build *b);
+
 /* --- source.c
  * ------------------------------------------------------------------------------------*/
 
@@ -325,9 +344,12 @@ int bd_stage_named(struct bd_build *b, const char **name, uint32_t before);
 int bd_from(struct bd_stage *s, const char *from, const char **layer, bool *folder,
             struct dray_err *err);
 /** Make an image present, as a step that people see. */
-int bd_image(struct bd_build *b, const char *ref, const char *platform,
+int bd_image(struct bd_stage *s, const char *ref, const char *platform,
              struct dray_build_image *out, struct dray_err *err);
-/** "docker.io/library/busybox:latest" of "busybox". The host's, or ref. */
+/** Does the name mean the empty image in this build? */
+bool bd_is_scratch(struct bd_build *b, const char *name);
+/** "docker.io/library/busybox:latest" of "busybox", the URL of a named context. The host's, or ref.
+ */
 const char *bd_image_name(struct bd_build *b, const char *ref);
 /** A tree of a layer; the caller frees it. */
 int bd_layer_tree(struct bd_build *b, const char *layer, struct bd_tree **out,

@@ -168,6 +168,40 @@ static void *stage_main(void *arg)
     return NULL;
 }
 
+/* In the thread of the stage that asks; what it says is said there. */
+static int run_late(struct bd_stage *s, struct bd_stage *late, struct dray_err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; !rc && i < late->df->index; i++)
+        if (late->deps[i])
+            rc = bd_stage_await(s, i, err);
+    late->first_step = s->first_step + s->step;
+    if (!rc)
+        (void)stage_main(late);
+    if (!rc && !bd_tracing(s->build) && late->output.len)
+        bd_say_text(s, late->output.text, late->output.len);
+    return rc;
+}
+
+int bd_stage_await(struct bd_stage *s, uint32_t index, struct dray_err *err)
+{
+    struct bd_build *b = s->build;
+    struct bd_stage *other = &b->stages[index];
+    pthread_mutex_lock(&b->lock);
+    bool mine = !other->needed && !other->late;
+    other->late = other->late || mine;
+    pthread_mutex_unlock(&b->lock);
+    int rc = mine ? run_late(s, other, err) : 0;
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&b->lock);
+    while (other->state != BD_DONE && !b->failed)
+        pthread_cond_wait(&b->changed, &b->lock);
+    bool ok = other->state == BD_DONE;
+    pthread_mutex_unlock(&b->lock);
+    return ok ? 0 : dray_fail(err, DRAY_E_CANCELED, "canceled");
+}
+
 /* The failure that came first stopped the others. */
 static int first_failure(struct bd_build *b, struct dray_err *err)
 {
@@ -356,12 +390,12 @@ static int build_all(struct bd_build *b, const char **image_out, struct dray_err
     if (rc)
         return rc;
     say_globals(b);
+    bd_check_warn(b);
     bd_cache_from_open(b);
     rc = run_stages(b, err);
     if (rc)
         return rc;
     bd_warn_unused(b);
-    bd_check_warn(b);
     /* Before the image is flushed to the disk: the context need not go there. */
     bd_context_free(b);
     rc = put_image(b, image_out, err);
@@ -378,6 +412,7 @@ static void build_fini(struct bd_build *b)
     bd_vars_free(&b->globals);
     dray_df_free(b->file);
     bd_context_free(b);
+    bd_far_free(b);
     json_object_put(b->cache_from);
     free(b->arg_used);
     dray_cleanup_fd(&b->stop_fd);

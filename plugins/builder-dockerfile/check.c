@@ -135,6 +135,28 @@ int bd_check_gate(struct bd_build *b, struct dray_err *err)
     return n < 0 ? n : bad ? DRAY_E_INVAL : 0;
 }
 
+/* Does "os/arch/variant" begin with these two? */
+static bool is_platform(const char *wanted, const char *os, const char *arch)
+{
+    size_t n = strlen(os);
+    return strncmp(wanted, os, n) == 0 && wanted[n] == '/' && bd_prefix(wanted + n + 1, arch) &&
+           strchr("/", wanted[n + 1 + strlen(arch)]);
+}
+
+void bd_check_base(struct bd_stage *s, const char *image, const char *platform)
+{
+    struct bd_build *b = s->build;
+    const char *wanted = strchr(platform, '/') ? platform : bd_platform_arg(b, "TARGETPLATFORM");
+    if (!bd_tracing(b) || !*s->arch || is_platform(wanted, s->os, s->arch))
+        return;
+    dray_autofree char *has =
+        bd_strf("%s/%s%s%s", s->os, s->arch, *s->variant ? "/" : "", s->variant);
+    const struct dray_df_lint options = {.build_args = b->spec->args};
+    const struct dray_df_base base = {
+        .image = image, .has = has ? has : "", .wanted = wanted, .where = s->df->from->where};
+    dray_df_lint_base(b->file, &options, &base, emit_warning, b);
+}
+
 void bd_check_warn(struct bd_build *b)
 {
     struct dray_err ignored = {0};

@@ -200,7 +200,8 @@ static int read_late(struct bd_build *b, bool all, struct bd_tree **out, struct 
 int bd_context(struct bd_stage *s, struct bd_tree **out, struct dray_err *err)
 {
     struct bd_build *b = s->build;
-    struct bd_late *l = &b->late[s->triggered];
+    bool all = s->triggered || s->late;
+    struct bd_late *l = &b->late[all];
     *out = b->context;
     if (*out)
         return 0;
@@ -212,7 +213,7 @@ int bd_context(struct bd_stage *s, struct bd_tree **out, struct dray_err *err)
         pthread_cond_wait(&b->changed, &b->lock);
     pthread_mutex_unlock(&b->lock);
     if (mine) {
-        int rc = read_late(b, s->triggered, &l->tree, &l->err);
+        int rc = read_late(b, all, &l->tree, &l->err);
         pthread_mutex_lock(&b->lock);
         l->state = rc ? BD_FAILED : BD_DONE;
         pthread_cond_broadcast(&b->changed);

@@ -2,7 +2,7 @@
 /* copy.c - COPY and ADD: the instruction, its key in the cache, its words in the history. */
 #include "copy.h"
 
-static void copying_cleanup(struct bd_copying *c)
+void bd_copying_cleanup(struct bd_copying *c)
 {
     for (size_t i = 0; i < c->n; i++) {
         free(c->v[i].path);
@@ -29,7 +29,7 @@ static bool ends_as_folder(const char *dest)
            (n > 1 && strcmp(dest + n - 2, "/.") == 0);
 }
 
-static int set_dest(struct bd_copying *c, struct dray_err *err)
+int bd_copy_start(struct bd_copying *c, struct dray_err *err)
 {
     const char *dest = c->in->dest;
     const char *dir = bd_json_str(c->stage->config, "WorkingDir", "");
@@ -205,13 +205,13 @@ static int check_checksum(const struct bd_copying *c, struct dray_err *err)
 
 int bd_copy(struct bd_stage *s, const struct dray_df_instr *in, struct dray_err *err)
 {
-    struct bd_copying c __attribute__((cleanup(copying_cleanup))) = {
+    struct bd_copying c __attribute__((cleanup(bd_copying_cleanup))) = {
         .stage = s, .in = &in->u.copy, .add = in->kind == DRAY_DF_ADD};
     char hash[BD_DIGEST_LEN + 8] = "", key[BD_DIGEST_LEN];
     struct bd_hit hit = {0};
     int rc = check_checksum(&c, err);
     if (!rc)
-        rc = set_dest(&c, err);
+        rc = bd_copy_start(&c, err);
     if (!rc)
         rc = compile_excludes(&c, err);
     if (!rc)
@@ -261,8 +261,8 @@ int bd_copy_script(struct bd_stage *s, const struct dray_df_heredoc *script, con
                    char **path, struct dray_err *err)
 {
     const struct dray_df_copy in = {.contents = {script, 1}, .dest = "/m/", .chmod = "0755"};
-    struct bd_copying c __attribute__((cleanup(copying_cleanup))) = {.stage = s, .in = &in};
-    int rc = set_dest(&c, err);
+    struct bd_copying c __attribute__((cleanup(bd_copying_cleanup))) = {.stage = s, .in = &in};
+    int rc = bd_copy_start(&c, err);
     if (!rc)
         rc = gather(&c, err);
     return rc ? rc : context_layer(&c, layer, path, err);
@@ -273,8 +273,8 @@ int bd_copy_sum(struct bd_stage *s, const char *from, const char *source,
 {
     const char *const sources[] = {source};
     const struct dray_df_copy in = {.from = from, .sources = {sources, 1}, .dest = "/m/"};
-    struct bd_copying c __attribute__((cleanup(copying_cleanup))) = {.stage = s, .in = &in};
-    int rc = set_dest(&c, err);
+    struct bd_copying c __attribute__((cleanup(bd_copying_cleanup))) = {.stage = s, .in = &in};
+    int rc = bd_copy_start(&c, err);
     if (!rc)
         rc = gather(&c, err);
     return rc ? rc : bd_copy_hash(&c, hash, err);
@@ -285,8 +285,8 @@ int bd_copy_context(struct bd_stage *s, const char *source, const char **layer, 
 {
     const char *const sources[] = {source};
     const struct dray_df_copy in = {.sources = {sources, 1}, .dest = "/m/"};
-    struct bd_copying c __attribute__((cleanup(copying_cleanup))) = {.stage = s, .in = &in};
-    int rc = set_dest(&c, err);
+    struct bd_copying c __attribute__((cleanup(bd_copying_cleanup))) = {.stage = s, .in = &in};
+    int rc = bd_copy_start(&c, err);
     if (!rc)
         rc = gather(&c, err);
     return rc ? rc : context_layer(&c, layer, path, err);

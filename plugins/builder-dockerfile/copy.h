@@ -43,6 +43,9 @@ struct bd_copying {
     struct dray_glob *excludes; /**< as many as in->excludes */
 };
 
+void bd_copying_cleanup(struct bd_copying *c);
+/** Work out the destination: the first thing to be done. */
+int bd_copy_start(struct bd_copying *c, struct dray_err *err);
 /** Resolve the sources in the tree. */
 int bd_copy_gather(struct bd_copying *c, struct bd_tree *tree, struct dray_err *err);
 struct bd_source *bd_copy_add(struct bd_copying *c, struct bd_tree *tree, const char *path,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* source.c - what --from names. */
-#include "bd.h"
+#include "copy.h"
 
 int bd_layer_tree(struct bd_build *b, const char *layer, struct bd_tree **out, struct dray_err *err)
 {
@@ -16,11 +16,20 @@ const char *bd_image_name(struct bd_build *b, const char *ref)
     return name;
 }
 
-int bd_image(struct bd_build *b, const char *ref, const char *platform,
+bool bd_is_scratch(struct bd_build *b, const char *name)
+{
+    return strcmp(dray_kvs_get(b->spec->contexts, name, name), "docker-image://scratch") == 0 ||
+           strcmp(name, "scratch") == 0;
+}
+
+int bd_image(struct bd_stage *s, const char *ref, const char *platform,
              struct dray_build_image *out, struct dray_err *err)
 {
+    struct bd_build *b = s->build;
     struct dray_err why = {0};
     const char *name = bd_image_name(b, ref);
+    if (bd_add_is_remote(name))
+        return bd_far_image(s, ref, name, out, err);
     /* Of what a client gives in place of an image only an image is looked up. */
     static const char scheme[] = "docker-image://";
     const char *context = dray_kvs_get(b->spec->contexts, ref, NULL);
@@ -63,15 +72,20 @@ int bd_from(struct bd_stage *s, const char *from, const char **layer, bool *fold
     struct bd_build *b = s->build;
     int i = bd_stage_named(b, &from, s->df->index);
     if (i >= 0) {
-        *layer = b->stages[i].layer;
-        return 0;
+        int rc = s->deps[i] ? 0 : bd_stage_await(s, (uint32_t)i, err);
+        *layer = rc ? NULL : b->stages[i].layer;
+        return rc;
     }
     if (from[strspn(from, "0123456789")] == '\0')
         return dray_fail(err, DRAY_E_INVAL, "invalid from flag value %s: %s", from,
                          strtoul(from, NULL, 10) == s->df->index ? "refers to current build stage"
                                                                  : "index out of bounds");
+    if (dray_kvs_get(b->spec->contexts, from, NULL) && bd_is_scratch(b, from)) {
+        *layer = "";
+        return 0;
+    }
     struct dray_build_image image = {.size = sizeof image};
-    int rc = bd_image(b, from, b->spec->platform, &image, err);
+    int rc = bd_image(s, from, b->spec->platform, &image, err);
     if (!rc) {
         *layer = image.layer;
         if (folder)

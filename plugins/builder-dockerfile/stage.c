@@ -132,10 +132,9 @@ static void base_scratch(struct bd_stage *s)
 static int base_image(struct bd_stage *s, const char *ref, const char *platform,
                       struct dray_err *err)
 {
-    struct bd_build *b = s->build;
     struct dray_build_image image = {.size = sizeof image};
     bd_autojson *doc = NULL;
-    int rc = bd_image(b, ref, platform, &image, err);
+    int rc = bd_image(s, ref, platform, &image, err);
     if (!rc)
         rc = bd_json_parse(image.config, &doc, err);
     if (rc)
@@ -151,6 +150,8 @@ static int base_image(struct bd_stage *s, const char *ref, const char *platform,
     s->author = dup_text(doc, "author", "");
     s->layer = image.layer;
     (void)snprintf(s->id, sizeof s->id, "%s", image.id);
+    if (*s->id)
+        bd_check_base(s, ref, platform);
     return 0;
 }
 
@@ -254,7 +255,7 @@ static int begin(struct bd_stage *s, struct dray_err *err)
     if (rc)
         return rc;
     int i = bd_stage_named(s->build, &image, s->df->index);
-    bool scratch = strcmp(image, "scratch") == 0, named = !scratch && i < 0;
+    bool scratch = bd_is_scratch(s->build, image), named = !scratch && i < 0;
     if (scratch)
         base_scratch(s);
     else if (i >= 0)

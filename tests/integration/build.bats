@@ -167,6 +167,10 @@ case_() {
     show
     [[ "$output" == *"# Executing 2 build triggers"* && "$output" == *$'\ntrig\n'* ]]
     [ "$(docker inspect -f '{{json .Config.OnBuild}}' obc)" = null ]
+    here 'FROM busybox\nONBUILD COPY --from=st /q /z\n' -q -t ob >/dev/null
+    run here 'FROM busybox AS below\nRUN echo below >/b\nFROM busybox AS st\nCOPY --from=below /b /q\nFROM ob\nRUN cat /z\n' -t obc
+    show
+    [[ "$status" -eq 0 && "$output" == *$'\nbelow\n'* && "$output" == *"FROM busybox AS st"* ]]
 }
 
 @test "SOURCE_DATE_EPOCH gives the same image twice" {

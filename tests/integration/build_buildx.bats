@@ -97,8 +97,64 @@ Dockerfile:2
     run build .
     [ "$status" -eq 1 ] && [[ $output == *"open Dockerfile: no such file or directory"* ]]
     printf 'FROM busybox\n' >Dockerfile
-    run build --build-context other=https://example.invalid/a.git .
-    [ "$status" -eq 1 ] && [[ $output == *"context other: https://example.invalid/a.git is not supported"* ]]
+    mkdir -p lay && printf '{"imageLayoutVersion":"1.0.0"}' >lay/oci-layout
+    run build --build-context "other=oci-layout://$PWD/lay@sha256:$(printf '0%.0s' {1..64})" .
+    [ "$status" -eq 1 ] && [[ $output == *"context other: oci-layout://"*" is not supported"* ]]
+}
+
+@test "named contexts afar: a repository and a file, each fetched once; the empty image" {
+    mkdir -p "$T/far/r/sub" && echo plain >"$T/far/plain"
+    (cd "$T/far/r" && git init -q && echo one >f && echo sub >sub/g && git add . && git -c user.name=t -c user.email=t@t commit -qm t &&
+        git tag v1 && echo two >f && git -c user.name=t -c user.email=t@t commit -qam t && git update-server-info && mv .git ../x.git)
+    port=$(free_port)
+    (cd "$T/far" && exec python3 -m http.server --bind 127.0.0.1 "$port") >"$T/far.log" 2>&1 3>&- &
+    web=$!
+    url=http://127.0.0.1:$port
+    wait_until 5 curl -sfo /dev/null "$url/plain"
+    printf 'FROM repo AS it\nFROM busybox\nCOPY --from=it / /i/\nCOPY --from=tag / /t/\nCOPY --from=file / /f/\nCOPY --from=empty / /e/\nRUN --network=none --mount=from=file,target=/m cp /m/plain /p; cat /i/f /t/g /f/plain /p; ls -A /e\n' >Dockerfile
+    far=(--build-context "repo=$url/x.git" --build-context "tag=$url/x.git#v1:sub" --build-context "file=$url/plain" --build-context empty=docker-image://scratch)
+    run build "${far[@]}" .
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ $output == *"load git source $url/x.git#v1:sub"* && $output == *"[context file] $url/plain"* ]]
+    [ "$(sed -n 's/^#[0-9]* [0-9.]* \(two\|sub\|plain\)$/\1/p' <<<"$output" | xargs)" = 'two sub plain plain' ]
+    [ "$(grep -c 'GET /plain' "$T/far.log")" = 2 ] # one is curl's
+    run build "${far[@]}" .
+    [ "$status" -eq 0 ] && [[ ! $output =~ [0-9]" two" ]]
+    run build --build-context "repo=$url/none.git" "${far[@]:2}" .
+    kill $web
+    [ "$status" -eq 1 ] && [[ $output == *"$url/none.git/"*"not found"* ]]
+}
+
+@test "ONBUILD names a stage that nothing else needs, and what is in the context" {
+    printf 'FROM busybox\nONBUILD COPY --from=st /q /z\n' | quiet -t trig -
+    echo ctx >file
+    printf 'FROM busybox AS below\nCOPY file /b\nFROM busybox AS st\nCOPY --from=below /b /q\nFROM trig AS one\nFROM trig\nCOPY --from=one /z /y\nRUN --network=none cat /z /y\n' >Dockerfile
+    run build .
+    echo "$output"
+    [ "$status" -eq 0 ] && [ "$(sed -n 's/^#[0-9]* [0-9.]* ctx$/ctx/p' <<<"$output" | wc -l)" = 2 ]
+    docker rmi trig
+}
+
+@test "what reads a Dockerfile is the engine, whatever image is named for that; warnings come first" {
+    printf '# syntax=docker/dockerfile:1\nFROM busybox AS Up\nRUN --network=none false\n' >Dockerfile
+    run build --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1.7-labs .
+    echo "$output"
+    [ "$status" -eq 1 ] && [[ $output == *"WARN: StageNameCasing"*"exit code: 1"* ]]
+}
+
+@test "a base image of another platform is warned of" {
+    printf 'FROM scratch\nCOPY Dockerfile /\n' >Dockerfile
+    quiet --platform linux/s390x -t other .
+    printf 'FROM other\n' >Dockerfile
+    run build .
+    echo "$output"
+    [[ $output == *'InvalidBaseImagePlatform: Base image other was pulled with platform "linux/s390x", expected "linux/'* ]]
+    run build --build-arg BUILDKIT_DOCKERFILE_CHECK=skip=InvalidBaseImagePlatform .
+    [[ $output != *InvalidBaseImagePlatform* ]]
+    printf 'FROM --platform=linux/s390x other\n' >Dockerfile
+    run build .
+    [[ $output != *InvalidBaseImagePlatform* ]]
+    docker rmi other
 }
 
 @test "named contexts: folders and images, for COPY, RUN --mount and FROM" {

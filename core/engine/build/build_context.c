@@ -45,9 +45,20 @@ static const char *find(const struct build *b, const char *ref)
     return name ? dray_kvs_get(all, name, NULL) : value;
 }
 
+/* The builder fetches it. */
+static bool far(const char *value)
+{
+    static const char *const heads[] = {"http://", "https://", "git://",
+                                        "ssh://",  "git@",     "github.com/"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        if (dray_str_prefix(value, heads[i]))
+            return true;
+    return false;
+}
+
 bool build_context_valid(const char *value)
 {
-    return dray_str_prefix(value, IMAGE) || dray_str_prefix(value, FOLDER) ||
+    return far(value) || dray_str_prefix(value, IMAGE) || dray_str_prefix(value, FOLDER) ||
            dray_str_prefix(value, INPUT);
 }
 
@@ -61,6 +72,12 @@ const char *build_context_folder(const struct build *b, const char *ref)
 {
     const char *value = find(b, ref);
     return value && dray_str_prefix(value, FOLDER) ? value + strlen(FOLDER) : NULL;
+}
+
+const char *build_context_url(const struct build *b, const char *ref)
+{
+    const char *value = find(b, ref);
+    return value && far(value) ? value : NULL;
 }
 
 const struct dray_build_result *build_context_input(const struct build *b, const char *ref)

@@ -224,6 +224,8 @@ int32_t build_image_name(const struct dray_call *call, const char *ref, const ch
 const char *build_context_image(const struct build *b, const char *ref);
 /** The client's name of the folder that a name means in this build, or NULL. */
 const char *build_context_folder(const struct build *b, const char *ref);
+/** The URL of what a name means in this build, or NULL. */
+const char *build_context_url(const struct build *b, const char *ref);
 /** The folder as a base: without an id. */
 int build_context_get(struct build *b, const char *dir, struct dray_build_image *out,
                       struct dray_err *err);

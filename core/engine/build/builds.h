@@ -72,7 +72,8 @@ struct dray_build_req {
     const char *session; /* under which the client has lent secrets and agents; or NULL */
     const struct dray_build_lender *lender; /* asked instead; or NULL */
     /* What names of images mean instead, all build_context_valid(): "docker-image://REF",
-     * "local:NAME" for a folder of the lender's, "input:NAME" for one of the inputs. */
+     * "local:NAME" for a folder of the lender's, "input:NAME" for one of the inputs, or the URL of
+     * a file or a repository. */
     struct dray_kvs contexts;
     const struct dray_build_input *inputs;
     size_t n_inputs;

@@ -114,7 +114,8 @@ void img_split_refs(struct json_object *keys, struct json_object **tags_out,
 {
     *tags_out = json_object_new_array();
     *digests_out = json_object_new_array();
-    json_object_array_sort(keys, by_text);
+    if (dray_json_len(keys) > 0)
+        json_object_array_sort(keys, by_text);
     for (size_t i = 0; i < dray_json_len(keys); i++) {
         const char *key = json_object_get_string(json_object_array_get_idx(keys, i));
         json_object_array_add(dray_ref_key_is_digest(key) ? *digests_out : *tags_out,

@@ -76,6 +76,9 @@ static const struct {
          "IP address and host-port mapping should not be used in EXPOSE instruction. This will "
          "become an error in a future release",
          false},
+    [RULE_INVALID_BASE_IMAGE_PLATFORM] =
+        {"InvalidBaseImagePlatform", URL "invalid-base-image-platform/",
+         "Base image platform does not match expected target platform", false},
 };
 
 static bool listed(const struct dray_strs *names, const char *name)
@@ -226,6 +229,20 @@ static int check_all(struct dray_df_linting *l)
         dray_df_lint_stage(l, i);
     }
     return l->failed ? dray_fail(l->err, DRAY_E_NOMEM, "no memory for the lint") : 0;
+}
+
+void dray_df_lint_base(const struct dray_df_file *f, const struct dray_df_lint *options,
+                       const struct dray_df_base *base, dray_df_finding_fn found, void *arg)
+{
+    struct dray_err ignored = {0};
+    struct dray_df_linting l = {.f = f, .options = options, .err = &ignored};
+    if (read_check(&l) == 0)
+        dray_df_note(&l, RULE_INVALID_BASE_IMAGE_PLATFORM, &base->where,
+                     "Base image %s was pulled with platform \"%s\", expected \"%s\" for current "
+                     "build",
+                     base->image, base->has, base->wanted);
+    report(&l, found, arg);
+    dray_df_arena_free(&l.a);
 }
 
 int dray_df_lint(const struct dray_df_file *f, const struct dray_df_lint *options,

@@ -33,4 +33,13 @@ struct dray_df_lint {
 int dray_df_lint(const struct dray_df_file *f, const struct dray_df_lint *options,
                  dray_df_finding_fn found, void *arg, bool *error_out, struct dray_err *err);
 
+/** A base image of another platform than was wanted. */
+struct dray_df_base {
+    const char *image, *has, *wanted;
+    struct dray_df_where where; /**< of its FROM */
+};
+/** The finding on it, which is known when the image is there; unless the rule is off. */
+void dray_df_lint_base(const struct dray_df_file *f, const struct dray_df_lint *options,
+                       const struct dray_df_base *base, dray_df_finding_fn found, void *arg);
+
 #endif

@@ -184,7 +184,8 @@ struct dray_build_host {
     /** Only name an image that is there. */
     int32_t (*image_tag)(const struct dray_call *, const char *id, struct dray_strs tags,
                          const char **id_out, struct dray_err *);
-    /** The whole name of an image: "docker.io/library/busybox:latest" of "busybox". */
+    /** The whole name of an image: "docker.io/library/busybox:latest" of "busybox". The URL when it
+     *  names a context afar, which image_get() does not know: the builder fetches it. */
     int32_t (*image_name)(const struct dray_call *, const char *ref, const char **name_out,
                           struct dray_err *);
     /** The context, when spec->context is -1 and spec->remote is "": a descriptor from which a tar
