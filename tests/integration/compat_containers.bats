@@ -227,10 +227,14 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
 
 @test "who waits for a container that has removed itself just before is told its exit code" {
     local id
-    id=$(api POST /v1.44/containers/create -H 'Content-Type: application/json' -d '{"Image":"busybox","Cmd":["sh","-c","exit 5"],"HostConfig":{"AutoRemove":true,"NetworkMode":"none"}}' | jq -r .Id)
+    id=$(api POST '/v1.44/containers/create?name=departs' -H 'Content-Type: application/json' -d '{"Image":"busybox","Cmd":["sh","-c","exit 5"],"HostConfig":{"AutoRemove":true,"NetworkMode":"none"}}' | jq -r .Id)
     api POST "/containers/$id/start"
     wait_until 5 eval '[ "$(status_of GET "/containers/$id/json")" = 404 ]'
     [ "$(api POST "/containers/$id/wait")" = '{"StatusCode":5}' ]
+    [ "$(api POST /containers/departs/wait)" = '{"StatusCode":5}' ]
+    docker create --name departs busybox true # one that is there goes before one that was
+    [ "$(api POST /containers/departs/wait)" = '{"StatusCode":0}' ]
+    docker rm departs
     [ "$(status_of POST "/containers/${id:0:12}/wait")" = 404 ]
     wait_until 5 eval '[ "$(status_of POST "/containers/$id/wait")" = 404 ]'
 }

@@ -123,6 +123,7 @@ struct dray_container {
 /** How a container ended that removed itself. */
 struct dray_departed {
     char id[DRAY_ID_LEN];
+    char name[64]; /* "": too long a one, it is known by its id alone */
     int code;
     int64_t until_mono; /* when it is forgotten, in ns */
 };

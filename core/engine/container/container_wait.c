@@ -48,20 +48,25 @@ void dray_waiters_depart(struct dray_container *c)
     memcpy(d.id, c->id, sizeof d.id);
     pthread_mutex_lock(&c->lock);
     d.code = c->st.exit_code;
+    if ((size_t)snprintf(d.name, sizeof d.name, "%s", c->name) >= sizeof d.name)
+        d.name[0] = '\0';
     pthread_mutex_unlock(&c->lock);
     pthread_mutex_lock(&cs->departed_lock);
     cs->departed[cs->n_departed++ % DRAY_DEPARTED_MAX] = d;
     pthread_mutex_unlock(&cs->departed_lock);
 }
 
-static bool has_departed(struct dray_containers *cs, const char *id, int *code_out)
+/** By id or by name; of several of one name the last counts. */
+static bool has_departed(struct dray_containers *cs, const char *name, int *code_out)
 {
     bool found = false;
     int64_t now = dray_clock_mono();
+    const char *plain = name[0] == '/' ? name + 1 : name;
     pthread_mutex_lock(&cs->departed_lock);
-    for (size_t i = 0; i < DRAY_DEPARTED_MAX && !found; i++) {
-        const struct dray_departed *d = &cs->departed[i];
-        found = d->until_mono > now && strcmp(d->id, id) == 0;
+    for (size_t i = 1; i <= DRAY_DEPARTED_MAX && i <= cs->n_departed && !found; i++) {
+        const struct dray_departed *d = &cs->departed[(cs->n_departed - i) % DRAY_DEPARTED_MAX];
+        found = d->until_mono > now &&
+                (strcmp(d->id, name) == 0 || (*plain && strcmp(d->name, plain) == 0));
         if (found)
             *code_out = d->code;
     }
