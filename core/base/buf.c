@@ -128,6 +128,19 @@ bool dray_str_suffix(const char *text, const char *suffix)
     return n >= m && memcmp(text + n - m, suffix, m) == 0;
 }
 
+bool dray_str_bool(const char *text, bool *out)
+{
+    static const char *const words[][6] = {{"0", "f", "F", "false", "False", "FALSE"},
+                                           {"1", "t", "T", "true", "True", "TRUE"}};
+    for (size_t i = 0; i < 12; i++) {
+        if (strcmp(words[i / 6][i % 6], text) == 0) {
+            *out = i >= 6;
+            return true;
+        }
+    }
+    return false;
+}
+
 char *dray_str_masked(const char *url)
 {
     const char *scheme = strstr(url, "://");

@@ -40,5 +40,7 @@ bool dray_str_prefix(const char *text, const char *prefix);
  *  without memory. */
 char *dray_str_masked(const char *url);
 bool dray_str_suffix(const char *text, const char *suffix);
+/** A word for yes or no, as Go's strconv.ParseBool knows them; false: it is none. */
+bool dray_str_bool(const char *text, bool *out);
 
 #endif

@@ -54,18 +54,6 @@ const char *dray_conf_nearest(const char *name, bool flags)
 
 /* ---- Flags ---- */
 
-static bool parse_bool(const char *text, bool *out)
-{
-    static const char *const yes[] = {"1", "t", "true"}, *const no[] = {"0", "f", "false"};
-    for (size_t i = 0; i < 3; i++) {
-        if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
-            *out = strcasecmp(text, yes[i]) == 0;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The object or array of that key, made when missing. */
 static struct json_object *child(struct json_object *obj, const char *key, bool array)
 {
@@ -162,7 +150,7 @@ int dray_conf_set_flag(struct json_object *flags, const struct dray_conf_key *k,
     bool on = false;
     switch (k->type) {
     case DRAY_CONF_BOOL:
-        if (!parse_bool(text, &on))
+        if (!dray_str_bool(text, &on))
             break;
         dray_json_add_bool(flags, name, on);
         return 0;

@@ -101,6 +101,9 @@ END
 --network none | mknod /k c 1 11; head -c0 /k 2>&1 | *not permitted
 --network none --device-cgroup-rule 'c 1:11 rwm' --cap-add SYSLOG | mknod /k c 1 11; dd if=/k of=/dev/null count=0 2>/dev/null && echo opened | opened
 --network none --security-opt label=disable | echo ok | ok
+--network none | cd /sys/fs/cgroup/pids 2>/dev/null ~~ cd /sys/fs/cgroup; mkdir own 2>&1 | *Read-only file system
+--network none --security-opt writable-cgroups=true | cd /sys/fs/cgroup/pids 2>/dev/null ~~ cd /sys/fs/cgroup; mkdir own && rmdir own && echo made | made
+--network none --privileged --security-opt writable-cgroups=false | cd /sys/fs/cgroup/pids 2>/dev/null ~~ cd /sys/fs/cgroup; mkdir own 2>&1 | *Read-only file system
 END
     rows <<'END'
 --sysctl net.ipv4.ip_forward=1 --sysctl kernel.msgmax=100 --sysctl fs.mqueue.msg_max=7 | cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/sys/fs/mqueue/msg_max | 1 100 7

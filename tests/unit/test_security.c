@@ -110,8 +110,14 @@ static void options(void)
     CU_ASSERT_TRUE(s.no_new_privileges && s.seccomp_unconfined);
     CU_ASSERT_EQUAL(security("[\"no-new-privileges:false\"]", false, &s, &err), 0);
     CU_ASSERT_FALSE(s.no_new_privileges);
+    CU_ASSERT_EQUAL(security("[\"writable-cgroups\"]", false, &s, &err), 0);
+    CU_ASSERT_EQUAL(s.cgroups, DRAY_CGROUPS_RW);
+    CU_ASSERT_EQUAL(security("[\"writable-cgroups=F\"]", true, &s, &err), 0);
+    CU_ASSERT_EQUAL(s.cgroups, DRAY_CGROUPS_RO);
+    CU_ASSERT_EQUAL(security("[\"writable-cgroups=\"]", false, &s, &err), DRAY_E_INVAL);
+    CU_ASSERT_STRING_EQUAL(err.text, "invalid --security-opt 2: \"writable-cgroups=\"");
     CU_ASSERT_EQUAL(security("[]", true, &s, &err), 0);
-    CU_ASSERT_TRUE(s.seccomp_unconfined);
+    CU_ASSERT_TRUE(s.seccomp_unconfined && s.cgroups == DRAY_CGROUPS_DEFAULT);
     CU_ASSERT_EQUAL(
         security("[\"seccomp={\\\"defaultAction\\\":\\\"SCMP_ACT_ALLOW\\\"}\"]", false, &s, &err),
         0);

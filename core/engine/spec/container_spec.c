@@ -73,10 +73,19 @@ static bool lacks_right(const struct dray_spec_in *in, const char *type)
            strcmp(dray_json_str(in->host, "IpcMode", ""), "host") == 0;
 }
 
-static void add_fixed_mounts(const struct dray_spec_in *in, struct json_object *mounts)
+/** Is the option "ro" of a fixed mount taken off? */
+static bool is_writable(const struct fixed_mount *f, bool privileged,
+                        const struct dray_security *sec)
+{
+    if (strcmp(f->type, "cgroup") == 0 && sec->cgroups != DRAY_CGROUPS_DEFAULT)
+        return sec->cgroups == DRAY_CGROUPS_RW;
+    return privileged;
+}
+
+static void add_fixed_mounts(const struct dray_spec_in *in, const struct dray_security *sec,
+                             struct json_object *mounts)
 {
     bool privileged = dray_json_bool(in->host, "Privileged", false);
-    bool host_net = !in->netns;
     for (size_t i = 0; i < sizeof fixed_mounts / sizeof fixed_mounts[0]; i++) {
         const struct fixed_mount *f = &fixed_mounts[i];
         if (user_mounts_at(in, f->dest) || lacks_right(in, f->type))
@@ -84,9 +93,8 @@ static void add_fixed_mounts(const struct dray_spec_in *in, struct json_object *
         const char *options[9] = {NULL};
         size_t n = 0;
         for (const char *const *o = f->options; *o; o++)
-            if (!(privileged && strcmp(*o, "ro") == 0))
+            if (strcmp(*o, "ro") != 0 || !is_writable(f, privileged, sec))
                 options[n++] = *o;
-        (void)host_net;
         json_object_array_add(mounts, new_mount(f->dest, f->type, f->source, options));
     }
 }
@@ -176,11 +184,12 @@ static int by_depth(const void *a, const void *b)
     return dx - dy;
 }
 
-static int add_mounts(const struct dray_spec_in *in, struct json_object *spec, struct dray_err *err)
+static int add_mounts(const struct dray_spec_in *in, const struct dray_security *sec,
+                      struct json_object *spec, struct dray_err *err)
 {
     struct json_object *mounts = json_object_new_array();
     dray_json_add(spec, "mounts", mounts);
-    add_fixed_mounts(in, mounts);
+    add_fixed_mounts(in, sec, mounts);
     int rc = add_shm(in, mounts, err);
     if (rc != 0)
         return rc;
@@ -349,6 +358,9 @@ int dray_container_spec(const struct dray_spec_in *in, struct json_object **out,
     if (rc == 0)
         rc = dray_caps_resolve(dray_json_arr(in->host, "CapAdd"),
                                dray_json_arr(in->host, "CapDrop"), privileged, &caps, err);
+    if (rc == 0 && in->userns && sec.cgroups != DRAY_CGROUPS_DEFAULT)
+        rc = dray_fail(err, DRAY_E_INVAL,
+                       "option WritableCgroups conflicts with user namespaces and rootless mode");
     if (rc != 0)
         return rc;
     dray_autojson *spec = json_object_new_object();
@@ -371,7 +383,7 @@ int dray_container_spec(const struct dray_spec_in *in, struct json_object **out,
         dray_json_add(spec, "annotations", dray_json_copy(notes));
     rc = dray_spec_linux(in, caps, &sec, spec, err);
     if (rc == 0)
-        rc = add_mounts(in, spec, err);
+        rc = add_mounts(in, &sec, spec, err);
     if (rc == 0)
         *out = dray_steal(spec);
     return rc;

@@ -2,6 +2,7 @@
 /* log_opts.c - the --log-opt keys that are the engine's own. */
 #include "engine/spec/log_opts.h"
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "base/strlist.h"
 #include "plugin/driver.h"
@@ -47,24 +48,10 @@ int64_t dray_log_opts_buffer(struct json_object *opts)
     return parse_size(dray_json_str(opts, "max-buffer-size", ""), &n) && n > 0 ? n : BUFFER_DEFAULT;
 }
 
-/* strconv.ParseBool */
-static bool parse_bool(const char *text, bool *out)
-{
-    static const char *const words[][6] = {{"0", "f", "F", "false", "False", "FALSE"},
-                                           {"1", "t", "T", "true", "True", "TRUE"}};
-    for (size_t i = 0; i < 12; i++) {
-        if (strcmp(words[i / 6][i % 6], text) == 0) {
-            *out = i >= 6;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool dray_log_opts_cached(struct json_object *opts)
 {
     bool off = false;
-    (void)parse_bool(dray_json_str(opts, "cache-disabled", ""), &off);
+    (void)dray_str_bool(dray_json_str(opts, "cache-disabled", ""), &off);
     return !off;
 }
 
@@ -84,7 +71,7 @@ static int check_ours(struct json_object *opts, struct dray_err *err)
     if (size && !parse_size(size, &n))
         return dray_fail(err, DRAY_E_INVAL,
                          "error parsing option max-buffer-size: invalid size: '%s'", size);
-    if (*off && !parse_bool(off, &flag))
+    if (*off && !dray_str_bool(off, &flag))
         return dray_fail(err, DRAY_E_INVAL, "invalid value for option cache-disabled: %s", off);
     return 0;
 }

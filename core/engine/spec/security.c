@@ -49,15 +49,22 @@ static int set_label(struct dray_security *s, const char *value, struct dray_err
                      value);
 }
 
-static int set_bool(bool *to, const char *key, const char *value, struct dray_err *err)
+/** A word, which alone means true. */
+static int set_bool(bool *to, const char *opt, size_t key_len, struct dray_err *err)
 {
-    if (!*value || strcmp(value, "true") == 0 || strcmp(value, "1") == 0)
-        *to = true;
-    else if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
-        *to = false;
-    else
-        return dray_fail(err, DRAY_E_INVAL, "invalid --security-opt 2: \"%s:%s\"", key, value);
-    return 0;
+    *to = true;
+    if (!opt[key_len] || dray_str_bool(opt + key_len + 1, to))
+        return 0;
+    return dray_fail(err, DRAY_E_INVAL, "invalid --security-opt 2: \"%s\"", opt);
+}
+
+static int set_cgroups(struct dray_security *s, const char *opt, size_t key_len,
+                       struct dray_err *err)
+{
+    bool writable = false;
+    int rc = set_bool(&writable, opt, key_len, err);
+    s->cgroups = writable ? DRAY_CGROUPS_RW : DRAY_CGROUPS_RO;
+    return rc;
 }
 
 static int parse_one(struct dray_security *s, const char *opt, struct dray_err *err)
@@ -68,7 +75,9 @@ static int parse_one(struct dray_security *s, const char *opt, struct dray_err *
     if (!key)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (strcmp(key, "no-new-privileges") == 0)
-        return set_bool(&s->no_new_privileges, key, value, err);
+        return set_bool(&s->no_new_privileges, opt, n, err);
+    if (strcmp(key, "writable-cgroups") == 0)
+        return set_cgroups(s, opt, n, err);
     if (!opt[n] && strcmp(key, "disable") == 0) {
         s->label_disabled = true;
         return 0;
@@ -85,8 +94,6 @@ static int parse_one(struct dray_security *s, const char *opt, struct dray_err *
         s->systempaths_unconfined = true;
         return 0;
     }
-    if (strcmp(key, "writable-cgroups") == 0)
-        return dray_fail(err, DRAY_E_NOTSUP, "writable-cgroups is not supported");
     return dray_fail(err, DRAY_E_INVAL, "invalid --security-opt 2: \"%s\"", opt);
 }
 

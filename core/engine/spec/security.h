@@ -14,10 +14,11 @@ struct dray_security {
     bool no_new_privileges;
     bool seccomp_unconfined;
     struct json_object *seccomp_profile; /* Docker's JSON, owned; NULL: the default one */
-    char apparmor[128]; /* the profile asked for, or "" */
-    char label[256]; /* SELinux process label */
+    char apparmor[128];                  /* the profile asked for, or "" */
+    char label[256];                     /* SELinux process label */
     bool label_disabled;
     bool systempaths_unconfined;
+    enum { DRAY_CGROUPS_DEFAULT, DRAY_CGROUPS_RO, DRAY_CGROUPS_RW } cgroups;
 };
 
 /** Parse "key=value" options; privileged means unconfined. Errors in Docker's words. */
