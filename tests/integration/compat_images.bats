@@ -37,6 +37,8 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
         [ "$(status_of POST "$path")" = 400 ]
     done
     [[ $(api POST '/images/create?fromImage=busybox&platform=linux/') == *'invalid component of'* ]]
+    [[ $(api POST '/images/create?fromImage=busybox&platform=%20') == *'is an invalid OS component of'* ]]
+    [ "$(status_of POST '/containers/create?platform=foobar' -H 'Content-Type: application/json' -d '{"Image":"busybox","Cmd":["true"]}')" = 400 ]
 }
 
 @test "changes of a commit see the variables of the image" {
@@ -128,9 +130,11 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
 
 @test "an import for another system is refused, an architecture has its usual name" {
     printf x >"$T/x"
-    run bash -c "tar -C '$T' -c x | docker import --platform macos/arm64 - foreign"
-    [[ $status -ne 0 && $output == *"operating system is not supported"* ]]
-    tar -C "$T" -c x | docker import --platform linux/x86_64 - usual
+    for platform in macos/arm64 macos; do
+        run bash -c "tar -C '$T' -c x | docker import --platform $platform - foreign"
+        [[ $status -ne 0 && $output == *"operating system is not supported"* ]]
+    done
+    tar -C "$T" -c x | docker import --platform LINUX/x86_64 - usual
     [ "$(docker image inspect -f '{{.Architecture}}' usual)" = amd64 ]
     docker rmi usual
 }

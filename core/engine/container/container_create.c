@@ -85,19 +85,10 @@ static int prepare_image(struct creation *k, const struct dray_create_req *req,
     if (rc != 0)
         return rc;
     const char *os = dray_json_str(k->image.config, "os", "linux");
-    const char *arch = dray_json_str(k->image.config, "architecture", "");
-    if (req->platform && *req->platform) {
-        dray_autofree char *have = dray_strf("%s/%s", os, arch);
-        size_t n = have ? strlen(have) : 0; /* a variant may follow */
-        bool same = have && dray_str_prefix(req->platform, have) &&
-                    (!req->platform[n] || req->platform[n] == '/');
-        if (!same && strcmp(req->platform, os) != 0 &&
-            !dray_image_is_platform(&k->image, req->platform))
-            return dray_fail(err, DRAY_E_NOTFOUND,
-                             "image with reference %s was found but its platform (%s) does not "
-                             "match the specified platform (%s)",
-                             ref, have, req->platform);
-    }
+    if (req->platform && *req->platform)
+        rc = dray_image_check_platform(&k->image, ref, req->platform, err);
+    if (rc != 0)
+        return rc;
     rc = dray_container_config_merge(k->config, dray_json_obj(k->image.config, "config"), err);
     if (rc != 0)
         return rc;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/utsname.h>
@@ -41,12 +42,23 @@ void img_platform_read(struct json_object *o, struct img_platform *out)
     (void)snprintf(out->variant, sizeof out->variant, "%s", dray_json_str(o, "variant", ""));
 }
 
+static void lower(char *word)
+{
+    for (; *word; word++)
+        *word = (char)tolower((unsigned char)*word);
+}
+
 void img_platform_normal(struct img_platform *p)
 {
     static const struct {
         const char *given, *arch, *variant;
     } names[] = {{"x86_64", "amd64", ""}, {"x86-64", "amd64", ""}, {"aarch64", "arm64", ""},
                  {"armhf", "arm", "v7"},  {"armel", "arm", "v6"},  {"i386", "386", ""}};
+    lower(p->os);
+    lower(p->arch);
+    lower(p->variant);
+    if (strcmp(p->os, "macos") == 0)
+        (void)snprintf(p->os, sizeof p->os, "darwin");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(p->arch, names[i].given) != 0)
             continue;
@@ -54,11 +66,17 @@ void img_platform_normal(struct img_platform *p)
         if (!p->variant[0])
             (void)snprintf(p->variant, sizeof p->variant, "%s", names[i].variant);
     }
+    if (strcmp(p->arch, "amd64") == 0 && strcmp(p->variant, "v1") == 0)
+        p->variant[0] = '\0';
     if (strcmp(p->arch, "arm64") == 0 && (strcmp(p->variant, "8") == 0 || !p->variant[0]))
         (void)snprintf(p->variant, sizeof p->variant, "v8");
     if (strcmp(p->arch, "arm") == 0 && !p->variant[0])
         (void)snprintf(p->variant, sizeof p->variant, "v7");
+    if (strcmp(p->arch, "arm") == 0 && strchr("5678", p->variant[0]) && !p->variant[1])
+        (void)snprintf(p->variant, sizeof p->variant, "v%c", p->variant[0]);
 }
+
+#define WORD_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 static bool is_listed(const char *const *list, const char *word)
 {
@@ -67,21 +85,50 @@ static bool is_listed(const char *const *list, const char *word)
     return *list;
 }
 
-/* "linux/amd64" and "linux/arm/v7" may name anything; one word alone must be known. */
-static int check_platform(const char *text, const struct dray_strlist *parts, struct dray_err *err)
+static bool is_os(const char *word)
 {
     static const char *const oses[] = {"aix",    "android", "darwin", "dragonfly", "freebsd",
                                        "hurd",   "illumos", "ios",    "js",        "linux",
                                        "netbsd", "openbsd", "plan9",  "solaris",   "windows",
                                        "macos",  "wasi",    "zos",    NULL};
+    return is_listed(oses, word);
+}
+
+static bool is_arch(const char *word)
+{
     static const char *const archs[] = {
         "386",    "amd64",  "arm",     "arm64",   "loong64",  "mips",  "mipsle",
         "mips64", "ppc64",  "ppc64le", "riscv64", "mips64le", "s390x", "wasm",
         "x86_64", "x86-64", "aarch64", "armhf",   "armel",    "i386",  NULL};
-    for (size_t i = 0; i < parts->n; i++) {
+    return is_listed(archs, word);
+}
+
+/* "os", "os(version)" or "os(version+feature+feature)"; the name goes to out. */
+static bool split_os(const char *word, char *out, size_t size)
+{
+    size_t n = strspn(word, WORD_CHARS);
+    (void)snprintf(out, size, "%.*s", (int)n, word);
+    if (n == 0 || !word[n])
+        return n > 0;
+    size_t in = word[n] == '(' ? strspn(word + n + 1, WORD_CHARS ".%+") : 0;
+    return word[n] == '(' && strcmp(word + n + 1 + in, ")") == 0;
+}
+
+/* "linux/amd64" and "linux/arm/v7" may name anything; one word alone must be known. */
+static int check_platform(const char *text, const struct dray_strlist *parts,
+                          struct img_platform *out, struct dray_err *err)
+{
+    if (!split_os(parts->v[0], out->os, sizeof out->os))
+        return dray_fail(
+            err, DRAY_E_INVAL,
+            "\"%.80s\" is an invalid OS component of \"%.80s\": OSAndVersion specifier "
+            "component must match "
+            "\"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.%%-]*)((?:\\\\+[A-Za-z0-9_.%%-]+)*)"
+            "\\\\))?$\": invalid argument",
+            parts->v[0], text);
+    for (size_t i = 1; i < parts->n; i++) {
         const char *w = parts->v[i];
-        size_t ok = strspn(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.");
-        if (!*w || w[ok])
+        if (!*w || w[strspn(w, WORD_CHARS ".")])
             return dray_fail(err, DRAY_E_INVAL,
                              "\"%.80s\" is an invalid component of \"%.80s\": platform specifier "
                              "component must match \"^[A-Za-z0-9_.-]+$\": invalid argument",
@@ -90,7 +137,7 @@ static int check_platform(const char *text, const struct dray_strlist *parts, st
     if (parts->n > 3 || strlen(text) > 80)
         return dray_fail(err, DRAY_E_INVAL,
                          "\"%.80s\": cannot parse platform specifier: invalid argument", text);
-    if (parts->n == 1 && !is_listed(oses, text) && !is_listed(archs, text))
+    if (parts->n == 1 && !is_os(out->os) && !is_arch(text))
         return dray_fail(err, DRAY_E_INVAL,
                          "\"%.80s\": unknown operating system or architecture: invalid argument",
                          text);
@@ -107,20 +154,17 @@ int img_platform_parse(const char *text, struct img_platform *out, struct dray_e
     if (!text || !*text)
         return 0;
     DRAY_AUTO(dray_strlist) parts = {0};
+    struct img_platform given = {0};
     if (!dray_strlist_split(&parts, text, '/'))
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    int rc = check_platform(text, &parts, err);
+    int rc = check_platform(text, &parts, &given, err);
     if (rc)
         return rc;
-    if (parts.n > 1 || strcmp(text, "linux") == 0) {
-        (void)snprintf(out->os, sizeof out->os, "%s", parts.v[0]);
-        if (parts.n > 1) {
-            (void)snprintf(out->arch, sizeof out->arch, "%s", parts.v[1]);
-            (void)snprintf(out->variant, sizeof out->variant, "%s", parts.n > 2 ? parts.v[2] : "");
-        }
-    } else {
-        (void)snprintf(out->arch, sizeof out->arch, "%s", text);
-        out->variant[0] = '\0';
+    if (parts.n > 1 || is_os(given.os))
+        memcpy(out->os, given.os, sizeof out->os);
+    if (parts.n > 1 || !is_os(given.os)) {
+        (void)snprintf(out->arch, sizeof out->arch, "%s", parts.n > 1 ? parts.v[1] : text);
+        (void)snprintf(out->variant, sizeof out->variant, "%s", parts.n > 2 ? parts.v[2] : "");
     }
     img_platform_normal(out);
     return 0;

@@ -175,9 +175,22 @@ bool img_platform_is(struct json_object *described, const char *platform)
     return img_platform_parse(platform, &want, NULL) == 0 && same_platform(&want, &have);
 }
 
-bool dray_image_is_platform(const struct dray_image *image, const char *platform)
+int dray_image_check_platform(const struct dray_image *image, const char *ref, const char *platform,
+                              struct dray_err *err)
 {
-    return img_platform_is(image->config, platform);
+    struct img_platform want, have;
+    int rc = img_platform_parse(platform, &want, err);
+    if (rc)
+        return rc;
+    img_platform_read(image->config, &have);
+    img_platform_normal(&have);
+    want.variant[0] = '\0'; /* which of them the processor has is its own to find out */
+    return same_platform(&want, &have)
+               ? 0
+               : dray_fail(err, DRAY_E_NOTFOUND,
+                           "image with reference %s was found but its platform (%s/%s) does not "
+                           "match the specified platform (%s)",
+                           ref, have.os, have.arch, platform);
 }
 
 int img_variants_find(const struct img_variants *vs, const char *ref, const char *platform,

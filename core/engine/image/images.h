@@ -48,8 +48,10 @@ int dray_images_get_held(struct dray_images *im, const char *id, struct dray_ima
 int dray_images_get(struct dray_images *im, const char *ref, struct dray_image *out,
                     struct dray_err *err);
 void dray_image_release(struct dray_image *image);
-/** Is it of a platform ("os/arch[/variant]"), by whichever of its names? */
-bool dray_image_is_platform(const struct dray_image *image, const char *platform);
+/** Is what is known as `ref` of a platform ("os/arch[/variant]"), by whichever of its names? INVAL:
+ *  that is the name of none; NOTFOUND: no. */
+int dray_image_check_platform(const struct dray_image *image, const char *ref, const char *platform,
+                              struct dray_err *err);
 /** Add to ids the image that ref names and all that were made from it; none when it names none. */
 int dray_images_descendants(struct dray_images *im, const char *ref, struct dray_strlist *ids,
                             struct dray_err *err);
