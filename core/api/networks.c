@@ -102,7 +102,7 @@ static int create(struct dray_http *h, struct dray_engine *e, struct dray_err *e
     struct json_object *out = NULL;
     int rc = body_object(h, &body, err);
     rc = rc ? rc : dray_shape_check(&create_shape, body, "CreateRequest", err);
-    if (!rc && dray_http_version(h) < 147) /* older clients cannot do without IPv4 */
+    if (!rc && dray_http_version(h) < 148) /* older clients cannot do without IPv4 */
         json_object_object_del(body, "EnableIPv4");
     rc = rc ? rc : dray_networks_create(e->networks, body, &out, err);
     return rc ? rc : dray_http_reply_json(h, 201, out);

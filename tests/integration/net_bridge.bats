@@ -151,7 +151,8 @@ subnet_of() { docker network inspect "$1" -f '{{(index .IPAM.Config 0).Subnet}}'
     [ "$(from ha "$(ip_of two routed)/cgi-bin/peer" 3)" = 198.51.100.11 ]
     run docker network create -o com.docker.network.bridge.gateway_mode_ipv4=isolated iso
     [[ "$output" == *"isolated"* ]]
-    docker network create --internal -o com.docker.network.bridge.gateway_mode_ipv4=isolated iso >/dev/null
+    docker network create --internal --subnet 10.59.8.0/31 -o com.docker.network.bridge.gateway_mode_ipv4=isolated iso >/dev/null
+    [ "$(docker network inspect iso -f '{{json .IPAM.Config}}')" = '[{"Subnet":"10.59.8.0/31"}]' ] # no address is kept for a gateway
     web three --network iso
     web four --network iso
     [ "$(get_from four "$(ip_of three iso)")" = three ]

@@ -109,6 +109,15 @@ route6() { in_new "$@" busybox ip -6 route | awk '/^default/ {print $3}'; }
     with '{}' --default-network-opt bridge=com.docker.network.driver.mtu=1222
     docker network create plain >/dev/null
     [ "$(option plain driver.mtu)" = 1222 ]
+    daemon_stop
+    with '{}' --default-network-opt bridge=com.docker.network.enable_ipv6=true
+    docker network create six >/dev/null
+    api POST /v1.51/networks/create -H 'Content-Type: application/json' -d '{"Name":"four","EnableIPv6":false}' >/dev/null
+    docker network create -o com.docker.network.enable_ipv4=f only >/dev/null
+    [ "$(docker network inspect six four only | jq -c '[.[] | [.EnableIPv4, .EnableIPv6, (.IPAM.Config | length), (.Options | length)]]')" = '[[true,true,2,1],[true,false,1,0],[false,true,1,2]]' ]
+    run docker network create -o com.docker.network.enable_ipv4=maybe x
+    [[ $output == *'driver-opt "com.docker.network.enable_ipv4" is not a valid bool'* ]]
+    docker network rm six four only >/dev/null
     refuses 'must be an object of objects of strings' '{"default-network-opts": {"bridge": {"com.docker.network.driver.mtu": 1222}}}'
     refuses 'must be an object of objects of strings' '{"default-network-opts": {"bridge": "x"}}'
 }

@@ -150,6 +150,9 @@ s.sendto(b'ping', ('127.0.0.1', $port)); print(s.recv(9).decode())"
     run get_from cc "$(ip_of aa left)"
     [ "$status" -ne 0 ]
     docker exec cc ip route | grep -q '^default via'
+    docker network disconnect right cc
+    docker network connect left cc # and has the name that is free
+    docker exec cc ip -o -4 addr show eth0 | grep -q "$(ip_of cc left)"
 }
 
 @test "fixed addresses are kept over a restart and checked" {

@@ -205,10 +205,10 @@ listed() { docker network ls --no-trunc --format '{{.Name}}' "$@" | sort | tr '\
             busybox sysctl -n net.ipv4.conf.eth0.log_martians)" = 1 ]
     done
     local body='{"Name":"only6","EnableIPv4":false,"EnableIPv6":true}'
-    [ "$(status_of POST /v1.46/networks/create -H 'Content-Type: application/json' -d "$body")" = 201 ]
+    [ "$(status_of POST /v1.47/networks/create -H 'Content-Type: application/json' -d "$body")" = 201 ]
     [ "$(docker network inspect only6 -f '{{.EnableIPv4}} {{.EnableIPv6}} {{len .IPAM.Config}}')" = 'true true 2' ]
     docker network rm only6
-    [ "$(status_of POST /v1.47/networks/create -H 'Content-Type: application/json' -d "$body")" = 201 ]
+    [ "$(status_of POST /v1.48/networks/create -H 'Content-Type: application/json' -d "$body")" = 201 ]
     [ "$(docker network inspect only6 -f '{{.EnableIPv4}} {{.EnableIPv6}} {{len .IPAM.Config}}')" = 'false true 1' ]
 }
 

@@ -400,13 +400,8 @@ static int connect_running(struct dray_container *c, struct json_object *endpoin
                          c->id);
     dray_autojson *config = dray_container_json(c, &c->config);
     dray_autojson *host = dray_container_json(c, &c->host);
-    struct joining j = {.c = c,
-                        .config = config,
-                        .host = host,
-                        .done = endpoints,
-                        .netns = fd,
-                        .n = json_object_object_length(endpoints)};
-    return join_one(&j, network, wanted, err);
+    struct joining j = {.c = c, .config = config, .host = host, .done = endpoints, .netns = fd};
+    return join_one(&j, network, wanted, err); /* with the first name that is free */
 }
 
 /** Call with op held: what the user asked for waits in `endpoints` for the start. */

@@ -2,6 +2,7 @@
 /* network_create.c - creation, removal and pruning of networks. */
 #include "engine/network/network_priv.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/logging.h"
@@ -151,6 +152,21 @@ static void add_default_options(struct dray_net *n, struct json_object *defaults
     }
 }
 
+/* Has it addresses of a family? The request says so itself, or by a driver's option. */
+static int read_family(struct dray_net *n, struct json_object *req, const char *key,
+                       const char *option, bool *out, struct dray_err *err)
+{
+    struct json_object *said = NULL, *text = NULL;
+    if (json_object_object_get_ex(req, key, &said) && said) {
+        json_object_object_del(n->options, option);
+        *out = json_object_get_boolean(said);
+    } else if (json_object_object_get_ex(n->options, option, &text) &&
+               !dray_str_bool(json_object_get_string(text), out)) {
+        return dray_fail(err, DRAY_E_INVAL, "driver-opt \"%s\" is not a valid bool", option);
+    }
+    return 0;
+}
+
 static int fill(struct dray_networks *ns, struct dray_net *n, struct json_object *req,
                 struct dray_err *err)
 {
@@ -161,15 +177,19 @@ static int fill(struct dray_networks *ns, struct dray_net *n, struct json_object
     (void)snprintf(n->driver_name, sizeof n->driver_name, "%s", name);
     n->internal = dray_json_bool(req, "Internal", false);
     n->attachable = dray_json_bool(req, "Attachable", false);
-    n->ipv4 = dray_json_bool(req, "EnableIPv4", true);
-    n->ipv6 = dray_json_bool(req, "EnableIPv6", false);
-    if (!n->ipv4 && !n->ipv6)
-        return dray_fail(err, DRAY_E_INVAL, "IPv4 or IPv6 must be enabled");
     int rc = copy_strings(&n->options, dray_json_obj(req, "Options"), "options", err);
     rc = rc ? rc : copy_strings(&n->labels, dray_json_obj(req, "Labels"), "labels", err);
     if (rc)
         return rc;
     add_default_options(n, ns->engine->config->default_network_opts);
+    n->ipv4 = true;
+    rc = read_family(n, req, "EnableIPv4", "com.docker.network.enable_ipv4", &n->ipv4, err);
+    rc = rc ? rc
+            : read_family(n, req, "EnableIPv6", "com.docker.network.enable_ipv6", &n->ipv6, err);
+    if (rc)
+        return rc;
+    if (!n->ipv4 && !n->ipv6)
+        return dray_fail(err, DRAY_E_INVAL, "IPv4 or IPv6 must be enabled");
     return dray_net_ipam_parse(n, dray_json_obj(req, "IPAM"), err);
 }
 

@@ -2,6 +2,7 @@
 /* network_ipam.c - a network's pools and addresses, by way of its ipam driver. */
 #include "engine/network/network_priv.h"
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "base/logging.h"
 
@@ -265,6 +266,26 @@ static int request_own(struct dray_net *n, const struct dray_net_pool_state *p, 
     return request_addr(n, p, &spec, replay, out, err);
 }
 
+const char *dray_net_bridge_option(const struct dray_net *n, const char *name, const char *fallback)
+{
+    char key[96];
+    struct json_object *v = NULL;
+    (void)snprintf(key, sizeof key, "com.docker.network.bridge.%s", name);
+    return json_object_object_get_ex(n->options, key, &v) && v ? json_object_get_string(v)
+                                                               : fallback;
+}
+
+/* Neither the machine has an address there nor leads a way out, so that all are for containers. */
+static bool is_without_gateway(const struct dray_net *n, uint32_t family)
+{
+    bool inhibited = false;
+    const char *mode = family == 4 ? "gateway_mode_ipv4" : "gateway_mode_ipv6";
+    if (strcmp(dray_net_bridge_option(n, mode, ""), "isolated") == 0)
+        return true;
+    return family == 4 && n->internal &&
+           dray_str_bool(dray_net_bridge_option(n, "inhibit_ipv4", ""), &inhibited) && inhibited;
+}
+
 static int request_fixed(struct dray_net *n, struct dray_net_pool_state *p, bool replay,
                          struct dray_err *err)
 {
@@ -279,7 +300,7 @@ static int request_fixed(struct dray_net *n, struct dray_net_pool_state *p, bool
                                  err);
         }
     }
-    bool wanted = !replay || p->gateway[0];
+    bool wanted = p->gateway[0] || (!replay && !is_without_gateway(n, p->family));
     if (!rc && wanted) {
         rc = request_own(n, p, p->gateway, DRAY_ADDR_GATEWAY, replay, got, err);
         got[rc ? 0 : strcspn(got, "/")] = '\0';

@@ -302,19 +302,11 @@ static int publish(struct dray_networks *ns, struct dray_net *n, struct dray_net
     return rc;
 }
 
-static const char *option(const struct dray_net *n, const char *name, const char *fallback)
-{
-    char key[96];
-    struct json_object *v = NULL;
-    (void)snprintf(key, sizeof key, "com.docker.network.bridge.%s", name);
-    return json_object_object_get_ex(n->options, key, &v) && v ? json_object_get_string(v)
-                                                               : fallback;
-}
-
 /* Its ports are reached at the containers' own addresses. */
 static bool is_routed(const struct dray_net *n)
 {
-    const char *mode = option(n, n->ipv4 ? "gateway_mode_ipv4" : "gateway_mode_ipv6", "");
+    const char *mode =
+        dray_net_bridge_option(n, n->ipv4 ? "gateway_mode_ipv4" : "gateway_mode_ipv6", "");
     return strcmp(mode, "routed") == 0;
 }
 
@@ -327,7 +319,7 @@ int dray_net_publish(struct dray_networks *ns, struct dray_net *n, struct dray_n
     const struct dray_config *c = ns->engine->config;
     bool can = (dray_net_features(n) & DRAY_NETWORK_F_PROXIED) != 0;
     l.all = can && !c->iptables && !is_routed(n);
-    l.anywhere = option(n, "host_binding_ipv4", "0.0.0.0");
+    l.anywhere = dray_net_bridge_option(n, "host_binding_ipv4", "0.0.0.0");
     l.proxy = c->userland_proxy && can && (l.all || dray_proxy_ipv6());
     if (l.all && !l.proxy)
         return 0; /* as the log says */

@@ -133,6 +133,9 @@ int dray_net_defaults(struct dray_networks *ns, struct dray_err *err);
 
 /** Read "IPAM" of a create request. */
 int dray_net_ipam_parse(struct dray_net *n, struct json_object *ipam, struct dray_err *err);
+/** The value of a driver's option "com.docker.network.bridge.NAME". */
+const char *dray_net_bridge_option(const struct dray_net *n, const char *name,
+                                   const char *fallback);
 /** Reserve pools, gateways and auxiliary addresses; all or none. */
 int dray_net_pools_request(struct dray_net *n, bool replay, struct dray_err *err);
 void dray_net_pools_release(struct dray_net *n);
