@@ -250,8 +250,11 @@ static int commit_config(struct dray_container *c, struct json_object *given,
     if (rc != 0)
         return rc;
     struct json_object *config = dray_container_json(c, &c->config);
-    if (!dray_shape_empty(dray_json_get(typed, "Entrypoint")))
+    struct json_object *entry = dray_json_arr(typed, "Entrypoint");
+    if (dray_json_len(entry) > 0)
         dray_json_add(config, "Cmd", NULL);
+    else if (entry) /* [], which is not null, asks for none */
+        dray_json_add(config, "Entrypoint", NULL);
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         if (!dray_shape_empty(dray_json_get(typed, plain[i])))
             dray_json_add(config, plain[i], dray_json_copy(dray_json_get(typed, plain[i])));
