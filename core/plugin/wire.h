@@ -84,6 +84,7 @@ struct dray_wire_field {
     enum dray_wire_code code;
     size_t offset;
     const struct dray_wire_struct *type;
+    const char *name;
 };
 
 /** The first member is the uint32_t size, unless it is a bare list. */

@@ -12,14 +12,14 @@
 
 #define FIELD(s, code, member)                                                                     \
     {                                                                                              \
-        DRAY_W_##code, offsetof(struct s, member), NULL                                            \
+        DRAY_W_##code, offsetof(struct s, member), NULL, #member                                   \
     }
 #define ARRAY(s, member, of)                                                                       \
     {                                                                                              \
-        DRAY_W_ARRAY, offsetof(struct s, member), &of##_type                                       \
+        DRAY_W_ARRAY, offsetof(struct s, member), &of##_type, #member                              \
     }
 #define DESCRIBE(s, bare, ...)                                                                     \
-    static const struct dray_wire_field s##_fields[] = {__VA_ARGS__, {DRAY_W_END, 0, NULL}};       \
+    static const struct dray_wire_field s##_fields[] = {__VA_ARGS__, {DRAY_W_END, 0, NULL, NULL}}; \
     static const struct dray_wire_struct s##_type = {sizeof(struct s), bare, s##_fields}
 #define STRUCT(s, ...) DESCRIBE(s, false, __VA_ARGS__)
 #define BARE(s, ...) DESCRIBE(s, true, __VA_ARGS__)

@@ -4,26 +4,12 @@
 #include "check.h"
 
 #include "base/clock.h"
-#include "base/json.h"
-#include "base/spawn.h"
 #include "plugin/card.h"
-#include "plugin/options.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
 
 /* --- the verdict, line by line -----------------------------------------------------------------*/
-
-static const char *code_name(int rc)
-{
-    static const char *const names[] = {
-        "success", "INVAL",   "NOTFOUND", "CONFLICT", "DENIED", "UNAUTH",  "NOTSUP",
-        "IO",      "NOMEM",   "TIMEOUT",  "CANCELED", "BUSY",   "UNAVAIL", "NOTMODIFIED",
-        "CORRUPT", "NOSPACE", "INTERNAL", "NOEXEC",   "NOCMD",  "LIMIT",   "AGAIN",
-    };
-    size_t i = (size_t)-rc;
-    return rc <= 0 && i < sizeof names / sizeof names[0] ? names[i] : "no code";
-}
 
 static void line(const char *word, const struct ck *c, const char *text)
 {
@@ -81,8 +67,8 @@ bool ck_expect(struct ck *c, int want, const char *what)
 {
     if (c->rc == want)
         return ck_true(c, true, what);
-    ck_fail(c, "%s: %s gave %s instead of %s%s%s", what, c->op, code_name(c->rc), code_name(want),
-            c->rc ? ": " : "", c->rc ? c->err.text : "");
+    ck_fail(c, "%s: %s gave %s instead of %s%s%s", what, c->op, ck_code_name(c->rc),
+            ck_code_name(want), c->rc ? ": " : "", c->rc ? c->err.text : "");
     return false;
 }
 
@@ -141,7 +127,7 @@ int ck_result(struct ck *c, int rc)
         ck_fail(c, "%s gave %d, which is none of DRAY_E_*", c->op, rc);
     else if (rc && (c->err.code != rc || !c->err.text[0]))
         ck_fail(c, "%s gave %s and did not fill the error; return dray_fail(err, ...)", c->op,
-                code_name(rc));
+                ck_code_name(rc));
     return rc;
 }
 
@@ -196,70 +182,15 @@ static bool read_file(struct ck *c, struct dray_card *card)
     return true;
 }
 
-static struct json_object *options_json(const struct ck_request *want)
-{
-    struct json_object *o = json_object_new_object();
-    for (size_t i = 0; i < want->n_options; i++) {
-        dray_autojson *value = NULL;
-        const char *text = want->options[i].value;
-        /* JSON where it is a list; everything else may stand as text. */
-        if (*text == '[' && !dray_json_parse(text, strlen(text), &value, NULL))
-            dray_json_add(o, want->options[i].key, json_object_get(value));
-        else
-            dray_json_add_str(o, want->options[i].key, text);
-    }
-    return o;
-}
-
-static char *libexec_dir(void)
-{
-    dray_autofree char *bin = dray_spawn_self_dir();
-    size_t n = bin ? strlen(bin) : 0, below = strlen(BIN_BELOW);
-    if (n <= below || strcmp(bin + n - below, BIN_BELOW) != 0)
-        return NULL;
-    return dray_strf("%.*s%s", (int)(n - below), bin, LIBEXEC_BELOW);
-}
-
-static const char *instance_of(const struct ck *c, const struct dray_card *card)
-{
-    return c->want->instance ? c->want->instance : card->name;
-}
-
 static bool open_plugin(struct ck *c, const struct dray_card *card)
 {
-    dray_autofree char *data = dray_strf("%s/data", c->work);
-    dray_autofree char *run = dray_strf("%s/run", c->work);
-    dray_autofree char *libexec = libexec_dir();
-    dray_autojson *options = options_json(c->want);
     struct dray_err err = {0};
-    /* A family is opened under its card's name; its instances are asked for. */
-    struct dray_plugin_config plugin = {
-        .name = card->family ? card->name : instance_of(c, card),
-        .plugin = card->name,
-        .path = c->want->file,
-        .options = options,
-    };
-    const struct dray_host_iface ifaces[] = {{DRAY_BUILD_IFACE, 1, ck_build_iface()},
-                                             {NULL, 0, NULL}};
-    const struct dray_drivers_config config = {
-        .data_root = data,
-        .exec_root = run,
-        .libexec_dir = libexec,
-        .plugins = &plugin,
-        .n_plugins = 1,
-        .ifaces = ifaces,
-        .insecure_files = true,
-        .no_watchdog = true,
-    };
     (void)snprintf(c->shared->step, sizeof c->shared->step, "open");
     atomic_store(&c->shared->since_ns, (uint64_t)dray_clock_mono());
-    int rc = dray_drivers_open(&config, &c->drivers, &err);
+    int rc = ck_open(c->want, card, c->work, &c->drivers, &err);
     atomic_store(&c->shared->since_ns, 0);
-    dray_autojson *list = rc ? NULL : dray_drivers_list(c->drivers);
-    const char *why =
-        rc ? err.text : dray_json_str(json_object_array_get_idx(list, 0), "Error", "");
-    if (*why) {
-        ck_fail(c, "%s", why);
+    if (rc) {
+        ck_fail(c, "%s", err.text);
         return false;
     }
     return ck_true(c, true,
@@ -278,7 +209,7 @@ static void run_suites(struct ck *c, const struct dray_card *card)
             ck_skip(c, "it is a family; name one of its drivers with --instance");
             continue;
         }
-        c->driver = dray_drivers_get(c->drivers, suites[i].kind, instance_of(c, card), &err);
+        c->driver = dray_drivers_get(c->drivers, suites[i].kind, ck_instance(c->want, card), &err);
         if (c->driver)
             suites[i].run(c);
         else

@@ -4,6 +4,7 @@
 #define DRAY_PLUGINTOOL_CHECK_H
 
 #include "base/buf.h"
+#include "plugin/card.h"
 #include "plugin/driver.h"
 
 #include <stdbool.h>
@@ -24,6 +25,7 @@ struct ck_request {
     const struct dray_kv *opts; /**< of the objects that are made: volumes, networks, logs */
     size_t n_opts;
     const char *repository, *tag; /**< an image that a registry driver can find, or NULL */
+    const char *root;             /**< of operations that are run; NULL: one that is removed */
     bool load_only;
     bool here;          /**< in the network namespace of the caller */
     uint32_t timeout_s; /**< for each call */
@@ -45,6 +47,17 @@ struct ck {
     const char *op;
     struct dray_buf emitted; /**< "key=value\tkey=value\n" for each record */
 };
+
+/* open.c */
+
+/** "NOTFOUND" of DRAY_E_NOTFOUND; "success" of 0. */
+const char *ck_code_name(int rc);
+/** The name that its drivers have. */
+const char *ck_instance(const struct ck_request *want, const struct dray_card *card);
+/** Load and open the plugin, with its folders in `work`. *out is to be closed even when err says
+ *  why the plugin was refused. */
+int ck_open(const struct ck_request *want, const struct dray_card *card, const char *work,
+            struct dray_drivers **out, struct dray_err *err);
 
 /* check.c */
 
@@ -94,6 +107,12 @@ void ck_builder(struct ck *c);
 const void *ck_build_iface(void);
 void ck_authz(struct ck *c);
 void ck_extension(struct ck *c);
+
+/* run.c */
+
+/** Call operations as the words name them, one after another until one fails, and print what each
+ *  gave as a line of JSON. Without any, list what the plugin has. Gives the exit code. */
+int ck_run_operations(const struct ck_request *want, char **words);
 
 /* show.c */
 

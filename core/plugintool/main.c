@@ -3,10 +3,11 @@
  * main.c - dray-plugin: looks at plugins for their authors.
  *
  *     dray-plugin check FILE.so    does it keep what its kinds promise?
+ *     dray-plugin run FILE.so OP.. call its operations by hand
  *     dray-plugin show FILE.so     its card, its options
  *
- * A plugin is loaded by a child process with namespaces of its own, so that one that crashes, hangs
- * or leaves mounts and links behind does so there.
+ * To check, a plugin is loaded by a child process with namespaces of its own, so that one that
+ * crashes, hangs or leaves mounts and links behind does so there.
  */
 #include "check.h"
 
@@ -37,6 +38,7 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const char usage[] =
     "usage: dray-plugin check [options] FILE.so...\n"
+    "       dray-plugin run [options] FILE.so [OPERATION WORD... [, OPERATION WORD...]...]\n"
     "       dray-plugin show FILE.so...\n"
     "\n"
     "check loads a plugin as drayd does and tries whether its drivers do what their kinds "
@@ -49,7 +51,12 @@ static const char usage[] =
     "      --image REPOSITORY:TAG  an image that a registry driver can find\n"
     "      --load-only           load and open, no more\n"
     "      --here                in this network namespace instead of an empty one\n"
-    "      --timeout SECONDS     for each call (30)\n";
+    "      --timeout SECONDS     for each call (30)\n"
+    "\n"
+    "run calls operations one after another, each a line of JSON, until one fails; without any it\n"
+    "lists those that the plugin has. -o, --instance and --timeout as above.\n"
+    "\n"
+    "      --root FOLDER         for what the plugin keeps; else it is gone at the end\n";
 
 /* --- the child ---------------------------------------------------------------------------------*/
 
@@ -203,16 +210,17 @@ static bool take_timeout(const char *text, struct ck_request *want)
     return *text && !*end && v > 0 && v < 100000;
 }
 
-static bool parse(int argc, char **argv, struct ck_request *want, struct dray_kv *options,
-                  struct dray_kv *opts)
+/* shorts "+...": options end at the first word that is none. */
+static bool parse(int argc, char **argv, const char *shorts, struct ck_request *want,
+                  struct dray_kv *options, struct dray_kv *opts)
 {
     static const struct option longs[] = {
         {"option", 1, NULL, 'o'},  {"opt", 1, NULL, 'O'},       {"instance", 1, NULL, 'i'},
         {"image", 1, NULL, 'm'},   {"load-only", 0, NULL, 'l'}, {"here", 0, NULL, 'h'},
-        {"timeout", 1, NULL, 't'}, {NULL, 0, NULL, 0},
+        {"timeout", 1, NULL, 't'}, {"root", 1, NULL, 'r'},      {NULL, 0, NULL, 0},
     };
     bool ok = true;
-    for (int c; ok && (c = getopt_long(argc, argv, "o:O:", longs, NULL)) != -1;) {
+    for (int c; ok && (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
         if (c == 'o')
             ok = add_pair(optarg, options, &want->n_options);
         else if (c == 'O')
@@ -223,6 +231,8 @@ static bool parse(int argc, char **argv, struct ck_request *want, struct dray_kv
             ok = take_image(optarg, want);
         else if (c == 't')
             ok = take_timeout(optarg, want);
+        else if (c == 'r')
+            want->root = optarg;
         else if (c == 'l')
             want->load_only = true;
         else if (c == 'h')
@@ -240,16 +250,21 @@ int main(int argc, char **argv)
     struct dray_kv options[MAX_PAIRS], opts[MAX_PAIRS];
     struct ck_request want = {.timeout_s = DEFAULT_TIMEOUT_S};
     const char *verb = argc > 1 ? argv[1] : "";
-    bool show = strcmp(verb, "show") == 0;
+    bool show = strcmp(verb, "show") == 0, run = strcmp(verb, "run") == 0;
     if (strcmp(verb, "--help") == 0 || strcmp(verb, "help") == 0) {
         (void)fputs(usage, stdout);
         return EXIT_FINE;
     }
-    if ((!show && strcmp(verb, "check") != 0) || !parse(argc - 1, argv + 1, &want, options, opts)) {
+    if ((!show && !run && strcmp(verb, "check") != 0) ||
+        !parse(argc - 1, argv + 1, run ? "+o:O:" : "o:O:", &want, options, opts)) {
         (void)fputs(usage, stderr);
         return EXIT_USAGE;
     }
     dray_log_level_set(DRAY_LOG_WARN);
+    if (run) {
+        want.file = argv[optind + 1];
+        return ck_run_operations(&want, argv + optind + 2);
+    }
     int rc = EXIT_FINE;
     for (int i = optind + 1; i < argc; i++) {
         want.file = argv[i];

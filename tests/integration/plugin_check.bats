@@ -57,6 +57,32 @@ faulty() {
     ip link del dpc0
 }
 
+@test "run: operations by hand, one after another until one fails" {
+    run --separate-stderr "$DRAY_STAGE/bin/dray-plugin" run "$(own volume-local)" \
+        create v1 , mount v1 me , list , unmount v1 me , remove v1 , inspect v1 , list
+    [ "$status" -eq 1 ]
+    [ "$(jq -r '.operation + " " + (.error // "ok")' <<<"$output" | paste -sd,)" = \
+        'volume.create ok,volume.mount ok,volume.list ok,volume.unmount ok,volume.remove ok,volume.inspect NOTFOUND' ]
+    [ "$(jq -r 'select(.records) | .records[0].name' <<<"$output")" = v1 ]
+    jq -es 'map(select(.operation == "volume.mount"))[0].gives[0] | endswith("/v1/_data")' <<<"$output"
+    [ "$("$DRAY_STAGE/bin/dray-plugin" run "$(own ipam-default)" pool_request '{"family":4,"subnet":"10.9.0.0/24"}' , \
+        addr_request LocalDefault/10.9.0.0/24 '{"addr":"10.9.0.7"}' | jq -r 'select(.operation == "ipam.addr_request").gives[0]')" = 10.9.0.7/24 ]
+    # Files go in and out; the root is kept.
+    mkdir -p "$W/tree" "$W/root"
+    echo hi >"$W/tree/f"
+    tar -C "$W/tree" -cf "$W/in.tar" f
+    "$DRAY_STAGE/bin/dray-plugin" run --root "$W/root" "$(own storage-vfs)" create l1 "" 0 , apply l1 "$W/in.tar"
+    "$DRAY_STAGE/bin/dray-plugin" run --root "$W/root" "$(own storage-vfs)" diff l1 "" "$W/out.tar"
+    [ "$(tar -xOf "$W/out.tar" f)" = hi ]
+    # What an operation takes is told.
+    run "$DRAY_STAGE/bin/dray-plugin" run "$(own volume-local)" mount v1
+    [ "$status" -eq 1 ]
+    [[ $output == *"a word is missing"*"usage: mount TEXT TEXT"* ]]
+    run "$DRAY_STAGE/bin/dray-plugin" run "$(own ipam-default)" pool_request '{"famly":4}'
+    [[ $output == *"none of: family, subnet, range"* ]]
+    "$DRAY_STAGE/bin/dray-plugin" run "$(own log-json-file)" | grep -q '^log.write TEXT \[{time_ns,data,stream}...\]$'
+}
+
 @test "addresses, volumes, logs, extensions, builders" {
     fits "$(own ipam-default)" "$(own ipam-null)" "$(own volume-local)" "$(own log-json-file)" "$(own log-local)" \
         "$(own log-none)" "$(own ext-dashboard)" "$(own builder-dockerfile)"
