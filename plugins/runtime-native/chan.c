@@ -104,6 +104,8 @@ int rn_chan_recv(int chan, uint64_t deadline_ns, enum rn_word *word, struct dray
     if (n == (ssize_t)sizeof l && l.word == RN_WORD_FAILED && failed) {
         l.err.text[sizeof l.err.text - 1] = '\0';
         l.err.op[sizeof l.err.op - 1] = '\0';
+        if (l.err.code >= 0)
+            l.err.code = DRAY_E_INTERNAL;
         *failed = l.err;
     }
     return 0;

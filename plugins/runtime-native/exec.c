@@ -11,6 +11,7 @@
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,7 +28,8 @@ struct work {
     struct rn_filter filter;
     struct rn_cgroup cgroup;
     int chan[2], proc, init, v2, pidfd;
-    pid_t pid;
+    pid_t pid;            /* the process that joins */
+    volatile pid_t *goes; /* the one that goes on in the pid namespace, in memory shared with it */
 };
 
 static void work_cleanup(struct work *w)
@@ -36,12 +38,15 @@ static void work_cleanup(struct work *w)
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             (void)close(fds[i]);
+    if (w->goes)
+        (void)munmap((void *)(uintptr_t)w->goes, sizeof *w->goes);
     rn_state_cleanup(&w->state);
     rn_filter_cleanup(&w->filter);
     (void)json_object_put(w->doc);
     rn_arena_cleanup(&w->arena);
 }
 
+/** All but the pid namespace, which is for the process's child. */
 static int set_up(struct rn_task *t, const struct work *w, int *master, struct dray_err *err)
 {
     int flags = (int)(w->state.namespaces & ~UINT64_C(0x80)); /* no time namespace: its offsets
@@ -56,8 +61,6 @@ static int set_up(struct rn_task *t, const struct work *w, int *master, struct d
         (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0))
         rc = dray_fail_errno(err, "become root of the user namespace");
     rn_task_keys(t->id);
-    if (rc == 0 && setsid() < 0)
-        rc = dray_fail_errno(err, "setsid");
     dray_autofd int root = rc == 0 ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
     if (rc == 0 && root < 0)
         rc = dray_fail_errno(err, "open the container's root");
@@ -71,19 +74,33 @@ static int set_up(struct rn_task *t, const struct work *w, int *master, struct d
     return rc == 0 ? rn_task_labels(t, err) : rc;
 }
 
+/** From here on processes of the container see this one, and those that may trace each other look
+ *  into it and write to its memory: it is in the container's root, holds nothing of the host's, and
+ *  has the container's rights, but for the one that loading a filter may need. */
+static int show_up(struct rn_task *t, const struct work *w, struct dray_err *err)
+{
+    int rc = w->goes ? rn_ns_step(w->goes, err) : 0;
+    if (rc == 0 && setsid() < 0)
+        rc = dray_fail_errno(err, "setsid");
+    return rc == 0 && t->terminal ? rn_console_control(0, err) : rc;
+}
+
 static _Noreturn void exec_main(struct rn_task *t, const struct work *w)
 {
     struct dray_err err = {.code = DRAY_E_INTERNAL};
     int master = -EBADF;
     (void)close(w->chan[0]);
     rn_reset_signals();
-    /* From here on processes of the container see this one: they must not look into it. */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     int rc = set_up(t, w, &master, &err);
     if (rc == 0 && master >= 0)
         (void)rn_chan_send(t->chan, RN_WORD_READY, NULL, master);
     if (rc == 0)
         rc = rn_task_descriptors(t, &err);
+    if (rc == 0)
+        rc = rn_task_rights(t, &err);
+    if (rc == 0)
+        rc = show_up(t, w, &err);
     if (rc == 0)
         (void)rn_task_exec(t, &err);
     rn_task_fail(t, &err);
@@ -133,11 +150,7 @@ static int clone_exec(struct work *w, struct dray_err *err)
     fill_task(w, &t);
     if (w->self->cgroups.v2.mount)
         w->v2 = rn_cg_open(&w->cgroup, &w->self->cgroups.v2);
-    struct rn_clone how = {
-        .pid_ns = w->state.namespaces & CLONE_NEWPID ? w->init : -1,
-        .cgroup = w->v2,
-        .user_ns = -1,
-    };
+    struct rn_clone how = {.pid_ns = -1, .cgroup = w->v2, .user_ns = -1};
     int rc = rn_ns_clone(&how, &w->pid, &w->pidfd, err);
     if (rc != 0 && errno == EBUSY && how.cgroup >= 0) {
         (void)close(dray_steal_fd(&w->v2));
@@ -176,6 +189,13 @@ static int prepare(struct work *w, struct dray_err *err)
     w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (w->proc < 0)
         return dray_fail_errno(err, "open /proc");
+    if (!(w->state.namespaces & CLONE_NEWPID))
+        return 0;
+    void *shared =
+        mmap(NULL, sizeof *w->goes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return dray_fail_errno(err, "share memory with an exec");
+    w->goes = shared;
     return 0;
 }
 
@@ -189,21 +209,46 @@ static void give_streams(const struct work *w)
         rn_task_give(&w->spec->io, uid, gid);
 }
 
-/** Until the exec has closed the channel, or failed. */
+/** Until the exec has closed the channel. The terminal comes before the process shows up in the
+ *  container: what comes later may be others' words. */
 static int await(struct work *w, uint64_t deadline_ns, int *terminal, struct dray_err *err)
 {
+    struct dray_err failed = {.code = 0};
     for (;;) {
         enum rn_word word = RN_WORD_END;
-        struct dray_err failed = {.code = DRAY_E_INTERNAL};
-        int rc = rn_chan_recv(w->chan[0], deadline_ns, &word, &failed, terminal, err);
-        if (rc != 0 || word == RN_WORD_END)
+        bool wanted = w->spec->terminal && *terminal < 0;
+        int rc =
+            rn_chan_recv(w->chan[0], deadline_ns, &word, &failed, wanted ? terminal : NULL, err);
+        if (rc != 0)
             return rc;
-        if (word == RN_WORD_FAILED) {
-            if (err)
-                *err = failed;
-            return failed.code;
-        }
+        if (word != RN_WORD_END)
+            continue;
+        if (err && failed.code)
+            *err = failed;
+        return failed.code;
     }
+}
+
+static void reap(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/** The one that joined has ended or is ended, and the one that goes on takes its place. */
+static int follow(struct work *w, int rc, struct dray_err *err)
+{
+    if (w->pid <= 0 || !w->goes)
+        return rc;
+    if (rc != 0)
+        (void)rn_pidfd_signal(w->pidfd, SIGKILL);
+    reap(w->pid);
+    w->pid = *w->goes > 0 ? *w->goes : -1;
+    (void)close(dray_steal_fd(&w->pidfd));
+    if (w->pid < 0)
+        return rc != 0 ? rc : dray_fail(err, DRAY_E_INTERNAL, "the process of the exec has died");
+    w->pidfd = rn_pidfd_open(w->pid); /* nobody has waited for it: it is that one */
+    return rc != 0 || w->pidfd >= 0 ? rc : dray_fail_errno(err, "watch the process of the exec");
 }
 
 int32_t rn_exec(struct dray_self *self, const struct dray_call *call, const char *id,
@@ -229,13 +274,13 @@ int32_t rn_exec(struct dray_self *self, const struct dray_call *call, const char
         rc = clone_exec(&w, err);
     if (rc == 0)
         rc = await(&w, call ? call->deadline_ns : 0, &terminal, err);
+    rc = follow(&w, rc, err);
     if (rc != 0) {
         if (terminal >= 0)
             (void)close(terminal);
         if (w.pid > 0) {
-            (void)rn_pidfd_signal(w.pidfd, SIGKILL);
-            while (waitpid(w.pid, NULL, 0) < 0 && errno == EINTR)
-                ;
+            (void)kill(w.pid, SIGKILL); /* a child that nobody has waited for */
+            reap(w.pid);
         }
         return rc;
     }

@@ -166,11 +166,6 @@ int rn_task_descriptors(struct rn_task *t, struct dray_err *err)
     t->chan = CHAN_FD;
     t->proc = -EBADF;
     close_from(CHAN_FD + 1);
-    if (t->terminal) {
-        int rc = rn_console_control(0, err);
-        if (rc != 0)
-            return rc;
-    }
     own_streams(t);
     return 0;
 }
@@ -215,23 +210,31 @@ static int fail_cwd(const char *cwd, struct dray_err *err)
                      "chdir to cwd (\"%s\") set in config.json failed: %s", cwd, why);
 }
 
-/** Everything but the effective set that loading a filter may still need. */
-static int take_rights(const struct rn_task *t, uint64_t have, uint64_t extra, struct dray_err *err)
+/** What the process shall have, and extra. */
+static int set_caps(const struct rn_task *t, uint64_t extra, struct dray_err *err)
 {
     const struct rn_caps *c = &t->process->caps;
-    uint64_t permitted = c->permitted & have;
+    uint64_t permitted = c->permitted & t->bounding;
+    if (rn_caps_set((c->effective & permitted) | extra, permitted | extra,
+                    c->inheritable & t->bounding) != 0)
+        return dray_fail_errno(err, "set capabilities");
+    return 0;
+}
+
+/** Everything but the effective set that loading a filter may still need. */
+static int take_rights(const struct rn_task *t, struct dray_err *err)
+{
+    const struct rn_caps *c = &t->process->caps;
     int rc =
         prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 ? 0 : dray_fail_errno(err, "keep capabilities");
     if (rc == 0)
-        rc = rn_caps_drop(have & ~c->bounding, err);
+        rc = rn_caps_drop(t->bounding & ~c->bounding, err);
     if (rc == 0)
         rc = take_user(t, err);
-    if (rc != 0)
-        return rc;
-    if (rn_caps_set((c->effective & permitted) | extra, permitted | extra, c->inheritable & have) !=
-        0)
-        return dray_fail_errno(err, "set capabilities");
-    return rn_caps_ambient(c->ambient & permitted & c->inheritable, err);
+    if (rc == 0)
+        rc = set_caps(t, t->extra, err);
+    return rc != 0 ? rc
+                   : rn_caps_ambient(c->ambient & c->permitted & t->bounding & c->inheritable, err);
 }
 
 static void add_home(const struct rn_task *t, char home[300])
@@ -256,36 +259,39 @@ static int find_program(const struct rn_task *t, char path[PATH_MAX], struct dra
     return rc != 0 ? rc : rn_program_guard(path, t->self->self_dev, t->self->self_ino, err);
 }
 
+int rn_task_rights(struct rn_task *t, struct dray_err *err)
+{
+    const struct rn_process *p = t->process;
+    t->bounding = rn_caps_bounding();
+    /* Without no_new_privs a filter needs CAP_SYS_ADMIN: keep it until the very end, so that the
+     * filter has to permit no more than capset and execve. */
+    t->extra = t->filter->insns && !p->no_new_privs ? CAP_SYS_ADMIN_BIT : 0;
+    (void)umask(p->user.umask);
+    int rc = rn_rlimits_apply(p, err);
+    if (rc != 0)
+        return rc;
+    t->there = chdir(p->cwd) == 0;
+    return take_rights(t, err);
+}
+
 int rn_task_exec(struct rn_task *t, struct dray_err *err)
 {
     const struct rn_process *p = t->process;
     char path[PATH_MAX], home[300];
-    /* Without no_new_privs a filter needs CAP_SYS_ADMIN: keep it until the very end, so that the
-     * filter has to permit no more than capset and execve. */
-    bool filter = t->filter->insns != NULL;
-    uint64_t extra = filter && !p->no_new_privs ? CAP_SYS_ADMIN_BIT : 0;
-    uint64_t have = rn_caps_bounding(), permitted = have & p->caps.permitted;
-    (void)umask(p->user.umask);
     add_home(t, home);
-    int rc = rn_rlimits_apply(p, err);
-    bool there = rc == 0 && chdir(p->cwd) == 0;
-    if (rc == 0)
-        rc = take_rights(t, have, extra, err);
-    if (rc == 0 && !there && chdir(p->cwd) != 0)
-        rc = fail_cwd(p->cwd, err);
+    int rc = t->there || chdir(p->cwd) == 0 ? 0 : fail_cwd(p->cwd, err);
     if (rc == 0)
         rc = check_cwd(err);
     if (rc == 0)
         rc = find_program(t, path, err);
     if (rc == 0 && p->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         rc = dray_fail_errno(err, "set no_new_privs");
-    if (rc == 0 && filter)
+    if (rc == 0 && t->filter->insns)
         rc = rn_seccomp_load(t->filter, err);
+    if (rc == 0 && t->extra)
+        rc = set_caps(t, 0, err);
     if (rc != 0)
         return rc;
-    if (extra &&
-        rn_caps_set(p->caps.effective & permitted, permitted, p->caps.inheritable & have) != 0)
-        return dray_fail_errno(err, "set capabilities");
     (void)execve(path, (char *const *)p->args.v, (char *const *)p->env.v);
     return rn_program_fail(path, errno, err);
 }

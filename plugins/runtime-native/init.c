@@ -221,12 +221,16 @@ _Noreturn void rn_init_main(struct rn_init *in)
     }
     if (rc == 0)
         rc = rn_task_descriptors(&in->task, &err);
+    if (rc == 0 && in->task.terminal)
+        rc = rn_console_control(0, &err);
     if (rc != 0)
         rn_task_fail(&in->task, &err);
     if (master < 0 && rn_chan_send(in->task.chan, RN_WORD_READY, NULL, -1) != 0)
         _exit(1);
     await(in, RN_WORD_START);
     rc = rn_hooks_run_here(&in->spec->start_container, "startContainer", &err);
+    if (rc == 0)
+        rc = rn_task_rights(&in->task, &err);
     if (rc == 0)
         (void)rn_task_exec(&in->task, &err);
     rn_task_fail(&in->task, &err);

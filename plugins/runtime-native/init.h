@@ -24,6 +24,9 @@ struct rn_task {
     uint16_t rows, cols;
     struct rn_cgroup cgroup;
     struct rn_ids ids;
+    /* what rn_task_rights() leaves to rn_task_exec() */
+    uint64_t bounding, extra;
+    bool there; /* in the working directory */
 };
 
 /** The first process. */
@@ -73,7 +76,9 @@ void rn_task_give(const struct dray_stdio *io, uid_t uid, gid_t gid);
 int rn_task_labels(const struct rn_task *t, struct dray_err *err);
 /** Put the streams in place and close everything else but the channel, which becomes t->chan 3. */
 int rn_task_descriptors(struct rn_task *t, struct dray_err *err);
-/** Take the user's identity and rights, and exec. Returns on failure only. */
+/** Take the user's identity, limits and rights, but for what loading a filter needs. */
+int rn_task_rights(struct rn_task *t, struct dray_err *err);
+/** The rest, and exec. Returns on failure only. */
 int rn_task_exec(struct rn_task *t, struct dray_err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -179,13 +180,29 @@ int rn_ns_clone(const struct rn_clone *c, pid_t *pid_out, int *pidfd_out, struct
     return rc == 0 ? 0 : explain(err);
 }
 
+int rn_ns_step(volatile pid_t *pid_out, struct dray_err *err)
+{
+    struct clone_args args = {
+        .flags = CLONE_PARENT | CLONE_PARENT_SETTID,
+        .parent_tid = (uint64_t)(uintptr_t)pid_out,
+    };
+    /* The child, which others may write to, has no part in that memory. */
+    if (madvise((void *)(uintptr_t)pid_out, sizeof *pid_out, MADV_DONTFORK) != 0)
+        return dray_fail_errno(err, "keep memory from a child");
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid > 0)
+        _exit(0);
+    return pid == 0 ? 0 : explain(err);
+}
+
 void rn_reset_signals(void)
 {
     struct sigaction dfl = {.sa_handler = SIG_DFL};
     for (int sig = 1; sig < NSIG; sig++)
         (void)sigaction(sig, &dfl, NULL);
     /* The C library refuses to touch those that it uses itself: 32 and 33. */
-    static const char kernel_dfl[64]; /* struct sigaction of the kernel: SIG_DFL, no flags, no mask */
+    static const char
+        kernel_dfl[64]; /* struct sigaction of the kernel: SIG_DFL, no flags, no mask */
     for (int sig = 32; sig < SIGRTMIN; sig++)
         (void)syscall(SYS_rt_sigaction, sig, kernel_dfl, NULL, (size_t)_NSIG / 8);
     sigset_t none;

@@ -28,6 +28,10 @@ struct rn_clone {
 
 /** Like fork, of the calling thread; in the child *pid_out is 0. *pidfd_out is the parent's. */
 int rn_ns_clone(const struct rn_clone *c, pid_t *pid_out, int *pidfd_out, struct dray_err *err);
+/** The caller, whose children are to be born in another pid namespace, makes the one that goes on
+ *  there in its stead, as a child of its parent; *pid_out, a page that is shared with whoever is to
+ *  know, has its pid from before it runs. Returns in the child only, or with an error. */
+int rn_ns_step(volatile pid_t *pid_out, struct dray_err *err);
 /** pidfd_open */
 int rn_pidfd_open(pid_t pid);
 /** pidfd_send_signal */
