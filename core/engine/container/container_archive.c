@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* container_archive.c - files in and out of a container as tar streams (docker cp). */
+#include "engine/container/container_archive.h"
+
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -181,45 +183,18 @@ struct get_job {
     bool abandoned;                 /* nothing more goes out */
 };
 
-static int tar_error(struct archive *a, const char *what, struct dray_err *err)
-{
-    if (archive_errno(a) == EPIPE)
-        return dray_fail(err, DRAY_E_CANCELED, "the client has gone");
-    return dray_fail(err, DRAY_E_IO, "%s: %s", what, archive_error_string(a));
-}
-
-static int copy_data(struct get_job *job, struct archive_entry *e, struct dray_err *err)
-{
-    dray_autofd int fd =
-        open(archive_entry_sourcepath(e), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    int64_t left = archive_entry_size(e);
-    if (fd < 0)
-        return dray_fail_errno(err, "open %s", archive_entry_sourcepath(e));
-    while (left > 0) {
-        ssize_t n = read(fd, job->buffer, left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES);
-        if (n < 0)
-            return dray_fail_errno(err, "read %s", archive_entry_sourcepath(e));
-        if (n == 0) /* it shrank: the tar is filled up with zeros */
-            break;
-        if (archive_write_data(job->out, job->buffer, (size_t)n) < 0)
-            return tar_error(job->out, "write the archive", err);
-        left -= n;
-    }
-    return 0;
-}
-
 static int write_entry(struct get_job *job, struct archive_entry *e, struct dray_err *err)
 {
     if (archive_entry_filetype(e) == AE_IFSOCK)
         return 0;
     int rc = archive_write_header(job->out, e);
     if (rc == ARCHIVE_FATAL)
-        return tar_error(job->out, "write the archive", err);
+        return dray_archive_fail(job->out, "write the archive", err);
     bool data = archive_entry_filetype(e) == AE_IFREG && archive_entry_size(e) > 0 &&
                 !archive_entry_hardlink(e);
     if (rc < ARCHIVE_WARN || !data)
         return 0;
-    return copy_data(job, e, err);
+    return dray_archive_data(job->out, e, job->buffer, BLOCK_BYTES, err);
 }
 
 /** Names in the archive begin with the last element of the path that was asked for. */
@@ -241,7 +216,7 @@ static int next_entry(struct get_job *job, struct archive_entry *e, bool *end, s
     int rc = archive_read_next_header2(job->in, e);
     *end = rc == ARCHIVE_EOF;
     if (rc == ARCHIVE_FATAL)
-        return tar_error(job->in, "read the container's files", err);
+        return dray_archive_fail(job->in, "read the container's files", err);
     return 0;
 }
 
@@ -321,11 +296,11 @@ static int get_inside(void *arg, struct dray_err *err)
     job->cut = strcmp(from, "/") == 0 ? 0 : strlen(from);
     int rc = 0;
     if (archive_read_disk_open(job->in, from) != ARCHIVE_OK)
-        rc = tar_error(job->in, "read the container's files", err);
+        rc = dray_archive_fail(job->in, "read the container's files", err);
     if (rc == 0)
         rc = walk(job, err);
     if (rc == 0 && archive_write_close(job->out) != ARCHIVE_OK)
-        rc = tar_error(job->out, "write the archive", err);
+        rc = dray_archive_fail(job->out, "write the archive", err);
     return rc;
 }
 
@@ -344,7 +319,7 @@ static int prepare_get(struct get_job *job, struct dray_err *err)
     (void)archive_write_set_bytes_in_last_block(job->out, 1);
     archive_entry_linkresolver_set_strategy(job->links, ARCHIVE_FORMAT_TAR);
     if (archive_write_open(job->out, job, NULL, write_out, NULL) != ARCHIVE_OK)
-        return tar_error(job->out, "open the archive", err);
+        return dray_archive_fail(job->out, "open the archive", err);
     return 0;
 }
 
@@ -446,7 +421,7 @@ static int put_data(struct put_job *job, struct dray_err *err)
             return dray_fail(err, DRAY_E_INVAL, "read the archive: %s",
                              archive_error_string(job->in));
         if (archive_write_data_block(job->out, block, size, offset) < ARCHIVE_WARN)
-            return tar_error(job->out, "write into the container", err);
+            return dray_archive_fail(job->out, "write into the container", err);
     }
 }
 
@@ -479,11 +454,11 @@ static int put_entry(struct put_job *job, struct archive_entry *e, struct dray_e
     if (rc != 0)
         return rc;
     if (archive_write_header(job->out, e) < ARCHIVE_WARN)
-        return tar_error(job->out, "write into the container", err);
+        return dray_archive_fail(job->out, "write into the container", err);
     if (archive_entry_size(e) > 0)
         rc = put_data(job, err);
     if (rc == 0 && archive_write_finish_entry(job->out) < ARCHIVE_WARN)
-        rc = tar_error(job->out, "write into the container", err);
+        rc = dray_archive_fail(job->out, "write into the container", err);
     return rc;
 }
 
@@ -542,7 +517,7 @@ static int put_inside(void *arg, struct dray_err *err)
             return rc;
     }
     if (archive_write_close(job->out) < ARCHIVE_WARN)
-        return tar_error(job->out, "write into the container", err);
+        return dray_archive_fail(job->out, "write into the container", err);
     return 0;
 }
 
