@@ -36,8 +36,21 @@ stop_all() {
     fail "drayd ($pid) does not stop"
 }
 
+# The bridges of its networks and the rules that go with them, which outlive a daemon for its containers.
+bridges() {
+    dray network ls -q --filter driver=bridge 2>/dev/null |
+        while read -r id; do
+            dray network inspect -f '{{with index .Options "com.docker.network.bridge.name"}}{{.}}{{else}}br-{{slice $.Id 0 12}}{{end}}' "$id"
+        done
+}
+
 if [ "${1:-}" = stop ]; then
+    links=$(bridges)
     stop_all
+    for link in $links; do
+        [ ! -d "/sys/class/net/$link/bridge" ] || ip link del "$link"
+        case $link in dray-*) nft delete table inet "${link/-/_}" ;; esac
+    done
     rm -rf "$root"
     echo "stopped; $root removed"
     exit 0

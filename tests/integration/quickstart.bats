@@ -24,8 +24,11 @@ teardown() {
         [ "$status" -eq 0 ]
         [[ $output == *"hello from inside"* && $output == *"answers: hello from port 80"* ]]
     done
+    "$T/root/install/bin/dray" -H "unix://$T/root/dray.sock" network create more
     run timeout 60 "$script" stop
     [ "$status" -eq 0 ]
+    [ -z "$(nft list tables)" ]
+    [ -z "$(ip -br link show type bridge)" ]
     [ ! -e "$T/root" ]
     run ! grep -F "$T/" /proc/self/mountinfo
 }
