@@ -489,6 +489,23 @@ static void add_first_options(struct body *b, struct json_object *ep)
     }
 }
 
+/* An address is given by its flag or with the network, not by both. */
+static int check_addresses(struct body *b, struct json_object *ep)
+{
+    static const char *const pairs[][3] = {{"ip", "IPAMConfig.IPv4Address", "IPv4"},
+                                           {"ip6", "IPAMConfig.IPv6Address", "IPv6"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (cli_given(b->args, pairs[i][0]) && dray_json_get(ep, pairs[i][1]))
+            return cli_fail(b->cli,
+                            "conflicting options: cannot specify both --%s and per-network %s "
+                            "address",
+                            pairs[i][0], pairs[i][2]);
+    const char *mac = cli_str(b->args, "mac-address");
+    return !cli_given(b->args, "mac-address") || spec_is_mac(mac)
+               ? 0
+               : cli_fail(b->cli, "%s is not a valid mac address", mac);
+}
+
 static int add_networks(struct body *b)
 {
     DRAY_AUTO(dray_strlist) words = {0};
@@ -505,6 +522,10 @@ static int add_networks(struct body *b)
         if (spec_network(words.v[i], &name, &ep, &err) != 0)
             return cli_fail_err(b->cli, &err);
         if (i == 0) {
+            if (check_addresses(b, ep) != 0) {
+                json_object_put(ep);
+                return -1;
+            }
             if (cli_given(b->args, "network-alias") && !user_defined(name)) {
                 json_object_put(ep);
                 return cli_fail(b->cli, "network-scoped aliases are only supported for "
@@ -569,6 +590,11 @@ static int check_modes(struct body *b)
         if (!ok)
             return cli_fail(b->cli, "--%s: invalid %s mode", table[i].flag, table[i].what);
     }
+    DRAY_AUTO(dray_strlist) storage = {0};
+    cli_list(b->args, "storage-opt", &storage);
+    for (size_t i = 0; i < storage.n; i++)
+        if (!strchr(storage.v[i], '='))
+            return cli_fail(b->cli, "invalid storage option");
     if (cli_bool(b->args, "use-api-socket"))
         return cli_fail(b->cli, "--use-api-socket is not supported by dray");
     const char *ns = cli_str(b->args, "cgroupns");

@@ -72,6 +72,8 @@ static int check_type(enum cli_type type, const char *value, struct dray_err *er
 /* Check one value against the flag's type and own check. */
 static int check_value(const struct cli_flag *f, const char *value, struct dray_err *err)
 {
+    if (f->type == CLI_BYTES && strcmp(value, "-1") == 0 && strcmp(f->name, "memory-swap") != 0)
+        return dray_fail(err, DRAY_E_INVAL, "invalid size: '%s'", value);
     int rc = check_type(f->type, value, err);
     return rc == 0 && f->check ? f->check(value, err) : rc;
 }

@@ -169,6 +169,22 @@ run --pull x busybox true
 run --security-opt foo busybox true
 run --network a --network bridge busybox true
 run --expose foo busybox true
+create --expose 80-70 busybox
+create --dns bad busybox
+create --mount dst=/x,foo=bar busybox
+create --sysctl a=b busybox
+create --mac-address zz busybox
+create --shm-size -1 busybox
+create --rm --restart always busybox
+create --device /dev/null:/x:bad busybox
+create --storage-opt bad busybox
+create --volume /a:/b:/c:d busybox
+create --ip 1.2.3.4 --network name=mynet,ip=10.1.1.1 busybox
+create --platform linux/riscv64 localhost:1/nope
+create --platform linux/riscv64 busybox
+network create --aux-address x new
+network create --label = new
+attach ex
 inspect nope
 rm nope
 rm -f nope

@@ -47,7 +47,9 @@ static void add_row(struct listing *l, struct json_object *image, const char *re
     units_go_time(created, at);
     units_human_size((double)dray_json_int(image, "Size", 0), 4, virtual_size);
     units_human_size((double)dray_json_int(image, "Size", 0), 3, size);
-    dray_json_add_str(row, "Containers", "N/A");
+    int64_t containers = dray_json_int(image, "Containers", -1);
+    rows_take(row, "Containers",
+              containers < 0 ? cli_strdup("N/A") : cli_strf("%lld", (long long)containers));
     dray_json_add_str(row, "CreatedAt", at);
     rows_take(row, "CreatedSince", created > 0 ? rows_ago(created) : cli_strdup("N/A"));
     dray_json_add_str(row, "Digest", digest);

@@ -48,7 +48,7 @@ static int read_password(struct cli *cli, const struct cli_args *args, char **ou
     if (cli_given(args, "password"))
         return cli_fail(cli, "--password and --password-stdin are mutually exclusive");
     if (!cli_given(args, "username"))
-        return cli_fail(cli, "Must provide --username with --password-stdin");
+        return cli_fail(cli, "the --password-stdin option requires --username to be set");
     if (dray_fs_read_fd(STDIN_FILENO, 65536, &text, &err) != 0)
         return cli_fail_err(cli, &err);
     *out = cli_strf("%.*s", text.data ? (int)strcspn(text.data, "\r\n") : 0,

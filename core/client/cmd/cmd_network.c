@@ -190,7 +190,7 @@ static int add_ipam(struct cli *cli, const struct cli_args *args, struct json_ob
     for (size_t i = 0; i < aux.n; i++) {
         char *eq = strchr(aux.v[i], '=');
         if (!eq)
-            continue;
+            return cli_fail(cli, "no matching subnet for aux-address ");
         *eq = '\0';
         if (place(cli, pools, eq + 1, "AuxiliaryAddresses", aux.v[i]) != 0)
             return -1;

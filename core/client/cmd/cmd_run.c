@@ -11,13 +11,18 @@
 #include <fcntl.h>
 #include <signal.h>
 
-/* Says why, adds where to find help, and gives run's exit code. */
-static int run_failed(struct cli *cli, int code)
+/* Says why, adds where to find help, and gives the exit code. */
+static int failed_with_help(struct cli *cli, const char *verb, int code)
 {
     (void)fflush(stdout);
-    (void)fprintf(stderr, "dray: %s\n\nRun 'dray run --help' for more information\n",
-                  cli->error.data ? cli->error.data : "unknown error");
+    (void)fprintf(stderr, "dray: %s\n\nRun 'dray %s --help' for more information\n",
+                  cli->error.data ? cli->error.data : "unknown error", verb);
     return code;
+}
+
+static int run_failed(struct cli *cli, int code)
+{
+    return failed_with_help(cli, "run", code);
 }
 
 /* 127 and 126 as a shell has them, from the text of a failed start. */
@@ -72,8 +77,9 @@ static int create_or_pull(struct cli *cli, const struct cli_args *args, struct j
     if (post_create(cli, args, body, out) == 0)
         return 0;
     bool missing = !pull || !*pull || strcmp(pull, "missing") == 0;
-    if (cli->status != 404 || !missing || !cli->error.data ||
-        !strcasestr(cli->error.data, "no such image"))
+    const char *why = cli->status == 404 && cli->error.data ? cli->error.data : "";
+    if (!missing || (!strcasestr(why, "no such image") &&
+                     !strstr(why, "does not match the specified platform")))
         return -1;
     if (!cli_bool(args, "quiet")) {
         dray_autofree char *full = image_with_tag(cli_arg(args, 0));
@@ -107,7 +113,7 @@ static int create_container(struct cli *cli, const struct cli_args *args, struct
     dray_autofd int cidfile = -EBADF;
     dray_autojson *doc = NULL;
     const char *path = cli_str(args, "cidfile");
-    if (!valid_pull(cli, cli_str(args, "pull")) || open_cidfile(cli, path, &cidfile) != 0)
+    if (open_cidfile(cli, path, &cidfile) != 0)
         return -1;
     if (create_or_pull(cli, args, body, &doc) != 0) {
         if (cidfile >= 0)
@@ -128,10 +134,10 @@ int run_container_create(struct cli *cli, const struct cli_args *args)
 {
     dray_autofree char *id = NULL;
     dray_autojson *body = create_body(cli, args);
-    if (!body || create_container(cli, args, body, &id) != 0) {
-        (void)cli_report(cli);
-        return 1;
-    }
+    if (!body || !valid_pull(cli, cli_str(args, "pull")))
+        return failed_with_help(cli, "create", 125);
+    if (create_container(cli, args, body, &id) != 0)
+        return cli_report(cli);
     (void)printf("%s\n", id);
     return 0;
 }
@@ -297,7 +303,7 @@ int run_container_run(struct cli *cli, const struct cli_args *args)
 {
     dray_autofree char *id = NULL;
     dray_autojson *body = create_body(cli, args);
-    if (!body)
+    if (!body || !valid_pull(cli, cli_str(args, "pull")))
         return run_failed(cli, 125);
     if (check_run(cli, args, body) != 0)
         return cli_report(cli);
@@ -414,11 +420,12 @@ int run_container_start(struct cli *cli, const struct cli_args *args)
 static int check_attachable(struct cli *cli, struct json_object *doc)
 {
     if (!dray_json_bool(doc, "State.Running", false))
-        return cli_fail(cli, "cannot attach to a stopped container, start it first");
+        return cli_fail(cli, "You cannot attach to a stopped container, start it first");
     if (dray_json_bool(doc, "State.Paused", false))
-        return cli_fail(cli, "cannot attach to a paused container, unpause it first");
+        return cli_fail(cli, "You cannot attach to a paused container, unpause it first");
     if (dray_json_bool(doc, "State.Restarting", false))
-        return cli_fail(cli, "cannot attach to a restarting container, wait until it is running");
+        return cli_fail(cli,
+                        "You cannot attach to a restarting container, wait until it is running");
     return 0;
 }
 

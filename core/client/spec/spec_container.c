@@ -137,7 +137,7 @@ static const struct cli_flag flags_shared[] = {
     FLAG(0, "stop-signal", STRING, "Signal to stop the container"),
     FLAG(0, "stop-timeout", INT, "Timeout (in seconds) to stop a container"),
     FLAG(0, "storage-opt", LIST, "Storage driver options for the container"),
-    FLAG_DEF(0, "sysctl", MAP, "Sysctl options", "map[]"),
+    FLAG_CHECK_DEF(0, "sysctl", MAP, "Sysctl options", "map[]", spec_sysctl_check),
     FLAG(0, "tmpfs", LIST, "Mount a tmpfs directory"),
     FLAG('t', "tty", BOOL, "Allocate a pseudo-TTY"),
     FLAG_DEF(0, "ulimit", ULIMIT, "Ulimit options", "[]"),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spec_network.c - the commands on networks and their flags. */
 #include "client/commands.h"
+#include "client/spec/specs.h"
 
 static const struct cli_flag flags_network_connect[] = {
     FLAG(0, "alias", STRINGS, "Add network-scoped alias for the container"),
@@ -30,7 +31,7 @@ static const struct cli_flag flags_network_create[] = {
     FLAG_DEF(0, "ipam-opt", MAP, "Set IPAM driver specific options", "map[]"),
     FLAG_DEF(0, "ipv4", BOOL, "Enable or disable IPv4 address assignment", "true"),
     FLAG(0, "ipv6", BOOL, "Enable or disable IPv6 address assignment"),
-    FLAG(0, "label", LIST, "Set metadata on a network"),
+    FLAG_CHECK(0, "label", LIST, "Set metadata on a network", spec_label_check),
     FLAG_DEF('o', "opt", MAP, "Set driver specific options", "map[]"),
     FLAG(0, "scope", STRING, "Control the network's scope"),
     FLAG(0, "subnet", STRINGS, "Subnet in CIDR format that represents a network segment"),

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spec_volume.c - the commands on volumes and their flags. */
 #include "client/commands.h"
+#include "client/spec/specs.h"
 
 static const struct cli_flag flags_volume_create[] = {
     FLAG_DEF('d', "driver", STRING, "Specify volume driver name", "local"),
-    FLAG(0, "label", LIST, "Set metadata for a volume"),
+    FLAG_CHECK(0, "label", LIST, "Set metadata for a volume", spec_label_check),
     FLAG_DEF('o', "opt", MAP, "Set driver specific options", "map[]"),
     FLAG_END,
 };

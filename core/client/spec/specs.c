@@ -144,6 +144,11 @@ int spec_expose(const char *value, struct json_object *exposed, struct dray_err 
     struct range r = {0, 0};
     if (memchr(value, ':', len))
         return dray_fail(err, DRAY_E_INVAL, "invalid port format for --expose: %s", value);
+    if (!parse_range(value, len, &r) && r.first > r.last)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "invalid range format for --expose: %s, error: invalid range specified "
+                         "for port: %.*s",
+                         value, (int)len, value);
     if (!parse_range(value, len, &r))
         return dray_fail(err, DRAY_E_INVAL,
                          "invalid range format for --expose: %s, error: strconv.ParseUint: parsing "
@@ -170,7 +175,11 @@ int spec_volume(const char *value, char **bind, char **anonymous, struct dray_er
     if (strstr(value, "::"))
         return dray_fail(err, DRAY_E_INVAL, "invalid spec: %s: empty section between colons",
                          value);
-    size_t n = (size_t)(colon - value);
+    size_t n = (size_t)(colon - value), colons = 0;
+    for (const char *c = value; *c; c++)
+        colons += *c == ':';
+    if (colons > 2)
+        return dray_fail(err, DRAY_E_INVAL, "invalid spec: %s: too many colons", value);
     if ((n == 1 && *value == '.') || dray_str_prefix(value, "./")) {
         dray_autofree char *cwd = getcwd(NULL, 0);
         size_t skip = n == 1 ? 1 : 2;
@@ -198,6 +207,8 @@ int spec_device(const char *value, struct json_object **out, struct dray_err *er
     } else if (part.n == 3) {
         perm = part.v[2];
     }
+    if (part.n == 3 && !permissions(perm))
+        return dray_fail(err, DRAY_E_INVAL, "bad mode specified: %s", perm);
     if (part.n > 3)
         return dray_fail(err, DRAY_E_INVAL, "invalid device specification: %s", value);
     if (out) {
@@ -493,7 +504,35 @@ int spec_ip_check(const char *value, struct dray_err *err)
     struct in6_addr a;
     if (inet_pton(AF_INET, value, &a) == 1 || inet_pton(AF_INET6, value, &a) == 1)
         return 0;
-    return dray_fail(err, DRAY_E_INVAL, "ip address is not correctly formatted: \"%s\"", value);
+    return dray_fail(err, DRAY_E_INVAL, "IP address is not correctly formatted: %s", value);
+}
+
+bool spec_is_mac(const char *value)
+{
+    size_t len = strlen(value), each = len == 14 ? 4 : 2;
+    if (len != 14 && len != 17)
+        return false;
+    char sep = each == 4 ? '.' : value[2];
+    if (each == 2 && sep != ':' && sep != '-')
+        return false;
+    for (size_t i = 0; i < 12 / each; i++, value += each + 1)
+        if (strspn(value, "0123456789abcdefABCDEF") != each ||
+            value[each] != (i + 1 < 12 / each ? sep : '\0'))
+            return false;
+    return true;
+}
+
+/* What the kernel keeps apart by namespaces. */
+int spec_sysctl_check(const char *value, struct dray_err *err)
+{
+    static const char *const single[] = {"kernel.msgmax", "kernel.msgmnb",         "kernel.msgmni",
+                                         "kernel.sem",    "kernel.shmall",         "kernel.shmmax",
+                                         "kernel.shmmni", "kernel.shm_rmid_forced"};
+    size_t n = strcspn(value, "=");
+    bool ok = value[n] && (strncmp(value, "net.", 4) == 0 || strncmp(value, "fs.mqueue.", 10) == 0);
+    for (size_t i = 0; value[n] && i < sizeof single / sizeof *single; i++)
+        ok = ok || (strlen(single[i]) == n && strncmp(single[i], value, n) == 0);
+    return ok ? 0 : dray_fail(err, DRAY_E_INVAL, "sysctl '%s' is not allowed", value);
 }
 
 int spec_label_check(const char *value, struct dray_err *err)

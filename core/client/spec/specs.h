@@ -23,6 +23,9 @@ int spec_throttle_check(const char *value, struct dray_err *err);
 int spec_iops_check(const char *value, struct dray_err *err);
 int spec_weight_check(const char *value, struct dray_err *err);
 int spec_label_check(const char *value, struct dray_err *err);
+int spec_sysctl_check(const char *value, struct dray_err *err);
+/** "02:42:..", "02-42-..", "0242.ac11.0002"? */
+bool spec_is_mac(const char *value);
 int spec_device_check(const char *value, struct dray_err *err);
 int spec_device_rule_check(const char *value, struct dray_err *err);
 

@@ -188,7 +188,7 @@ static int mount_word(struct json_object *m, const char *word, struct dray_err *
         return recursive_option(m, value, err);
     if (!value)
         return dray_fail(err, DRAY_E_INVAL, "invalid field '%s' must be a key=value pair", word);
-    return dray_fail(err, DRAY_E_INVAL, "unknown option '%s' in '%s'", key, word);
+    return dray_fail(err, DRAY_E_INVAL, "unexpected key '%s' in '%s'", key, word);
 }
 
 static int check_mix(struct json_object *m, const char *type, struct dray_err *err)
