@@ -180,7 +180,7 @@ int table_list(struct cli *cli, const char *format, const struct table_spec *spe
 {
     if (!format || !*format || strcmp(format, "table") == 0)
         return list_by_template(cli, spec->layout, true, spec, rows);
-    if (strcmp(format, "json") == 0) {
+    if (strcmp(format, "json") == 0 || strcmp(format, "{{json .}}") == 0) {
         for (size_t i = 0; i < json_object_array_length(rows); i++) {
             dray_autojson *o = tmpl_sorted(json_object_array_get_idx(rows, i));
             print_escaped(dray_json_text(o));
