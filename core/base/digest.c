@@ -2,6 +2,8 @@
 /* digest.c - SHA-256 content digests by OpenSSL. */
 #include "base/digest.h"
 
+#include "base/hash_pool.h"
+
 #include <dray/util.h>
 #include <openssl/evp.h>
 
@@ -11,6 +13,7 @@
 
 struct dray_sha256 {
     EVP_MD_CTX *ctx;
+    struct dray_hash_stream *stream; /* in a pool; instead of ctx */
 };
 
 struct dray_sha256 *dray_sha256_new(void)
@@ -26,9 +29,24 @@ struct dray_sha256 *dray_sha256_new(void)
     return s;
 }
 
+struct dray_sha256 *dray_sha256_new_in(struct dray_hash_pool *pool)
+{
+    struct dray_sha256 *s = calloc(1, sizeof *s);
+    if (s)
+        s->stream = dray_hash_stream_new(pool);
+    if (s && !s->stream) {
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
 void dray_sha256_add(struct dray_sha256 *s, const void *data, size_t len)
 {
-    (void)EVP_DigestUpdate(s->ctx, data, len);
+    if (s->stream)
+        dray_hash_stream_add(s->stream, data, len);
+    else
+        (void)EVP_DigestUpdate(s->ctx, data, len);
 }
 
 static void write_digest(const unsigned char *raw, char out[DRAY_DIGEST_LEN])
@@ -46,6 +64,11 @@ static void write_digest(const unsigned char *raw, char out[DRAY_DIGEST_LEN])
 void dray_sha256_end(struct dray_sha256 *s, char out[DRAY_DIGEST_LEN])
 {
     unsigned char raw[EVP_MAX_MD_SIZE] = {0};
+    if (s->stream) {
+        dray_hash_stream_end(s->stream, raw);
+        write_digest(raw, out);
+        return;
+    }
     (void)EVP_DigestFinal_ex(s->ctx, raw, NULL);
     write_digest(raw, out);
     (void)EVP_DigestInit_ex(s->ctx, NULL, NULL);
@@ -55,6 +78,7 @@ void dray_sha256_free(struct dray_sha256 *s)
 {
     if (!s)
         return;
+    dray_hash_stream_free(s->stream);
     EVP_MD_CTX_free(s->ctx);
     free(s);
 }

@@ -12,6 +12,9 @@
 struct dray_sha256; /* streaming state */
 
 struct dray_sha256 *dray_sha256_new(void); /* NULL without memory */
+struct dray_hash_pool;
+/** One whose bytes are hashed by a pool's threads; for what is long. NULL without memory. */
+struct dray_sha256 *dray_sha256_new_in(struct dray_hash_pool *pool);
 void dray_sha256_add(struct dray_sha256 *s, const void *data, size_t len);
 /** Write the digest with its "sha256:" and begin anew. */
 void dray_sha256_end(struct dray_sha256 *s, char out[DRAY_DIGEST_LEN]);

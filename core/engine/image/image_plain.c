@@ -62,96 +62,93 @@ int img_plain_size(struct dray_images *im, const struct img_part *part, uint64_t
 
 /* --- of the blob ------------------------------------------------------------------------------*/
 
-/* Hashing what is inflated at the same time: the blob's bytes, for there are fewer of them. */
-struct checker {
-    struct dray_images *im;
-    const char *digest;
-    int rc;
-    struct dray_err err;
-};
-
-static void *check_thread(void *arg)
-{
-    struct checker *c = arg;
-    dray_autofd int fd = -EBADF;
-    c->rc = dray_blobs_get(c->im->blobs, c->digest, &fd, NULL, &c->err);
-    if (!c->rc)
-        c->rc = dray_blobs_check(fd, c->digest, -1, &c->err);
-    return NULL;
-}
-
 static int write_blob(struct dray_images *im, const char *digest, dray_sink_fn sink, void *ctx,
                       struct dray_err *err)
 {
     dray_autofd int fd = -EBADF;
     struct dray_inflate *in = NULL;
-    struct checker c = {.im = im, .digest = digest};
-    pthread_t thread;
     int rc = dray_blobs_get(im->blobs, digest, &fd, NULL, err);
     if (!rc)
         rc = dray_inflate_new(sink, ctx, UINT64_MAX, &in, err);
-    if (!rc && pthread_create(&thread, NULL, check_thread, &c) != 0)
-        rc = dray_fail(err, DRAY_E_NOMEM, "start a thread");
-    if (rc) {
-        dray_inflate_free(in);
-        return rc;
-    }
-    rc = inflate_fd(in, fd, digest, err);
-    (void)pthread_join(thread, NULL);
-    if (c.rc && (!rc || rc == DRAY_E_CORRUPT)) { /* what was changed may not inflate either */
-        rc = c.rc;
-        if (err)
-            *err = c.err;
-    }
+    if (!rc)
+        rc = inflate_fd(in, fd, digest, err);
     dray_inflate_free(in);
     return rc;
 }
 
-/* --- of the files -----------------------------------------------------------------------------*/
-
-struct hashed {
-    dray_sink_fn sink;
-    void *ctx;
-    struct dray_sha256 *sum;
-};
-
-static int hash_on(void *ctx, const void *data, size_t len, struct dray_err *err)
+static int check_blob(struct dray_images *im, const char *digest, int abort_fd,
+                      struct dray_err *err)
 {
-    struct hashed *h = ctx;
-    dray_sha256_add(h->sum, data, len);
-    return h->sink(h->ctx, data, len, err);
+    dray_autofd int fd = -EBADF;
+    int rc = dray_blobs_get(im->blobs, digest, &fd, NULL, err);
+    return rc ? rc : dray_blobs_check(im->blobs, fd, digest, abort_fd, err);
 }
 
-static int write_files(struct dray_images *im, struct img_layer *l, const char *diff,
-                       dray_sink_fn sink, void *ctx, struct dray_err *err)
+/* --- of the files -----------------------------------------------------------------------------*/
+
+static int hash_only(void *ctx, const void *data, size_t len, struct dray_err *err)
+{
+    (void)err;
+    dray_sha256_add(ctx, data, len);
+    return 0;
+}
+
+static int check_files(struct dray_images *im, const struct img_layer *l, const char *diff,
+                       int abort_fd, struct dray_err *err)
 {
     char got[DRAY_DIGEST_LEN];
-    struct hashed h = {sink, ctx, dray_sha256_new()};
-    int rc = h.sum ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    struct dray_sha256 *sum = dray_sha256_new_in(dray_blobs_hashes(im->blobs));
+    int rc = sum ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc)
-        rc = img_layer_tar(im, l, -1, hash_on, &h, err);
+        rc = img_layer_tar(im, l, abort_fd, hash_only, sum, err);
     if (!rc) {
-        dray_sha256_end(h.sum, got);
+        dray_sha256_end(sum, got);
         rc = img_check_diff(diff, got, err);
     }
-    dray_sha256_free(h.sum);
+    dray_sha256_free(sum);
     return rc;
+}
+
+/* --- either -----------------------------------------------------------------------------------*/
+
+/* The layer of a part without a blob, referred to; NULL: it has one, or is not here. */
+static struct img_layer *loose_layer(struct dray_images *im, const struct img_part *part,
+                                     bool *loose_out)
+{
+    struct img_layer *l = NULL;
+    pthread_mutex_lock(&im->lock);
+    *loose_out = img_is_loose(im, part);
+    if (*loose_out && (l = img_layer_any(im, part->chain)) != NULL)
+        img_layer_ref_locked(l);
+    pthread_mutex_unlock(&im->lock);
+    return l;
+}
+
+static int not_here(const struct img_part *part, struct dray_err *err)
+{
+    return dray_fail(err, DRAY_E_NOTFOUND, "layer %.19s is not here", part->diff);
 }
 
 int img_plain_write(struct dray_images *im, const struct img_part *part, dray_sink_fn sink,
                     void *ctx, struct dray_err *err)
 {
-    struct img_layer *l = NULL;
-    pthread_mutex_lock(&im->lock);
-    bool loose = img_is_loose(im, part);
-    if (loose && (l = img_layer_any(im, part->chain)) != NULL)
-        img_layer_ref_locked(l);
-    pthread_mutex_unlock(&im->lock);
-    if (!loose)
-        return write_blob(im, part->digest, sink, ctx, err);
+    bool loose = false;
+    struct img_layer *l = loose_layer(im, part, &loose);
     if (!l)
-        return dray_fail(err, DRAY_E_NOTFOUND, "layer %.19s is not here", part->diff);
-    int rc = write_files(im, l, part->diff, sink, ctx, err);
+        return loose ? not_here(part, err) : write_blob(im, part->digest, sink, ctx, err);
+    int rc = img_layer_tar(im, l, -1, sink, ctx, err);
+    img_layer_unref(im, l);
+    return rc;
+}
+
+int img_plain_check(struct dray_images *im, const struct img_part *part, int abort_fd,
+                    struct dray_err *err)
+{
+    bool loose = false;
+    struct img_layer *l = loose_layer(im, part, &loose);
+    if (!l)
+        return loose ? not_here(part, err) : check_blob(im, part->digest, abort_fd, err);
+    int rc = check_files(im, l, part->diff, abort_fd, err);
     img_layer_unref(im, l);
     return rc;
 }

@@ -374,10 +374,13 @@ int img_settle(struct dray_images *im, const char *id, int abort_fd, struct dray
 /** The plain tar's size. What of the part counts: diff, chain, digest and size. */
 int img_plain_size(struct dray_images *im, const struct img_part *part, uint64_t *size_out,
                    struct dray_err *err);
-/** The plain tar, of the blob or, for a layer without one, of its files. What went out is wrong
- * when this fails, also when it fails at the end. */
+/** The plain tar, of the blob or, for a layer without one, of its files. Not verified. */
 int img_plain_write(struct dray_images *im, const struct img_part *part, dray_sink_fn sink,
                     void *ctx, struct dray_err *err);
+/** Is it still what its digest says? Reads what img_plain_write() reads, and may do so beside it.
+ */
+int img_plain_check(struct dray_images *im, const struct img_part *part, int abort_fd,
+                    struct dray_err *err);
 
 /* --- image_make.c: images made here ------------------------------------------------------------*/
 

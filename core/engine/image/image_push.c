@@ -174,7 +174,7 @@ static int upload(struct push *p, const struct img_desc *d, const char *id, cons
     dray_autofd int fd = -EBADF;
     int rc = dray_blobs_get(p->im->blobs, d->digest, &fd, NULL, err);
     if (!rc) /* not every registry looks itself */
-        rc = dray_blobs_check(fd, d->digest, p->source.abort_fd, err);
+        rc = dray_blobs_check(p->im->blobs, fd, d->digest, p->source.abort_fd, err);
     if (rc)
         return rc;
     struct dray_desc view = img_desc_view(d);

@@ -21,8 +21,9 @@ struct item {
     char digest[DRAY_DIGEST_LEN];
     uint64_t size;
     int64_t time;
-    char *text;           /* the content, or NULL: a blob of that digest */
-    struct img_part part; /* with a diff: the plain tar of it */
+    char *text;           /* the content, or NULL */
+    bool raw;             /* the content is a blob as it came */
+    struct img_part part; /* otherwise, or the digest of that blob */
 };
 
 /** One archive under way. */
@@ -65,7 +66,11 @@ static int add_blob(struct save *s, const char *digest, const struct img_saved *
     dray_autofd int fd = -EBADF;
     struct item *it = NULL;
     int rc = add_item(s, digest, of, &it, err);
-    return rc || !it ? rc : dray_blobs_get(s->im->blobs, digest, &fd, &it->size, err);
+    if (rc || !it)
+        return rc;
+    it->raw = true;
+    memcpy(it->part.digest, it->digest, sizeof it->part.digest);
+    return dray_blobs_get(s->im->blobs, digest, &fd, &it->size, err);
 }
 
 static int add_plain(struct save *s, struct img_part *p, const struct img_saved *of,
@@ -212,31 +217,6 @@ static int put_text(struct save *s, const char *path, const char *text, struct d
     return rc ? rc : archive_write_data(s->out, text, n) < 0 ? fault(s, err) : 0;
 }
 
-/* The bytes of a blob, which must still be those of its digest. */
-static int put_bytes(struct save *s, const char *digest, int fd, struct dray_err *err)
-{
-    char got[DRAY_DIGEST_LEN];
-    dray_autofree char *buf = malloc(CHUNK);
-    struct dray_sha256 *sum = dray_sha256_new();
-    int rc = buf && sum ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    while (!rc) {
-        ssize_t n = read(fd, buf, CHUNK);
-        if (n < 0)
-            rc = dray_fail_errno(err, "read blob %s", digest);
-        if (n <= 0)
-            break;
-        dray_sha256_add(sum, buf, (size_t)n);
-        if (archive_write_data(s->out, buf, (size_t)n) < 0)
-            rc = fault(s, err);
-    }
-    if (!rc) {
-        dray_sha256_end(sum, got);
-        rc = dray_blobs_compare(digest, got, err);
-    }
-    dray_sha256_free(sum);
-    return rc;
-}
-
 struct filling {
     struct save *s;
     uint64_t left;
@@ -246,35 +226,44 @@ static int fill(void *ctx, const void *data, size_t len, struct dray_err *err)
 {
     struct filling *f = ctx;
     if (len > f->left)
-        return dray_fail(err, DRAY_E_CORRUPT, "a layer is longer than it was");
+        return dray_fail(err, DRAY_E_CORRUPT, "a blob is longer than it was");
     f->left -= len;
     return archive_write_data(f->s->out, data, len) < 0 ? fault(f->s, err) : 0;
 }
 
-static int put_plain(struct save *s, const struct item *it, struct dray_err *err)
+/* A blob as it came. */
+static int put_raw(struct save *s, const char *digest, struct filling *f, struct dray_err *err)
 {
-    struct filling f = {s, it->size};
-    int rc = img_plain_write(s->im, &it->part, fill, &f, err);
-    return rc || f.left == 0 ? rc
-                             : dray_fail(err, DRAY_E_CORRUPT, "a layer is shorter than it was");
+    dray_autofd int fd = -EBADF;
+    dray_autofree char *buf = malloc(CHUNK);
+    int rc = buf ? dray_blobs_get(s->im->blobs, digest, &fd, NULL, err)
+                 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    while (!rc) {
+        ssize_t n = read(fd, buf, CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            rc = dray_fail_errno(err, "read blob %s", digest);
+        if (n <= 0)
+            break;
+        rc = fill(f, buf, (size_t)n, err);
+    }
+    return rc;
 }
 
 static int put_item(struct save *s, const struct item *it, struct dray_err *err)
 {
-    uint64_t size = 0;
-    dray_autofd int fd = -EBADF;
-    bool blob = !it->text && !it->part.diff[0];
-    int rc = blob ? dray_blobs_get(s->im->blobs, it->digest, &fd, &size, err) : 0;
+    struct filling f = {s, it->size};
     dray_autofree char *path = dray_strf("blobs/sha256/%s", dray_digest_hex(it->digest));
-    if (!rc && !path)
-        rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (!rc && it->text)
+    if (!path)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    if (it->text)
         return put_text(s, path, it->text, err);
+    int rc = head(s, path, AE_IFREG, it->size, it->time, err);
     if (!rc)
-        rc = head(s, path, AE_IFREG, it->size, it->time, err);
-    if (rc)
-        return rc;
-    return blob ? put_bytes(s, it->digest, fd, err) : put_plain(s, it, err);
+        rc = it->raw ? put_raw(s, it->part.digest, &f, err)
+                     : img_plain_write(s->im, &it->part, fill, &f, err);
+    return rc || f.left == 0 ? rc : dray_fail(err, DRAY_E_CORRUPT, "a blob is shorter than it was");
 }
 
 static int by_digest(const void *a, const void *b)
@@ -282,16 +271,40 @@ static int by_digest(const void *a, const void *b)
     return strcmp(((const struct item *)a)->digest, ((const struct item *)b)->digest);
 }
 
-static int put_items(struct save *s, struct dray_err *err)
+static int put_files(struct save *s, struct dray_err *err)
 {
     int64_t time = s->images[0].created;
-    qsort(s->items, s->n_items, sizeof *s->items, by_digest);
     int rc = head(s, "blobs/", AE_IFDIR, 0, time, err);
     if (!rc)
         rc = head(s, "blobs/sha256/", AE_IFDIR, 0, time, err);
     for (size_t i = 0; !rc && i < s->n_items; i++)
         rc = put_item(s, &s->items[i], err);
     return rc;
+}
+
+/* The files, each of which must be what it was; the tables that make an archive of them come after.
+ */
+static int put_items(struct save *s, struct dray_err *err)
+{
+    struct dray_err why = {0};
+    struct img_save_check *check = NULL;
+    size_t n = 0;
+    dray_autofree struct img_part *parts = calloc(s->n_items + 1, sizeof *parts);
+    if (!parts)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    qsort(s->items, s->n_items, sizeof *s->items, by_digest);
+    for (size_t i = 0; i < s->n_items; i++)
+        if (!s->items[i].text)
+            parts[n++] = s->items[i].part;
+    int rc = img_save_check_begin(s->im, parts, n, &check, err);
+    if (rc)
+        return rc;
+    rc = put_files(s, err);
+    int wrong = img_save_check_end(check, rc != 0, &why);
+    if (!wrong || (rc && wrong == DRAY_E_CANCELED))
+        return rc;
+    *err = why; /* also where it could not be inflated */
+    return wrong;
 }
 
 static int put_line(struct save *s, const char *path, struct json_object *o, struct dray_err *err)

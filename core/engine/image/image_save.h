@@ -27,6 +27,15 @@ int img_save_pick(struct dray_images *im, const char *name, const char *platform
 int img_saved_set_root(struct img_saved *g, const struct img_desc *d, struct dray_err *err);
 void img_saved_free(struct img_saved *g);
 
+/* --- image_save_check.c -----------------------------------------------------------------------*/
+
+struct img_save_check;
+/** Begin to verify what parts are written from; see img_plain_check(). parts stay the caller's. */
+int img_save_check_begin(struct dray_images *im, const struct img_part *parts, size_t n,
+                         struct img_save_check **out, struct dray_err *err);
+/** Wait for the end, or stop. What is wrong with the parts, or CANCELED. Frees. */
+int img_save_check_end(struct img_save_check *c, bool stop, struct dray_err *err);
+
 /* --- image_save_tables.c ----------------------------------------------------------------------*/
 
 /** Descriptor of a part as a plain tar. */

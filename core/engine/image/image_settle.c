@@ -152,7 +152,7 @@ int img_squeeze(struct dray_images *im, const struct img_layer *layer, int abort
                 char diff_out[DRAY_DIGEST_LEN], struct img_blob **out, struct dray_err *err)
 {
     dray_autoingest *in = NULL;
-    struct squeezing q = {.sum = dray_sha256_new()};
+    struct squeezing q = {.sum = dray_sha256_new_in(dray_blobs_hashes(im->blobs))};
     int rc = q.sum ? dray_ingest_open(im->blobs, NULL, &in, err)
                    : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc)

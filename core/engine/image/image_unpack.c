@@ -133,7 +133,7 @@ int img_unpack_begin(struct dray_images *im, struct img_layer *layer, uint64_t c
     u->abort_fd = abort_fd;
     u->room = dray_blobs_free_bytes(im->blobs);
     u->max_bytes = bomb_limit(u->room, compressed_size);
-    u->hash = dray_sha256_new();
+    u->hash = dray_sha256_new_in(dray_blobs_hashes(im->blobs));
     int rc = u->hash ? dray_inflate_new(take_plain, u, u->max_bytes, &u->inflate, err)
                      : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc && layer) {

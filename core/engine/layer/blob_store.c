@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/hash_pool.h"
 #include "base/ident.h"
 
 #include <dirent.h>
@@ -18,6 +19,7 @@
 struct dray_blobs {
     int blobs_fd;  /* blobs/sha256 */
     int ingest_fd; /* ingest */
+    struct dray_hash_pool *hashes;
 };
 
 struct dray_ingest {
@@ -39,6 +41,8 @@ int dray_blobs_open(int data_fd, struct dray_blobs **out, struct dray_err *err)
     int rc = dray_fs_open_dir(data_fd, "blobs/sha256", 0700, &bs->blobs_fd, err);
     if (!rc)
         rc = dray_fs_open_dir(data_fd, "ingest", 0700, &bs->ingest_fd, err);
+    if (!rc)
+        rc = dray_hash_pool_open(&bs->hashes, err);
     if (rc) {
         dray_blobs_close(bs);
         return dray_err_note(err, "open the blob store");
@@ -53,7 +57,13 @@ void dray_blobs_close(struct dray_blobs *bs)
         return;
     dray_cleanup_fd(&bs->blobs_fd);
     dray_cleanup_fd(&bs->ingest_fd);
+    dray_hash_pool_close(bs->hashes);
     free(bs);
+}
+
+struct dray_hash_pool *dray_blobs_hashes(struct dray_blobs *bs)
+{
+    return bs->hashes;
 }
 
 int dray_blobs_get(struct dray_blobs *bs, const char *digest, int *fd_out, uint64_t *size_out,
@@ -109,11 +119,12 @@ int dray_blobs_put(struct dray_blobs *bs, const void *data, size_t len, char out
     return rc ? rc : dray_ingest_commit(in, len, NULL, err);
 }
 
-int dray_blobs_check(int fd, const char *digest, int abort_fd, struct dray_err *err)
+int dray_blobs_check(struct dray_blobs *bs, int fd, const char *digest, int abort_fd,
+                     struct dray_err *err)
 {
     char got[DRAY_DIGEST_LEN];
     dray_autofree char *buf = malloc(REPLAY_CHUNK);
-    struct dray_sha256 *sum = dray_sha256_new();
+    struct dray_sha256 *sum = dray_sha256_new_in(bs->hashes);
     int rc = buf && sum ? 0 : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc && lseek(fd, 0, SEEK_SET) < 0)
         rc = dray_fail_errno(err, "read blob %s", digest);
@@ -251,7 +262,7 @@ int dray_ingest_open(struct dray_blobs *bs, const char *digest, struct dray_inge
         (void)snprintf(in->name, sizeof in->name, "tmp-");
         dray_id_hex(in->name + 4, 32);
     }
-    in->hash = dray_sha256_new();
+    in->hash = dray_sha256_new_in(bs->hashes);
     if (!in->hash)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     in->fd = openat(bs->ingest_fd, in->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

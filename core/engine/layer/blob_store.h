@@ -20,6 +20,9 @@ struct dray_blobs;
 struct dray_ingest;
 
 int dray_blobs_open(int data_fd, struct dray_blobs **out, struct dray_err *err);
+struct dray_hash_pool;
+/** Threads for the digests of what is long. */
+struct dray_hash_pool *dray_blobs_hashes(struct dray_blobs *bs);
 void dray_blobs_close(struct dray_blobs *bs);
 
 /** Open a blob to read. Absent: NOTFOUND. size_out may be NULL. */
@@ -28,7 +31,8 @@ int dray_blobs_get(struct dray_blobs *bs, const char *digest, int *fd_out, uint6
 bool dray_blobs_has(struct dray_blobs *bs, const char *digest, uint64_t *size_out);
 /** Read a blob to its end from its beginning and rewind: CORRUPT when the bytes are no longer those
  * of the digest. Polls abort_fd (-1: none). */
-int dray_blobs_check(int fd, const char *digest, int abort_fd, struct dray_err *err);
+int dray_blobs_check(struct dray_blobs *bs, int fd, const char *digest, int abort_fd,
+                     struct dray_err *err);
 /** The same of one that was read: got is what its bytes have. */
 int dray_blobs_compare(const char *digest, const char *got, struct dray_err *err);
 /** Read a small blob whole, at most max bytes. */
