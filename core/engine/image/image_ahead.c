@@ -105,6 +105,7 @@ static int unpack_file(struct img_ahead *a, struct job *j, struct dray_err *err)
     if (!rc)
         rc = feed_file(j, buf, err);
     dray_cleanup_fd(&j->fd);
+    j->fd = -EBADF;
     if (rc && j->intake)
         img_intake_abort(dray_steal(j->intake));
     if (!rc)
@@ -213,6 +214,7 @@ void img_ahead_file(struct img_ahead *a, const char *name, int fd /* takes */)
 static void drop_job(struct img_ahead *a, struct job *j)
 {
     dray_cleanup_fd(&j->fd);
+    j->fd = -EBADF;
     if (j->layer)
         img_layer_anon_drop(a->im, j->layer);
     img_intake_abort(j->intake);
