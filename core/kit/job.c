@@ -23,19 +23,24 @@ struct kit_credentials {
 static int lend_secret(void *ctx, const char *id, struct dray_buf *out, struct dray_err *err)
 {
     struct kit_job *j = ctx;
-    return j->session ? kit_ask_secret(j->session, id, out, j->cancel, err) : 0;
+    struct kit_session *s = kit_job_session(j);
+    return s ? kit_ask_secret(s, id, out, j->cancel, err) : 0;
 }
 
 static bool lend_has_agent(void *ctx, const char *id)
 {
     struct kit_job *j = ctx;
-    return j->session && kit_ask_agent(j->session, id, j->cancel);
+    struct kit_session *s = kit_job_session(j);
+    return s && kit_ask_agent(s, id, j->cancel);
 }
 
 static bool lend_agent(void *ctx, const char *id, int fd /* takes */)
 {
     struct kit_job *j = ctx;
-    return kit_links_add(j->links, j->session, id, fd);
+    struct kit_session *s = kit_job_session(j);
+    if (!s)
+        (void)close(fd);
+    return s && kit_links_add(j->links, s, id, fd);
 }
 
 static const struct dray_build_lender lender = {.secret = lend_secret,
@@ -57,11 +62,12 @@ static void credentials_free(struct kit_credentials *c)
 static const struct dray_auth *on_auth(void *ctx, const char *host)
 {
     struct kit_job *j = ctx;
-    struct kit_credentials *c = j->session ? calloc(1, sizeof *c) : NULL;
+    struct kit_session *s = kit_job_session(j);
+    struct kit_credentials *c = s ? calloc(1, sizeof *c) : NULL;
     if (!c)
         return NULL;
     c->host = strdup(host);
-    if (!c->host || !kit_ask_credentials(j->session, host, &c->user, &c->password, j->cancel)) {
+    if (!c->host || !kit_ask_credentials(s, host, &c->user, &c->password, j->cancel)) {
         credentials_free(c);
         return NULL;
     }
@@ -103,16 +109,43 @@ static bool watch(int set, int fd)
     return fd < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &e) == 0;
 }
 
+/* Does the build need the session at once, and end with it? */
+static bool needs_session(const struct dray_kit_build *q)
+{
+    return q->context_dir || q->dockerfile_dir || q->context_url || q->n_outputs > 0;
+}
+
 static int find_session(struct kit_job *j, struct dray_err *err)
 {
+    if (!needs_session(j->req))
+        return 0;
     if (!*j->req->session)
-        return j->req->context_dir || j->req->dockerfile_dir || j->req->context_url
-                   ? dray_fail(err, DRAY_E_INVAL, "this build needs a session")
-                   : 0;
+        return dray_fail(err, DRAY_E_INVAL, "this build needs a session");
     int rc = kit_session_get(j->kit, j->req->session, j->req->cancel_fd, &j->session, err);
     if (!rc && !watch(j->cancel, grpc_conn_dead_fd(kit_session_conn(j->session))))
         rc = dray_fail_errno(err, "watch the session");
     return rc ? rc : kit_ask_ready(j->session, j->cancel, err);
+}
+
+struct kit_session *kit_job_session(struct kit_job *j)
+{
+    struct kit_session *found = NULL;
+    pthread_mutex_lock(&j->lock);
+    struct kit_session *s = j->session;
+    bool look = !s && !j->no_session && *j->req->session;
+    pthread_mutex_unlock(&j->lock);
+    if (!look)
+        return s;
+    if (kit_session_get(j->kit, j->req->session, j->cancel, &found, NULL) == 0)
+        (void)kit_ask_ready(found, j->cancel, NULL);
+    pthread_mutex_lock(&j->lock);
+    if (!j->session)
+        j->session = dray_steal(found);
+    j->no_session = !j->session;
+    s = j->session;
+    pthread_mutex_unlock(&j->lock);
+    kit_session_put(found);
+    return s;
 }
 
 static int job_open(struct kit_job *j, struct dray_err *err)

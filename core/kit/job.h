@@ -15,20 +15,26 @@ struct kit_job {
     int stop;   /* eventfd: readable once the build shall end */
     int cancel; /* epoll: readable once it shall end for any reason: stop, the request's client or
                    its session has gone */
-    struct kit_session *session; /* or NULL */
+    struct kit_session *session; /* or NULL: see kit_job_session() */
     struct kit_links *links;
     struct kit_trace trace;
     struct dray_build_spec spec;
     struct dray_buf dockerfile; /* its text */
     struct dray_build_result *result;
 
-    pthread_mutex_t lock; /* guards: credentials. order: leaf */
+    pthread_mutex_t lock; /* guards: credentials, no_session, session unless it was found at the
+                             beginning. order: leaf */
     struct kit_credentials *credentials;
+    bool no_session; /* it was looked for in vain */
 
     struct dray_buf ignore; /* the text of its ignore file */
     struct dray_strlist excludes;
     int64_t fed; /* bytes of the context so far */
 };
+
+/** The session, which is looked for now unless the build has needed it from the beginning. NULL:
+ * the client has none, or has ended it, which is no fault until something of it is needed. */
+struct kit_session *kit_job_session(struct kit_job *j);
 
 /** "docker.io/library/a:1" of "a:1"; owned, NULL without memory. */
 char *kit_full_name(const char *tag);

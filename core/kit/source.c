@@ -272,7 +272,7 @@ int kit_source_folder(void *job, const char *name, int fd, struct dray_err *err)
     dray_autofree char *title = dray_strf("[context %s] load from client", name);
     if (!title)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
-    if (!j->session)
+    if (!kit_job_session(j))
         return dray_fail(err, DRAY_E_INVAL, "this build needs a session");
     struct folder_trace t = {.job = j, .title = title};
     kit_trace_begin(&j->trace, title, title);

@@ -184,6 +184,10 @@ EOF
     grep -q '"moby.buildkit.trace"' "$T/stream" && grep -q '"errorDetail"' "$T/stream"
     [ "$(status_of POST /build/cancel)" = 400 ]
     [ "$(status_of POST '/build?version=2&remote=client-session&session=nobody')" = 404 ]
+    # A session that gives nothing but credentials may have ended: Node's does so over TLS.
+    printf 'FROM busybox\nRUN --network=none echo without\n' >Dockerfile
+    [[ $(tar c Dockerfile | timeout 4 curl -s --unix-socket "$T/dray.sock" -H 'Content-Type: application/x-tar' --data-binary @- \
+        'http://d/build?version=2&session=nobody') == *'"moby.image.id"'* ]]
 }
 
 @test "hostile sessions: escapes, endless messages, broken frames, silence" {
