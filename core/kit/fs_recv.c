@@ -4,6 +4,8 @@
 #include "kit/fs.h"
 #include "kit/pb.h"
 
+#include <poll.h>
+
 #define ENTRIES_MAX 2000000u
 #define AHEAD_MAX 64u
 #define AHEAD_BYTES ((int64_t)4 << 20)
@@ -155,12 +157,15 @@ static int pass_on(struct receiver *r, struct ahead *a, const char *data, size_t
 
 static int end_through(struct receiver *r, struct ahead *a, struct dray_err *err)
 {
-    static const char zeros[4096];
+    static const char zeros[65536];
+    struct pollfd cancel = {.fd = r->cancel_fd, .events = POLLIN};
     int rc = 0;
     if (a->passed < a->w->e.size && r->sink->odd)
         r->sink->odd(r->sink->ctx, a->w->e.id);
+    /* A client that gives up says that this was all of the file, too. */
     while (!rc && a->passed < a->w->e.size)
-        rc = pass_on(r, a, zeros, sizeof zeros, err);
+        rc = poll(&cancel, 1, 0) > 0 ? dray_fail(err, DRAY_E_CANCELED, "canceled")
+                                     : pass_on(r, a, zeros, sizeof zeros, err);
     r->through = false;
     for (struct wanted *w; !rc && (w = pop(&r->others)) != NULL;)
         rc = place(r, w, err);

@@ -191,9 +191,11 @@ static int tar_begin(struct tar_sink *t, struct dray_err *err)
 
 static int tar_end(struct tar_sink *t, int rc, struct dray_err *err)
 {
-    /* A tar that is not whole gets no end. */
+    /* A tar that is not whole gets no end, nor the rest of its last file, which may be endless. */
     t->broken = t->broken || rc;
-    int end = t->out ? archive_write_close(t->out) : ARCHIVE_OK;
+    if (t->out && t->broken)
+        (void)archive_write_fail(t->out);
+    int end = t->out && !t->broken ? archive_write_close(t->out) : ARCHIVE_OK;
     if (!rc && !flush(t))
         rc = tar_result(t, ARCHIVE_OK, err);
     return rc ? rc : tar_result(t, end, err);

@@ -125,6 +125,15 @@ Dockerfile:2
     [ "$status" -eq 1 ] && [[ $output == *"$url/none.git/"*"not found"* ]]
 }
 
+@test "of an endless file nothing is kept when its client gives up amid it" {
+    truncate -s 1T huge
+    printf 'FROM busybox\nCOPY huge /\n' >Dockerfile
+    run timeout 1 docker build --progress plain .
+    [ "$status" -ne 0 ]
+    wait_until 5 bash -c "! ls -l /proc/$(cat "$T/drayd.pid")/fd | grep -q 'build/contexts/.*(deleted)'"
+    rm huge
+}
+
 @test "ONBUILD names a stage that nothing else needs, and what is in the context" {
     printf 'FROM busybox\nONBUILD COPY --from=st /q /z\n' | quiet -t trig -
     echo ctx >file
