@@ -264,13 +264,14 @@ void grpc_send_end(struct grpc_call *call)
 
 /* ---- Receiving ---- */
 
-/* Give the peer credit for what was taken. Lock held. */
-static void give_credit(struct grpc_call *call)
+/* Give the peer credit for all but the last `keep` bytes, which nobody has taken. Lock held. */
+static void give_credit(struct grpc_call *call, size_t keep)
 {
     struct grpc_conn *c = call->conn;
-    if (call->held && c->h2 && !call->closed) {
-        (void)nghttp2_session_consume(c->h2, call->id, call->held);
-        call->held = 0;
+    size_t n = call->held > keep ? call->held - keep : 0;
+    if (n && c->h2 && !call->closed) {
+        (void)nghttp2_session_consume(c->h2, call->id, n);
+        call->held -= n;
         grpc_wake(c);
     }
 }
@@ -354,7 +355,8 @@ int grpc_recv(struct grpc_call *call, struct dray_buf *msg, int cancel_fd, struc
     pthread_mutex_lock(&c->lock);
     for (;;) {
         rc = take_message(call, msg, err);
-        give_credit(call);
+        /* What is left behind a message waits; a message that is not whole needs more to come. */
+        give_credit(call, rc == 1 ? call->in.len - call->in_pos : 0);
         if (rc)
             break;
         if (call->in_end) {

@@ -10,6 +10,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -141,6 +142,7 @@ struct pair {
     struct grpc_conn *server, *client;
     pthread_t threads[2];
     int gone; /* eventfd: a call was not wanted any more */
+    atomic_size_t flood;
 };
 
 static void *run_conn(void *arg)
@@ -150,7 +152,16 @@ static void *run_conn(void *arg)
     return NULL;
 }
 
-/* What is served: Echo gives all back, Fail fails, Hang waits until nobody wants it. */
+/* As much as the peer gives credit for. */
+static void flood(struct pair *p, struct grpc_call *call)
+{
+    static const char data[65536];
+    while (grpc_send(call, data, sizeof data, grpc_gone_fd(call), NULL) == 0)
+        atomic_fetch_add(&p->flood, sizeof data);
+}
+
+/* What is served: Echo gives all back, Fail fails, Hang waits until nobody wants it, Flood sends
+ * without end. */
 static void serve(void *ctx, struct grpc_call *call)
 {
     struct pair *p = ctx;
@@ -170,6 +181,8 @@ static void serve(void *ctx, struct grpc_call *call)
         struct pollfd f = {.fd = grpc_gone_fd(call), .events = POLLIN};
         (void)poll(&f, 1, 20000);
         (void)eventfd_write(p->gone, 1);
+    } else if (strcmp(grpc_method(call), "/t.T/Flood") == 0) {
+        flood(p, call);
     }
 }
 
@@ -209,6 +222,23 @@ static void messages_pass_both_ways(void)
         CU_ASSERT_EQUAL_FATAL(res.len, req.len);
         CU_ASSERT(res.len == 0 || memcmp(res.data, req.data, res.len) == 0);
     }
+    pair_close(&p);
+}
+
+/* What is not taken yet must not grow: the peer may send faster than that for hours. */
+static void who_takes_slowly_is_sent_no_more(void)
+{
+    struct pair p;
+    struct grpc_call *call = NULL;
+    DRAY_AUTO(dray_buf) res = {0};
+    pair_open(&p);
+    CU_ASSERT_EQUAL_FATAL(grpc_call_start(p.client, "/t.T/Flood", NULL, &call, NULL), 0);
+    for (int i = 0; i < 30; i++) {
+        CU_ASSERT_EQUAL(grpc_recv(call, &res, -1, NULL), 1);
+        (void)poll(NULL, 0, 5);
+    }
+    CU_ASSERT(atomic_load(&p.flood) < (size_t)5 << 20);
+    grpc_call_free(call);
     pair_close(&p);
 }
 
@@ -265,6 +295,7 @@ static const struct check_case cases[] = {
     {"an entry is one thing", an_entry_is_one_thing},
     {"paths stay inside", paths_stay_inside},
     {"messages pass both ways", messages_pass_both_ways},
+    {"who takes slowly is sent no more", who_takes_slowly_is_sent_no_more},
     {"a call ends with a status", a_call_ends_with_a_status},
     {"a call can be dropped", a_call_can_be_dropped},
 };
