@@ -273,8 +273,10 @@ static int delete_one(struct dray_http *h, struct dray_engine *e, struct dray_er
 {
     struct json_object *out = NULL;
     DRAY_AUTO(dray_strlist) platforms = {0};
-    const char *json = NULL;
-    int rc = 0;
+    const char *json = NULL, *name = dray_http_param(h, "name");
+    int rc = name[strspn(name, " \t\r\n")]
+                 ? 0
+                 : dray_fail(err, DRAY_E_INVAL, "image name cannot be blank");
     for (size_t i = 0; !rc && dray_http_version(h) >= 150 &&
                        (json = dray_http_query_at(h, "platforms", i)) != NULL;
          i++) {
@@ -284,10 +286,9 @@ static int delete_one(struct dray_http *h, struct dray_engine *e, struct dray_er
             rc = dray_fail(err, DRAY_E_NOMEM, "out of memory");
     }
     if (!rc)
-        rc =
-            dray_images_remove(e->images, dray_http_param(h, "name"), dray_strlist_view(&platforms),
-                               dray_http_query_bool(h, "force", false),
-                               !dray_http_query_bool(h, "noprune", false), &out, err);
+        rc = dray_images_remove(e->images, name, dray_strlist_view(&platforms),
+                                dray_http_query_bool(h, "force", false),
+                                !dray_http_query_bool(h, "noprune", false), &out, err);
     return rc ? rc : dray_http_reply_json(h, 200, out);
 }
 

@@ -121,6 +121,29 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
     docker rmi child grand:x
 }
 
+@test "a load tells of names that are taken from others, knows parents, and gives no name anew" {
+    local from kid parent
+    docker create --name cc busybox
+    parent=$(docker commit -c 'LABEL a=1' cc)
+    docker rm cc
+    docker create --name cc "$parent"
+    kid=$(docker commit -c 'LABEL a=2' cc)
+    docker rm cc
+    docker tag "$kid" moved:1
+    docker save -o "$T/kid.tar" moved:1 "$parent"
+    tar -xOf "$T/kid.tar" manifest.json | jq -e --arg p "$parent" 'map(.Parent) | index($p)'
+    docker rmi moved:1 >/dev/null
+    docker tag busybox moved:1
+    from=$(date +%s.%N)
+    [[ "$(docker load -i "$T/kid.tar")" == *"The image moved:1 already exists, renaming the old one with ID $(docker image inspect -f '{{.Id}}' busybox) to empty string"* ]]
+    [ "$(docker image inspect -f '{{.Parent}}' "$kid")" = "$parent" ]
+    [ "$(docker image inspect -f '{{.Metadata.LastTagTime}}' moved:1)" = '0001-01-01 00:00:00 +0000 UTC' ]
+    [ -z "$(docker events --since "$from" --until "$(date +%s.%N)" --filter event=tag)" ]
+    docker rmi moved:1 >/dev/null
+    run api DELETE /images/%20
+    [[ $output == *'image name cannot be blank'* ]]
+}
+
 @test "a prune leaves an image that is used its last name" {
     local id t
     for t in h a z; do docker tag busybox:latest spare:$t; done

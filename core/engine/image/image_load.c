@@ -9,14 +9,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-static int say(struct img_load *l, const char *fmt, const char *what)
-{
-    struct json_object *line = json_object_new_object();
-    dray_autofree char *text = dray_strf("%s%s\n", fmt, what);
-    dray_json_add_str(line, "stream", text);
-    return l->fn ? l->fn(l->ctx, line) : (json_object_put(line), 0);
-}
-
 /* OCI layouts. */
 
 static int take_blob(struct img_load *l, const char *digest, struct dray_err *err)
@@ -387,16 +379,6 @@ static int take_manifest(struct img_load *l, const char *digest, const char *ind
     return rc;
 }
 
-static int name_image(struct img_load *l, const char *name, const char *id, struct dray_err *err)
-{
-    DRAY_AUTO(dray_ref) ref = {0};
-    int rc = dray_ref_parse_tagged(name, &ref, err);
-    if (!rc)
-        rc = dray_images_tag(l->im, id, name, err);
-    dray_autofree char *key = rc ? NULL : dray_ref_key(&ref);
-    return rc ? rc : say(l, "Loaded image: ", dray_ref_key_familiar(key));
-}
-
 /** Names that manifest.json, when there is one as well, has for a config. */
 static struct json_object *repo_tags(struct json_object *manifest_json, const char *id)
 {
@@ -435,11 +417,11 @@ static int load_entry(struct img_load *l, struct json_object *desc, struct json_
     struct json_object *tags = repo_tags(names, id);
     size_t n = dray_json_len(tags);
     for (size_t k = 0; !rc && !again && k < n; k++)
-        rc = name_image(l, json_object_get_string(json_object_array_get_idx(tags, k)), id, err);
+        rc = img_load_name(l, json_object_get_string(json_object_array_get_idx(tags, k)), id, err);
     if (!rc && n == 0 && name && strchr(name, ':'))
-        rc = name_image(l, name, id, err);
+        rc = img_load_name(l, name, id, err);
     else if (!rc && n == 0 && !again)
-        rc = say(l, "Loaded image ID: ", id);
+        rc = img_load_say(l, "Loaded image ID: ", id);
     if (!rc && !again)
         img_event(l->im, id, id, "load");
     return rc;
@@ -486,9 +468,9 @@ static int load_one(struct img_load *l, struct json_object *m, struct dray_err *
         return not_the_platform(l, config, err);
     rc = load_tars(l, &raw, config, layers, NULL, NULL, id, err);
     for (size_t i = 0; !rc && i < dray_json_len(tags); i++)
-        rc = name_image(l, json_object_get_string(json_object_array_get_idx(tags, i)), id, err);
+        rc = img_load_name(l, json_object_get_string(json_object_array_get_idx(tags, i)), id, err);
     if (!rc && dray_json_len(tags) == 0)
-        rc = say(l, "Loaded image ID: ", id);
+        rc = img_load_say(l, "Loaded image ID: ", id);
     if (!rc)
         img_event(l->im, id, id, "load");
     return rc;
@@ -504,18 +486,18 @@ static int load_all(struct img_load *l, struct dray_err *err)
     if (have_names != 0 && have_names != DRAY_E_NOTFOUND)
         return have_names;
     int have_index = img_load_doc(l, "index.json", &index, &raw_index, err);
-    if (have_index == 0)
-        return load_layout(l, index, names, err);
-    if (have_index != DRAY_E_NOTFOUND)
+    if (have_index != 0 && have_index != DRAY_E_NOTFOUND)
         return have_index;
-    if (have_names != 0 || !json_object_is_type(names, json_type_array))
+    if (have_index != 0 && (have_names != 0 || !json_object_is_type(names, json_type_array)))
         return dray_fail(err, DRAY_E_INVAL, "open manifest.json: no such file or directory");
-    int rc = 0;
-    size_t n = dray_json_len(names);
+    int rc = have_index == 0 ? load_layout(l, index, names, err) : 0;
+    size_t n = have_index == 0 ? 0 : dray_json_len(names);
     for (size_t i = 0; !rc && i < n; i++) {
         l->last = i + 1 == n;
         rc = load_one(l, json_object_array_get_idx(names, i), err);
     }
+    if (!rc)
+        img_load_parents(l, names);
     return rc;
 }
 

@@ -37,6 +37,15 @@ int img_load_open(struct img_load *l, const char *path);
 /** A JSON document of the archive. NOTFOUND: it is not there. */
 int img_load_doc(struct img_load *l, const char *path, struct json_object **out,
                  struct dray_buf *raw, struct dray_err *err);
+/* --- image_load_names.c -----------------------------------------------------------------------*/
+
+/** A line of what comes out: fmt and what. */
+int img_load_say(struct img_load *l, const char *fmt, const char *what);
+/** Give an image the name that the archive has for it. */
+int img_load_name(struct img_load *l, const char *name, const char *id, struct dray_err *err);
+/** Of images that were made from another in the archive, remember which; names: manifest.json. */
+void img_load_parents(struct img_load *l, struct json_object *names);
+
 /** Refer to a blob until the end. takes b's reference. */
 int img_load_hold(struct img_load *l, struct img_blob *b, struct dray_err *err);
 

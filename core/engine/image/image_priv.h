@@ -173,7 +173,11 @@ void img_split_refs(struct json_object *keys, struct json_object **tags_out,
                     struct json_object **digests_out);
 
 /* References. */
-int img_ref_set(struct dray_images *im, const char *key, const char *id, struct dray_err *err);
+/** May an image be given that name? */
+int img_tag_check(const struct dray_ref *ref, struct dray_err *err);
+/** tagged: somebody gives the name now, which an image remembers. */
+int img_ref_set(struct dray_images *im, const char *key, const char *id, bool tagged,
+                struct dray_err *err);
 int img_ref_drop(struct dray_images *im, const struct dray_strlist *keys, struct dray_err *err);
 int img_refs_load(struct dray_images *im, struct dray_err *err);
 void img_refs_free(struct dray_images *im);

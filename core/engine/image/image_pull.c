@@ -302,8 +302,8 @@ static int set_names(struct pull *p, const char *tag_key, const char *digest_key
     char old[DRAY_DIGEST_LEN];
     const char *main_key = tag_key ? tag_key : digest_key;
     *new_out = !key_id(p->im, main_key, old) || strcmp(old, id) != 0;
-    int rc = img_ref_set(p->im, digest_key, id, err);
-    return rc || !tag_key ? rc : img_ref_set(p->im, tag_key, id, err);
+    int rc = img_ref_set(p->im, digest_key, id, false, err);
+    return rc || !tag_key ? rc : img_ref_set(p->im, tag_key, id, false, err);
 }
 
 /* The last line of a pull. SHOWN is the image's name, or the repository's when all tags came. */

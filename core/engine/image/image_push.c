@@ -475,7 +475,7 @@ static int push_tag(struct push *p, const char *tag, struct dray_err *err)
         memcpy(digest, root->digest, sizeof digest);
         struct dray_ref by_digest = {.repo = p->ref.repo, .digest = digest};
         dray_autofree char *digest_key = dray_ref_key(&by_digest);
-        rc = digest_key ? img_ref_set(p->im, digest_key, s.id, err)
+        rc = digest_key ? img_ref_set(p->im, digest_key, s.id, false, err)
                         : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     }
     if (!rc) {

@@ -81,7 +81,8 @@ static int save(struct dray_images *im, struct dray_err *err)
     return dray_json_store(im->data_fd, REFS_FILE, doc, err);
 }
 
-int img_ref_set(struct dray_images *im, const char *key, const char *id, struct dray_err *err)
+int img_ref_set(struct dray_images *im, const char *key, const char *id, bool tagged,
+                struct dray_err *err)
 {
     char old[DRAY_DIGEST_LEN] = "";
     pthread_mutex_lock(&im->refs_io);
@@ -93,7 +94,7 @@ int img_ref_set(struct dray_images *im, const char *key, const char *id, struct 
     struct img *g = img_find(im, id);
     bool known = g && !g->deleted;
     bool ok = known && set_locked(im, key, id);
-    if (ok)
+    if (ok && tagged)
         g->tagged_ns = dray_clock_now();
     pthread_mutex_unlock(&im->lock);
     int rc = 0;

@@ -11,9 +11,10 @@ struct img_saved {
     struct img_desc root;     /* what index.json names */
     struct img_part *parts;   /* digest, diff, chain and size alone */
     size_t n_parts;
-    bool whole;               /* with its index, and blobs as they came */
-    struct dray_strlist tags; /* familiar */
-    int64_t created;          /* seconds */
+    char parent[DRAY_DIGEST_LEN]; /* the image that it was made from, or "" */
+    bool whole;                   /* with its index, and blobs as they came */
+    struct dray_strlist tags;     /* familiar */
+    int64_t created;              /* seconds */
 };
 
 /* --- image_save_pick.c ------------------------------------------------------------------------*/

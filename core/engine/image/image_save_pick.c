@@ -70,6 +70,7 @@ static int find(struct dray_images *im, const char *name, struct img_saved *out,
     bool full = g && copy_parts(out, g);
     if (g) {
         memcpy(out->id, g->id, sizeof out->id);
+        memcpy(out->parent, g->parent, sizeof out->parent);
         if (key && !dray_ref_key_is_digest(key))
             full = full && dray_strlist_add(&out->tags, dray_ref_key_familiar(key));
     }
@@ -147,6 +148,8 @@ static int choose(struct dray_images *im, const char *name, const char *platform
         rc = img_variants_find(vs, name, platform, &v, err);
     if (rc)
         return dray_err_note(err, "no suitable export target found");
+    if (v && !v->own)
+        out->parent[0] = '\0';
     if (v && !v->own)
         return read_parts(im, v, out, err);
     out->whole = !platform && vs->index.digest[0] && all_blobs(im, vs);

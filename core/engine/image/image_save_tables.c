@@ -87,8 +87,13 @@ static struct json_object *names_row(const struct img_saved *g)
 struct json_object *img_saved_names(const struct img_saved *v, size_t n)
 {
     struct json_object *names = json_object_new_array();
-    for (size_t i = 0; i < n; i++)
-        json_object_array_add(names, names_row(&v[i]));
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *row = names_row(&v[i]);
+        for (size_t k = 0; k < n && v[i].parent[0]; k++)
+            if (strcmp(v[k].id, v[i].parent) == 0)
+                dray_json_add_str(row, "Parent", v[i].parent);
+        json_object_array_add(names, row);
+    }
     return names;
 }
 

@@ -408,6 +408,11 @@ static void merge_known(struct img *known, struct img *g)
 
 int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_err *err)
 {
+    pthread_mutex_lock(&im->lock);
+    const struct img *was = img_find(im, g->id);
+    if (was && !g->parent[0]) /* it is made once */
+        memcpy(g->parent, was->parent, sizeof g->parent);
+    pthread_mutex_unlock(&im->lock);
     dray_autofree char *text = img_doc_text(g);
     int rc = img_flush(im, err);
     if (!rc)

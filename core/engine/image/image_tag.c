@@ -2,17 +2,24 @@
 /* image_tag.c - gives images names. */
 #include "engine/image/image_priv.h"
 
+int img_tag_check(const struct dray_ref *ref, struct dray_err *err)
+{
+    if (ref->digest)
+        return dray_fail(err, DRAY_E_INVAL, "refusing to create a tag with a digest reference");
+    /* "sha256:x" would be taken for a digest where it is asked for */
+    if (strcmp(ref->repo, "docker.io/library/sha256") == 0)
+        return dray_fail(err, DRAY_E_INVAL,
+                         "refusing to create an ambiguous tag using digest algorithm as name");
+    return 0;
+}
+
 int dray_images_tag(struct dray_images *im, const char *image, const char *name,
                     struct dray_err *err)
 {
     DRAY_AUTO(dray_ref) ref = {0};
     int rc = dray_ref_parse_tagged(name, &ref, err);
-    if (!rc && ref.digest)
-        rc = dray_fail(err, DRAY_E_INVAL, "refusing to create a tag with a digest reference");
-    /* "sha256:x" would be taken for a digest where it is asked for */
-    if (!rc && strcmp(ref.repo, "docker.io/library/sha256") == 0)
-        rc = dray_fail(err, DRAY_E_INVAL,
-                       "refusing to create an ambiguous tag using digest algorithm as name");
+    if (!rc)
+        rc = img_tag_check(&ref, err);
     if (rc)
         return rc;
     char id[DRAY_DIGEST_LEN] = "";
@@ -24,7 +31,7 @@ int dray_images_tag(struct dray_images *im, const char *image, const char *name,
     if (!g)
         return err ? err->code : DRAY_E_NOTFOUND;
     dray_autofree char *key = dray_ref_key(&ref);
-    rc = key ? img_ref_set(im, key, id, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    rc = key ? img_ref_set(im, key, id, true, err) : dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!rc)
         img_event(im, id, dray_ref_key_familiar(key), "tag");
     return rc;
