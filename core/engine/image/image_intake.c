@@ -269,6 +269,7 @@ static int repack(struct img_intake *in, struct img_intake_result *out, struct d
     memcpy(out->digest, out->blob->digest, sizeof out->digest);
     out->blob_size = out->blob->size;
     out->repacked = in->squeezed = true;
+    in->layer->tar_size = 0; /* that of the tar that came is not this one's */
     dray_layer_map_free(dray_steal(in->map));
     return 0;
 }
