@@ -47,6 +47,7 @@ struct dray_http {
     uint32_t method;
     int version;
     bool http10;
+    bool close;        /* the connection ends with the answer */
     bool plain_errors; /* the client is of a time before errors were JSON */
     struct dray_uri uri;
     const struct dray_route *route;
@@ -100,6 +101,10 @@ struct dray_server {
 
 /** Listen at "addr:port" without TLS. */
 int dray_listen_tcp(const char *host, int *fd_out, struct dray_err *err);
+
+/** Refuse what a server before this one may read otherwise than MHD, which takes the first of
+ *  several headers: others would see other requests than we do (RFC 9112 6.3 and 11.2). */
+int dray_request_framing(struct dray_http *h, struct dray_err *err);
 
 /* request.c: MHD's callbacks */
 void *dray_request_new(void *server, const char *target, struct MHD_Connection *conn);

@@ -177,6 +177,8 @@ static void add_all_headers(struct dray_http *h, struct MHD_Response *r)
         (void)MHD_add_response_header(r, h->headers.v[i].key, h->headers.v[i].value);
     if (h->content_type)
         (void)MHD_add_response_header(r, "Content-Type", h->content_type);
+    if (h->close)
+        (void)MHD_add_response_header(r, "Connection", "close");
 }
 
 enum MHD_Result dray_reply_queue(struct dray_http *h)

@@ -263,6 +263,12 @@ int dray_http_body_fd(struct dray_http *h)
 
 /* ---- What MHD calls ---- */
 
+static enum MHD_Result refuse(struct dray_http *h, int rc)
+{
+    dray_reply_error(h, rc, &h->early);
+    return conclude(h);
+}
+
 static enum MHD_Result begin(struct dray_http *h, const char *method, const char *version)
 {
     h->begun = true;
@@ -276,14 +282,15 @@ static enum MHD_Result begin(struct dray_http *h, const char *method, const char
         return MHD_NO;
     h->fd = info->connect_fd;
     enlist(h);
-    int rc = dray_route_find(h, &h->early);
+    int rc = dray_request_framing(h, &h->early);
+    if (rc) {
+        h->close = true;
+        return refuse(h, rc);
+    }
+    rc = dray_route_find(h, &h->early);
     if (rc && !h->early.code)
         (void)dray_fail(&h->early, rc, "bad request");
-    if (rc && dray_http_header_in(h, "Expect")) {
-        dray_reply_error(h, rc, &h->early);
-        return conclude(h);
-    }
-    return MHD_YES;
+    return rc && dray_http_header_in(h, "Expect") ? refuse(h, rc) : MHD_YES;
 }
 
 static enum MHD_Result take_data(struct dray_http *h, const char *data, size_t n)

@@ -17,6 +17,7 @@
 #define TAIL_BLOCK ((size_t)32 << 10)
 /* A rename or a new file of a log that is kept elsewhere may go unseen; look now and then. */
 #define LOOK_MS 1000
+#define POLL_MS 200 /* without a watch */
 #define NS_PER_S INT64_C(1000000000)
 
 struct reader {
@@ -217,15 +218,16 @@ static int read_parts(struct reader *r, struct place *p, struct dray_err *err)
 }
 
 /* Milliseconds to wait for news: not beyond `until`. */
-static int patience(const struct reader *r)
+static int patience(const struct reader *r, int watch)
 {
+    int most = watch < 0 ? POLL_MS : LOOK_MS;
     if (!r->q->until_ns)
-        return LOOK_MS;
+        return most;
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
     int64_t left = r->q->until_ns - (now.tv_sec * NS_PER_S + now.tv_nsec);
     int64_t ms = left / 1000000 + 1;
-    return left <= 0 ? 0 : ms < LOOK_MS ? (int)ms : LOOK_MS;
+    return left <= 0 ? 0 : ms < most ? (int)ms : most;
 }
 
 /* Wait until something was written. *ended: nothing more will be. */
@@ -237,7 +239,7 @@ static int wait_for_news(struct reader *r, int watch, bool *ended, struct dray_e
         {.fd = r->call->cancel_fd, .events = POLLIN},
         {.fd = r->sink.fd},
     };
-    int ms = patience(r);
+    int ms = patience(r, watch);
     if (poll(p, 4, ms) < 0 && errno != EINTR)
         return dray_fail_errno(err, "follow log %s", r->src->name);
     if (p[2].revents || (p[3].revents & (POLLERR | POLLHUP)))
@@ -248,7 +250,7 @@ static int wait_for_news(struct reader *r, int watch, bool *ended, struct dray_e
             return dray_fail_errno(err, "follow log %s", r->src->name);
     }
     *ended = p[1].revents != 0;
-    r->over = r->q->until_ns && patience(r) == 0;
+    r->over = r->q->until_ns && patience(r, watch) == 0;
     return 0;
 }
 
@@ -322,13 +324,13 @@ static int answer(struct reader *r, int watch, struct dray_err *err)
     return rc ? rc : flushed;
 }
 
-static int open_watch(const struct dray_log_source *src, int *fd_out, struct dray_err *err)
+/* -EBADF when there is none to be had: a machine gives one user 128 of them. */
+static int open_watch(const struct dray_log_source *src)
 {
-    *fd_out = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (*fd_out < 0)
-        return dray_fail_errno(err, "follow log %s", src->name);
-    (void)inotify_add_watch(*fd_out, src->dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO);
-    return 0;
+    dray_autofd int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd < 0 || inotify_add_watch(fd, src->dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+        return -EBADF;
+    return dray_steal_fd(&fd);
 }
 
 int dray_log_read(const struct dray_log_source *source, const struct dray_log_query *query,
@@ -336,12 +338,9 @@ int dray_log_read(const struct dray_log_source *source, const struct dray_log_qu
 {
     struct reader r = {.src = source, .q = query, .call = call, .cap = BLOCK};
     r.sink.own = -EBADF;
-    dray_autofd int watch = -EBADF;
-    int rc = 0;
-    if (query->flags & DRAY_LOGQ_FOLLOW) /* first: nothing is missed between reading and waiting */
-        rc = open_watch(source, &watch, err);
-    if (!rc)
-        rc = dray_log_set_open(&r.set, source->dir, source->name, err);
+    /* First: nothing is missed between reading and waiting. */
+    dray_autofd int watch = query->flags & DRAY_LOGQ_FOLLOW ? open_watch(source) : -EBADF;
+    int rc = dray_log_set_open(&r.set, source->dir, source->name, err);
     if (rc)
         return rc;
     r.block = malloc(r.cap);

@@ -266,6 +266,10 @@ def case_wire():
     for length in (b"-1", b"x", b"99999999999999999999", b"1, 2", b"0x10"):
         raw(head + b"Content-Length: " + length + b"\r\n\r\n{}", (0, 400, 413))
     raw(head + b"Content-Length: 1000\r\n\r\n{", (0, 400))
+    # What another server may take for another request.
+    for unsure in (b"Content-Length: 2\r\nContent-Length: 3", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+                   b"Transfer-Encoding: xchunked", b"Transfer-Encoding: chunked, identity", b"Host: e"):
+        raw(head + unsure + b"\r\n\r\n0\r\n\r\n", (400,))
     raw(head + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}")
     raw(b"GET /_ping HTTP/1.1\r\nHost: d\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(20000)) + b"\r\n", (0, 400, 413, 431))
     raw(b"GET /_ping HTTP/1.1\r\nHost: d\r\nX: " + b"y" * 2_000_000 + b"\r\n\r\n", (0, 400, 413, 431))
