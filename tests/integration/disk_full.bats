@@ -35,6 +35,13 @@ fill() { dd if=/dev/zero of="$T/data/filler" bs=64k 2>/dev/null || true; }
     [ "$status" -eq 1 ] && [[ $output == *"No space left on device"* ]]
     run docker import "$(busybox_tar)" no
     [ "$status" -eq 1 ] && [[ $output == *"o space left on device"* ]]
+    run docker rename on off
+    [ "$status" -eq 1 ]
+    run docker update -m 48m --memory-swap 48m on
+    [ "$status" -eq 1 ] && [[ $output == *"o space left on device"* ]]
+    [ "$(docker inspect -f '{{.Name}} {{.HostConfig.Memory}}' on)" = '/on 0' ]
+    run docker inspect off
+    [ "$status" -eq 1 ]
     [ "$(docker ps -a --format '{{.Names}}')" = on ]
     [ -z "$(docker volume ls -q)$(docker network ls -q --filter name=no\$)$(docker images -q no)" ]
     docker stop on

@@ -261,6 +261,23 @@ int dray_containers_pause(struct dray_containers *cs, const char *name, bool pau
     return rc;
 }
 
+/* From one name, which is the container's, to another, which is reserved: for all who know it. */
+static int take_name(struct dray_container *c, const char *old, const char *name,
+                     struct dray_err *err)
+{
+    char *copy = strdup(name);
+    if (!copy)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    pthread_mutex_lock(&c->lock);
+    free(c->name);
+    c->name = copy;
+    dray_container_resummarize(c);
+    pthread_mutex_unlock(&c->lock);
+    dray_networks_renamed(c->set->engine->networks, c->id, name);
+    dray_container_dns_renamed(c, old, name);
+    return dray_container_save(c, err);
+}
+
 int dray_containers_rename(struct dray_containers *cs, const char *name, const char *new_name,
                            struct dray_err *err)
 {
@@ -272,7 +289,7 @@ int dray_containers_rename(struct dray_containers *cs, const char *name, const c
         rc = dray_container_op_begin(c, err);
     if (rc != 0)
         return rc;
-    char *reserved = NULL;
+    dray_autofree char *reserved = NULL;
     const char *plain = new_name[0] == '/' ? new_name + 1 : new_name;
     pthread_mutex_lock(&c->lock);
     dray_autofree char *old = strdup(c->name);
@@ -284,15 +301,10 @@ int dray_containers_rename(struct dray_containers *cs, const char *name, const c
         rc = dray_container_name_reserve(cs, plain, c->id, &reserved, err);
     if (rc != 0 && strcmp(old, plain) != 0)
         (void)dray_err_note(err, "Error when allocating new name");
-    if (rc == 0) {
-        pthread_mutex_lock(&c->lock);
-        free(c->name);
-        c->name = reserved;
-        dray_container_resummarize(c);
-        pthread_mutex_unlock(&c->lock);
-        dray_networks_renamed(cs->engine->networks, c->id, plain);
-        dray_container_dns_renamed(c, old, plain);
-        rc = dray_container_save(c, err);
+    if (rc == 0 && (rc = take_name(c, old, plain, err)) != 0) {
+        (void)take_name(c, plain, old, NULL);
+        dray_container_name_release(cs, plain);
+    } else if (rc == 0) {
         dray_container_name_release(cs, old);
         dray_autofree char *was = dray_strf("/%s", old);
         dray_container_event(c, "rename", "oldName", was, NULL);
@@ -379,6 +391,15 @@ static int merge_update(struct dray_container *c, struct json_object *host,
     return rc ? rc : dray_host_config_check(host, config, c->set->engine->config, warnings, err);
 }
 
+static int keep_host(struct dray_container *c, struct json_object *host, struct dray_err *err)
+{
+    pthread_mutex_lock(&c->lock);
+    dray_container_set_host(c, host);
+    dray_container_resummarize(c);
+    pthread_mutex_unlock(&c->lock);
+    return dray_container_save(c, err);
+}
+
 int dray_containers_update(struct dray_containers *cs, const char *name, struct json_object *body,
                            struct json_object **out, struct dray_err *err)
 {
@@ -390,15 +411,13 @@ int dray_containers_update(struct dray_containers *cs, const char *name, struct 
         return rc;
     struct json_object *warnings = json_object_new_array();
     dray_autojson *host = dray_container_json(c, &c->host);
+    dray_autojson *before = dray_container_json(c, &c->host);
     rc = merge_update(c, host, body, warnings, err);
     if (rc == 0 && (rc = apply_update(c, host, err)) != 0)
         (void)dray_err_note(err, "Cannot update container %s", c->id);
-    if (rc == 0) {
-        pthread_mutex_lock(&c->lock);
-        dray_container_set_host(c, host);
-        dray_container_resummarize(c);
-        pthread_mutex_unlock(&c->lock);
-        rc = dray_container_save(c, err);
+    if (rc == 0 && (rc = keep_host(c, host, err)) != 0) { /* as it was, as far as the kernel can */
+        (void)apply_update(c, before, NULL);
+        (void)keep_host(c, before, NULL);
     }
     pthread_mutex_unlock(&c->op);
     if (rc != 0) {
