@@ -102,15 +102,23 @@ no_gap() { # the numbers of a log are 1, 2, 3, ...
     for i in $(seq 24); do
         docker run -d --name "re$i" --restart always busybox sh -c 'echo up >/index.html; exec httpd -f -p 80 -h /' >/dev/null
     done
+    docker run -d --name joins --restart always --network container:re1 busybox sleep 1000 >/dev/null
+    docker run -d --name after --restart always --network container:joins busybox sleep 1000 >/dev/null
+    docker run -d --name fails --restart on-failure:3 busybox sleep 1000 >/dev/null
+    docker run -d --name none busybox sleep 1000 >/dev/null
+    docker run -d --name held --restart unless-stopped busybox sleep 1000 >/dev/null
+    docker stop -t 0 held >/dev/null
     daemon_kill
     for dir in "$T"/exec/containers/*; do kill -9 "$(cat "$dir/shim.pid")"; done
     daemon_start
-    all_up() { [ "$(docker ps -q -f status=running | wc -l)" = 24 ]; }
+    all_up() { [ "$(docker ps -q -f status=running | wc -l)" = 27 ]; }
     wait_until 20 all_up
     for i in $(seq 24); do
         wait_until 5 curl -sf --max-time 5 -o /dev/null "http://$(docker inspect -f '{{.NetworkSettings.Networks.bridge.IPAddress}}' "re$i")/"
     done
-    docker rm -f $(seq -f 're%g' 24) >/dev/null
+    docker exec after wget -q -O /dev/null http://127.0.0.1/
+    [ "$(docker inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}' none fails held | xargs)" = 'exited 255 0 running 0 0 exited 137 0' ]
+    docker rm -f $(seq -f 're%g' 24) joins after none fails held >/dev/null
 }
 
 @test "a reload is an event that clients can read" {

@@ -90,18 +90,19 @@ struct dray_container {
     char *name;
     struct dray_container_state st;
     /* JSON texts, immutable strings that are replaced as a whole. */
-    char *config;    /* Docker's Config */
-    char *host;      /* Docker's HostConfig */
-    char *mounts;    /* array of mount points, container_mounts.c */
-    bool restarts;   /* it has a restart policy */
-    bool unsaved;    /* the state could not be written, and will be tried again */
-    char *endpoints; /* NetworkSettings.Networks, with what is noted for us alone */
-    char *networks;  /* the same as clients see it */
-    char *ports;     /* NetworkSettings.Ports, "{}" while stopped */
-    char *summary;   /* the fixed part of its row in the list; open, with HostConfig as its last */
-    char *notes;     /* HostConfig.Annotations of that row, or NULL */
-    char *netns;     /* path of the sandbox, or NULL */
-    char *runtime;   /* driver name */
+    char *config;          /* Docker's Config */
+    char *host;            /* Docker's HostConfig */
+    char *mounts;          /* array of mount points, container_mounts.c */
+    bool restarts;         /* it has a restart policy */
+    atomic_bool start_due; /* the daemon's start has yet to start it by its policy */
+    bool unsaved;          /* the state could not be written, and will be tried again */
+    char *endpoints;       /* NetworkSettings.Networks, with what is noted for us alone */
+    char *networks;        /* the same as clients see it */
+    char *ports;           /* NetworkSettings.Ports, "{}" while stopped */
+    char *summary; /* the fixed part of its row in the list; open, with HostConfig as its last */
+    char *notes;   /* HostConfig.Annotations of that row, or NULL */
+    char *netns;   /* path of the sandbox, or NULL */
+    char *runtime; /* driver name */
     struct dray_waiter *waiters;
     struct dray_pending_attach *pending;
     unsigned announced;  /* attaches whose clients may know already, not yet in pending */

@@ -88,7 +88,9 @@ static struct ending read_ending(struct dray_container *c)
                                .at_ns = dray_container_time(doc, "at_ns", dray_clock_now())};
     dray_warn("container %.12s: its shim has died", c->id);
     dray_container_end_orphans(c);
-    return (struct ending){.code = 137, .at_ns = dray_clock_now()};
+    /* As dockerd shows what ended with the machine, or else what became of a killed process. */
+    return (struct ending){.code = atomic_load(&c->set->opening) ? 255 : 137,
+                           .at_ns = dray_clock_now()};
 }
 
 /* Restart policy. */
@@ -99,6 +101,8 @@ static bool wants_restart(struct dray_container *c, struct json_object *host, in
     const char *policy = dray_json_str(host, "RestartPolicy.Name", "no");
     int64_t most = dray_json_int(host, "RestartPolicy.MaximumRetryCount", 0);
     if (c->st.manually_stopped || atomic_load(&c->set->closing))
+        return false;
+    if (atomic_load(&c->set->opening)) /* it is started, not restarted, once all are known */
         return false;
     if (strcmp(policy, "always") == 0 || strcmp(policy, "unless-stopped") == 0)
         return true;
@@ -122,11 +126,6 @@ static void run_restart(void *arg)
 {
     struct restart_job *job = arg;
     struct dray_container *c = job->c;
-    if (atomic_load(&c->set->opening)) { /* what it made now would be taken for a leftover */
-        dray_workq_at(c->set->work, dray_clock_mono() + BACKOFF_FIRST, run_restart, drop_restart,
-                      job);
-        return;
-    }
     pthread_mutex_lock(&c->op);
     pthread_mutex_lock(&c->lock);
     bool due = c->st.status == DRAY_CS_RESTARTING && c->start_serial == job->serial &&

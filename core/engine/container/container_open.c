@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* container_open.c - the daemon starts and ends: containers are read, taken over, let go. */
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/logging.h"
@@ -21,7 +22,8 @@
 #define WORKERS 32
 #define SPARE_NAMESPACES 3
 #define ASK_TIMEOUT_MS 3000
-#define HANDS 7 /* threads beside the one that starts the daemon */
+#define START_AGAIN (100 * DRAY_NS_PER_S / 1000) /* until another one is up */
+#define HANDS 7                                  /* threads beside the one that starts the daemon */
 
 static int open_parts(struct dray_containers *cs, struct dray_err *err)
 {
@@ -247,35 +249,80 @@ static int load_all(struct dray_containers *cs, struct dray_err *err)
 
 /* Restart policies at the daemon's start. */
 
+/** Is one that it needs, of that name and what follows a colon, still to be started by its policy?
+ */
+static bool is_due(struct dray_containers *cs, const char *text)
+{
+    dray_autocontainer *other = NULL;
+    dray_autofree char *name = strndup(text, strcspn(text, ":"));
+    return name && *name && dray_container_find(cs, name, &other, NULL) == 0 &&
+           atomic_load(&other->start_due);
+}
+
+/** Of those whose namespaces it shares, or that it has links to. */
+static bool needs_due(struct dray_container *c)
+{
+    static const char *const modes[] = {"NetworkMode", "IpcMode", "PidMode"};
+    static const char shared[] = "container:";
+    dray_autojson *host = dray_container_json(c, &c->host);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        const char *mode = dray_json_str(host, modes[i], "");
+        if (dray_str_prefix(mode, shared) && is_due(c->set, mode + strlen(shared)))
+            return true;
+    }
+    struct json_object *links = dray_json_arr(host, "Links");
+    for (size_t i = 0; i < dray_json_len(links); i++)
+        if (is_due(c->set, json_object_get_string(json_object_array_get_idx(links, i))))
+            return true;
+    return false;
+}
+
+static void start_drop(void *arg)
+{
+    struct dray_container *c = arg;
+    atomic_store(&c->start_due, false);
+    dray_container_unref(c);
+}
+
 static void start_job(void *arg)
 {
     struct dray_container *c = arg;
     struct dray_err err = {0};
+    if (needs_due(c)) {
+        dray_workq_at(c->set->work, dray_clock_mono() + START_AGAIN, start_job, start_drop, c);
+        return;
+    }
     int rc = dray_containers_start(c->set, c->id, &err);
     if (rc != 0 && rc != DRAY_E_NOTMODIFIED)
         dray_warn("start container %.12s: %s", c->id, err.text);
-    dray_container_unref(c);
+    start_drop(c);
 }
 
-static void drop_start(void *arg)
+/** As dockerd has it: that it was stopped by hand counts for "unless-stopped" alone. */
+static bool wanted_up(struct dray_container *c)
 {
-    dray_container_unref(arg);
-}
-
-static void start_by_policy(struct dray_container *c)
-{
-    if (!c->restarts)
-        return;
     dray_autojson *host = dray_container_json(c, &c->host);
     const char *policy = dray_json_str(host, "RestartPolicy.Name", "no");
+    int64_t most = dray_json_int(host, "RestartPolicy.MaximumRetryCount", 0);
     pthread_mutex_lock(&c->lock);
-    bool down = c->st.status == DRAY_CS_EXITED && c->st.has_been_started;
-    bool by_hand = c->st.manually_stopped;
+    const struct dray_container_state *s = &c->st;
+    bool down = s->status == DRAY_CS_EXITED && s->has_been_started;
+    bool failed = s->exit_code != 0 && (most == 0 || s->restart_count < most);
+    bool by_hand = s->manually_stopped;
     pthread_mutex_unlock(&c->lock);
-    bool wanted =
-        strcmp(policy, "always") == 0 || (strcmp(policy, "unless-stopped") == 0 && !by_hand);
-    if (down && wanted)
-        dray_workq_add(c->set->work, start_job, drop_start, dray_container_ref(c));
+    return down &&
+           (strcmp(policy, "always") == 0 || (strcmp(policy, "unless-stopped") == 0 && !by_hand) ||
+            (strcmp(policy, "on-failure") == 0 && failed));
+}
+
+static void start_by_policy(struct dray_containers *cs, struct dray_container **v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i]->restarts && wanted_up(v[i]))
+            atomic_store(&v[i]->start_due, true);
+    for (size_t i = 0; i < n; i++)
+        if (atomic_load(&v[i]->start_due))
+            dray_workq_add(cs->work, start_job, start_drop, dray_container_ref(v[i]));
 }
 
 static void collect(struct dray_containers *cs, struct dray_container **v, size_t n)
@@ -364,8 +411,7 @@ int dray_containers_open(struct dray_engine *e, struct dray_containers **out, st
     collect(cs, v, n);
     sweep_run_dirs(cs);
     atomic_store(&cs->opening, false);
-    for (size_t i = 0; i < n; i++)
-        start_by_policy(v[i]);
+    start_by_policy(cs, v, n);
     dray_container_list_free(v, n);
     *out = cs;
     return 0;
