@@ -122,10 +122,10 @@ void fluentd_queue_free(struct fluentd_queue *q)
     if (!q)
         return;
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += END_S;
     pthread_mutex_lock(&q->lock);
-    while (q->n > 0 && pthread_cond_timedwait(&q->changed, &q->lock, &until) == 0)
+    while (q->n > 0 && pthread_cond_clockwait(&q->changed, &q->lock, CLOCK_MONOTONIC, &until) == 0)
         ;
     q->end = true;
     pthread_cond_broadcast(&q->changed);

@@ -220,3 +220,26 @@ END
     run docker update --restart always ur
     [[ $status -eq 1 && $output == *"Restart policy cannot be updated because AutoRemove is enabled"* ]]
 }
+
+@test "the wall's clock is set: deadlines, health checks and start periods go on as they were" {
+    [[ $DRAY_STAGE != *-asan/* && $DRAY_STAGE != *-tsan/* ]] || skip "a sanitizer wants to be loaded first"
+    gcc -shared -fPIC -o "$T/wall_clock.so" "$BATS_TEST_DIRNAME/wall_clock.c"
+    daemon_stop
+    echo 0 >"$T/wall"
+    LD_PRELOAD=$T/wall_clock.so WALL_CLOCK=$T/wall daemon_start
+    docker run -d --name early --health-cmd 'echo x >>/n; false' --health-interval 100ms --health-start-interval 100ms \
+        --health-start-period 60s --health-retries 2 busybox sleep 1000 >/dev/null
+    docker run -d --name deaf busybox sh -c 'trap "" TERM; sleep 1000' >/dev/null
+    for jump in -7200 7200; do
+        docker start deaf >/dev/null
+        echo $jump >"$T/wall"
+        before=$(docker exec early sh -c 'wc -l </n')
+        timeout 20 docker stop -t 1 deaf
+        [ "$(docker inspect -f '{{.State.ExitCode}}' deaf)" = 137 ]
+        [ "$(docker exec early sh -c 'wc -l </n')" -gt $((before + 2)) ]
+        [ "$(docker inspect -f '{{.State.Health.Status}}' early)" = starting ]
+    done
+    docker rm -f early deaf >/dev/null
+    daemon_stop
+    daemon_start
+}

@@ -17,7 +17,7 @@
 #define DEFAULT_RETRIES 3
 
 struct probe {
-    int64_t start_ns, end_ns;
+    int64_t start_ns, end_ns, start_mono;
     int code;
     char *output;
 };
@@ -27,7 +27,8 @@ struct dray_health {
     int64_t interval, timeout, start_period, start_interval;
     int retries;
     /* guarded by the container's lock */
-    uint64_t serial; /* the start that it belongs to */
+    uint64_t serial;    /* the start that it belongs to */
+    int64_t start_mono; /* when that was, whatever the wall's clock has been set to since */
     const char *status;
     int failing;
     struct probe log[KEPT];
@@ -109,7 +110,7 @@ static void keep_probe(struct dray_health *h, struct probe p)
 }
 
 /** Call with lock held; true when the status changed. */
-static bool judge(struct dray_container *c, struct dray_health *h, const struct probe *p)
+static bool judge(struct dray_health *h, const struct probe *p)
 {
     const char *before = h->status;
     if (p->code == 0) {
@@ -118,7 +119,7 @@ static bool judge(struct dray_container *c, struct dray_health *h, const struct 
         return strcmp(before, h->status) != 0;
     }
     bool grace =
-        strcmp(h->status, "starting") == 0 && p->start_ns - c->st.started_ns < h->start_period;
+        strcmp(h->status, "starting") == 0 && p->start_mono - h->start_mono < h->start_period;
     if (!grace) {
         h->failing++;
         if (h->failing >= h->retries)
@@ -129,7 +130,7 @@ static bool judge(struct dray_container *c, struct dray_health *h, const struct 
 
 static struct probe run_probe(struct dray_container *c, struct dray_health *h)
 {
-    struct probe p = {.start_ns = dray_clock_now()};
+    struct probe p = {.start_ns = dray_clock_now(), .start_mono = dray_clock_mono()};
     struct dray_err err = {0};
     char *output = NULL;
     int rc =
@@ -178,10 +179,10 @@ static void probe_now(void *arg)
             dray_metrics_count(counts, DRAY_COUNT_HEALTH_FAILED);
         pthread_mutex_lock(&c->lock);
         due = h->serial == job->serial && dray_container_alive(c);
-        bool news = due && judge(c, h, &p);
+        bool news = due && judge(h, &p);
         const char *status = h->status;
-        bool early = strcmp(status, "starting") == 0 &&
-                     dray_clock_now() - c->st.started_ns < h->start_period;
+        bool early =
+            strcmp(status, "starting") == 0 && dray_clock_mono() - h->start_mono < h->start_period;
         if (due)
             keep_probe(h, p);
         else
@@ -220,7 +221,9 @@ void dray_health_start(struct dray_container *c)
     struct dray_health *h = c->health;
     uint64_t serial = c->start_serial;
     if (h) {
+        int64_t up = dray_clock_now() - c->st.started_ns; /* of one that is taken over */
         h->serial = serial;
+        h->start_mono = dray_clock_mono() - (up > 0 ? up : 0);
         h->status = "starting";
         h->failing = 0;
     }

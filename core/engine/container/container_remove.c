@@ -144,10 +144,14 @@ static int stop_for_removal(struct dray_container *c, bool force, struct dray_er
 /** A start that is under way may end; one that hangs is given up. */
 static void wait_for_start(struct dray_container *c)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += START_WAIT_S;
-    if (pthread_mutex_timedlock(&c->op, &until) == 0)
+    const struct timespec nap = {.tv_nsec = 5 * 1000 * 1000};
+    int64_t until = dray_clock_mono() + START_WAIT_S * DRAY_NS_PER_S;
+    int busy = pthread_mutex_trylock(&c->op);
+    while (busy && dray_clock_mono() < until) {
+        (void)nanosleep(&nap, NULL);
+        busy = pthread_mutex_trylock(&c->op);
+    }
+    if (!busy)
         pthread_mutex_unlock(&c->op);
     else
         dray_container_start_cancel(c);

@@ -472,12 +472,12 @@ static int launch(struct dray_exec *x, const struct dray_exec_start *req, const 
 static void await_code(struct dray_exec_table *t, struct dray_exec *x)
 {
     struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
+    clock_gettime(CLOCK_MONOTONIC, &ts);
     ts.tv_sec += 2;
     pthread_mutex_lock(&t->lock);
     int rc = 0;
     while (x->running && rc == 0)
-        rc = pthread_cond_timedwait(&t->changed, &t->lock, &ts);
+        rc = pthread_cond_clockwait(&t->changed, &t->lock, CLOCK_MONOTONIC, &ts);
     pthread_mutex_unlock(&t->lock);
 }
 
