@@ -26,6 +26,14 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     [ "$(docker inspect -f '{{.HostConfig.IpcMode}}' "$id")" = private ]
 }
 
+@test "an environment with nothing in it is null" {
+    tar c -T /dev/null | docker import - bare
+    id=$(json POST /containers/create '{"Image":"bare","Cmd":["x"],"Env":[]}' | jq -r .Id)
+    [ "$(docker inspect -f '{{json .Config.Env}}' "$id")" = null ]
+    docker rm "$id"
+    docker rmi bare
+}
+
 @test "whose namespaces a container shares is told by id" {
     local peer id field
     peer=$(docker create --name peer --ipc shareable busybox true)

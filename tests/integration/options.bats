@@ -165,7 +165,7 @@ END
     run docker start -a im
     [[ $output == *"root:x:0:0"*"Read-only file system"* ]]
     run docker inspect -f '{{json .Mounts}}' im
-    [ "$output" = '[{"Type":"image","Source":"imgmnt:1","Destination":"/img","Mode":"","RW":false,"Propagation":""}]' ]
+    [ "$output" = '[{"Type":"image","Name":"imgmnt:1","Source":"imgmnt:1","Destination":"/img","Mode":"","RW":false,"Propagation":"rprivate"}]' ]
     docker rm im
     ! grep -q "$T/exec/containers/.*/image-" /proc/self/mountinfo
     run docker run --rm --network none --mount type=image,source=nope,target=/img busybox true

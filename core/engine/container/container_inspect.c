@@ -260,6 +260,8 @@ int dray_containers_inspect(struct dray_containers *cs, const char *name, bool s
     dray_json_add(o, "Mounts", mounts_json(c));
     dray_json_add(o, "NetworkSettings",
                   network_json(c, dray_json_str(config, "Hostname", ""), api_version));
+    if (dray_json_len(dray_json_arr(config, "Env")) == 0)
+        dray_json_add(config, "Env", NULL);
     dray_json_add(o, "Config", dray_steal(config));
     *out = o;
     return 0;

@@ -12,6 +12,11 @@ struct json_object *dray_container_mount_view(struct json_object *point)
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (dray_json_get(point, keys[i]))
             dray_json_add(o, keys[i], dray_json_copy(dray_json_get(point, keys[i])));
+    /* That of an image is kept without what makes others take it for a volume. */
+    if (strcmp(dray_json_str(point, "Type", ""), "image") == 0) {
+        dray_json_add_str(o, "Name", dray_json_str(point, "Source", ""));
+        dray_json_add_str(o, "Propagation", "rprivate");
+    }
     return o;
 }
 
