@@ -2,6 +2,7 @@
 /* fetch_git.c - loads a repository through the git program. */
 #include "fetch.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 
 #define SAID_MAX 2048u
+#define CHECKOUT "git-" /* and what makes the name of a folder its own */
 
 bool bd_is_git(const char *url)
 {
@@ -220,11 +222,26 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return 0;
 }
 
+void bd_fetch_sweep(const struct dray_host *host)
+{
+    const char *data = host->path(host, DRAY_PATH_DATA);
+    DIR *dir = opendir(data);
+    for (const struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
+        dray_autofree char *path =
+            bd_prefix(e->d_name, CHECKOUT) ? bd_strf("%s/%s", data, e->d_name) : NULL;
+        if (path)
+            (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+    if (dir)
+        (void)closedir(dir);
+}
+
 int bd_fetch_git(struct bd_build *b, const char *url, bool keep_git_dir, struct bd_tree *into,
                  struct dray_err *err)
 {
     DRAY_AUTO(place) p = {NULL, NULL, NULL};
-    dray_autofree char *dir = bd_strf("%s/git-XXXXXX", b->host->path(b->host, DRAY_PATH_DATA));
+    dray_autofree char *dir =
+        bd_strf("%s/" CHECKOUT "XXXXXX", b->host->path(b->host, DRAY_PATH_DATA));
     int rc = split(url, &p, err);
     if (!rc && (!dir || !mkdtemp(dir)))
         rc = dray_fail_errno(err, "make a folder for a repository");

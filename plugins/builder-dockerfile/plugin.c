@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plugin.c - the builder of Dockerfiles: what the host sees. */
 #include "build.h"
+#include "fetch.h"
 
 #include <dray/plugin.h>
 
@@ -42,6 +43,7 @@ static int32_t op_open(const struct dray_host *host, const char *instance, struc
         free(self);
         return dray_fail(err, DRAY_E_NOTSUP, "this host does not offer %s", DRAY_BUILD_IFACE);
     }
+    bd_fetch_sweep(host);
     *out = self;
     return 0;
 }

@@ -173,6 +173,25 @@ again() { # CACHED ARGUMENTS: the build succeeds, with so many steps from the ca
     clean_again killed
 }
 
+@test "in an ADD of a repository" {
+    local port server
+    port=$(free_port)
+    python3 -c 'import socket, sys
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+held = []
+while True: held.append(s.accept())' "$port" </dev/null >/dev/null 2>&1 3>&- &
+    server=$!
+    printf 'FROM busybox\nADD http://127.0.0.1:%s/x.git /x\n' "$port" >"$T/df"
+    begin "$T/df"
+    wait_until 10 compgen -G "$T/data/builder/dockerfile/git-*/.git/config" >/dev/null
+    daemon_kill
+    kill $server # git sees it end
+    wait "$BUILD" || true
+    daemon_start
+    nothing_left
+    wait_until 5 same_files
+}
+
 @test "in a COPY from another stage" {
     docker build -q -t much - <"$T/copy.tar"
     printf 'FROM busybox AS one\nRUN echo one >/one\nFROM busybox\nCOPY --from=one /one /\nCOPY --from=much /much /again\nRUN ls /again | wc -l\n' >"$T/df"
