@@ -14,7 +14,7 @@
 
 #define DRAY_LOG_AREA "api"
 #define DISCARD_NS (30 * DRAY_NS_PER_S)
-#define MAX_JSON_VALUES 200000 /* some 100 MB once they are read */
+#define MAX_JSON_VALUES 600000 /* every port exposed and published takes 590,000 */
 
 static const struct {
     const char *name;

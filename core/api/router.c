@@ -94,8 +94,8 @@ static bool match(struct dray_http *h, const char *pattern, char *const *segs, s
     bool many = len > 4 && strncmp(p + len - 3, ":*}", 3) == 0;
     size_t name_len = len - (many ? 4 : 2);
     for (size_t take = 1; take <= (many ? n : 1); take++) {
-        if (*segs[take - 1] == '\0')
-            return false;
+        if (*segs[take - 1] == '\0' && take < n)
+            return false; /* the last may be empty: its handler tells what is missing */
         if (!match(NULL, rest, segs + take, n - take))
             continue;
         return !h ||

@@ -58,6 +58,13 @@ json() { api "$1" "$2" -H 'Content-Type: application/json' -d "$3"; }
     docker restart -t 0 "$id"
 }
 
+@test "an object without a name is told from a path that is none" {
+    [ "$(api DELETE /v1.51/containers/)$(status_of DELETE /v1.51/containers/)" = '{"message":"invalid name or ID supplied: \"\""}400' ]
+    [ "$(api DELETE /v1.51/images/)$(status_of DELETE /v1.51/images/)" = '{"message":"image name cannot be blank"}400' ]
+    [[ "$(api GET /v1.51/volumes/)$(status_of DELETE /v1.51/volumes/)" = *'no such volume"}404' ]]
+    [ "$(api GET /v1.51/volume/)" = '{"message":"page not found"}' ]
+}
+
 @test "a platform must match to its end" {
     arch=$(docker image inspect -f '{{.Architecture}}' busybox)
     [ "$(status_of POST "/containers/create?platform=linux/${arch}x" -H 'Content-Type: application/json' -d '{"Image":"busybox"}')" = 404 ]
