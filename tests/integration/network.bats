@@ -155,6 +155,32 @@ s.sendto(b'ping', ('127.0.0.1', $port)); print(s.recv(9).decode())"
     docker exec cc ip -o -4 addr show eth0 | grep -q "$(ip_of cc left)"
 }
 
+@test "published ports are where the way out is, when networks come and go" {
+    docker network create --internal cave >/dev/null
+    docker network create way >/dev/null
+    docker network create other >/dev/null
+    web moved --network cave -p 18083:80
+    run get 127.0.0.1:18083
+    [ "$status" -ne 0 ]
+    docker network connect way moved
+    [ "$(get 127.0.0.1:18083)" = moved ]
+    docker network connect other moved
+    docker network disconnect way moved
+    [ "$(get 127.0.0.1:18083)" = moved ]
+    daemon_kill
+    daemon_start
+    [ "$(get 127.0.0.1:18083)" = moved ]
+    [[ $(docker ps --filter name=moved --format '{{.Ports}}') == *18083* ]]
+    docker network disconnect other moved
+    run get 127.0.0.1:18083
+    [ "$status" -ne 0 ]
+    [ -z "$(docker port moved)" ]
+    docker network connect way moved
+    [ "$(get 127.0.0.1:18083)" = moved ]
+    docker rm -f moved >/dev/null
+    docker network rm cave way other >/dev/null
+}
+
 @test "fixed addresses are kept over a restart and checked" {
     docker network create --subnet 10.202.0.0/24 fixed >/dev/null
     web one --network fixed --ip 10.202.0.50

@@ -72,6 +72,8 @@ static struct json_object *shown_ports(struct json_object *config, struct json_o
     return out;
 }
 
+#define PUBLISHES "Publishes" /* of an endpoint: the ports are published there */
+
 struct joining {
     struct dray_container *c;
     struct json_object *config, *host;
@@ -116,11 +118,23 @@ static int join_one(struct joining *j, const char *network, struct json_object *
     if (rc != 0)
         return rc;
     json_object_object_add(j->done, network, endpoint);
-    if (published && main_one)
+    if (published && main_one) {
+        dray_json_add_bool(endpoint, PUBLISHES, true);
         j->published = published;
-    else if (published)
+    } else if (published)
         json_object_put(published);
     return 0;
+}
+
+/** The network whose endpoint has the published ports, or NULL. */
+static const char *publisher(struct json_object *endpoints)
+{
+    json_object_object_foreach(endpoints, name, ep)
+    {
+        if (dray_json_bool(ep, PUBLISHES, false))
+            return name;
+    }
+    return NULL;
 }
 
 /** The network whose gateway becomes the default route: highest GwPriority among those that have a
@@ -374,7 +388,9 @@ int dray_container_net_restore(struct dray_container *c, struct dray_err *err)
     dray_autojson *host = dray_container_json(c, &c->host);
     dray_autojson *ports = dray_container_json(c, &c->ports);
     struct dray_network_ref ref;
-    const char *gateway = choose_gateway(c, endpoints, mode_network(c, host, &ref));
+    const char *gateway = publisher(endpoints);
+    if (!gateway)
+        gateway = choose_gateway(c, endpoints, mode_network(c, host, &ref));
     dray_autofd int fd = c->netns ? open(c->netns, O_RDONLY | O_CLOEXEC) : -1;
     int rc = 0;
     json_object_object_foreach(endpoints, name, ep)
@@ -387,9 +403,36 @@ int dray_container_net_restore(struct dray_container *c, struct dray_err *err)
 
 /* Connecting and disconnecting by hand. */
 
+static void show_ports(struct dray_container *c, struct json_object *config,
+                       struct json_object *published)
+{
+    dray_autojson *ports = shown_ports(config, published);
+    pthread_mutex_lock(&c->lock);
+    dray_container_set_text(&c->ports, ports);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/** Call with op held: the network that published the ports has been left, another one does. */
+static void publish_elsewhere(struct dray_container *c, struct json_object *endpoints)
+{
+    dray_autojson *config = dray_container_json(c, &c->config);
+    dray_autojson *host = dray_container_json(c, &c->host);
+    dray_autojson *ports = wanted_ports(config, host);
+    dray_autojson *published = NULL;
+    struct json_object *ep = NULL;
+    struct dray_err why = {0};
+    if (json_object_object_get_ex(endpoints, choose_gateway(c, endpoints, ""), &ep) && ports &&
+        dray_networks_publish(c->set->engine->networks, ep, ports, &published, &why) != 0)
+        dray_warn("container %.12s: publish its ports: %s", c->id, why.text);
+    if (published)
+        dray_json_add_bool(ep, PUBLISHES, true);
+    show_ports(c, config, published);
+}
+
 /** Call with op held. Gives back the endpoints' new object through `endpoints`. */
 static int connect_running(struct dray_container *c, struct json_object *endpoints,
-                           const char *network, struct json_object *wanted, struct dray_err *err)
+                           const struct dray_network_ref *ref, struct json_object *wanted,
+                           struct dray_err *err)
 {
     pthread_mutex_lock(&c->lock);
     dray_autofree char *path = c->netns ? strdup(c->netns) : NULL;
@@ -401,7 +444,14 @@ static int connect_running(struct dray_container *c, struct json_object *endpoin
     dray_autojson *config = dray_container_json(c, &c->config);
     dray_autojson *host = dray_container_json(c, &c->host);
     struct joining j = {.c = c, .config = config, .host = host, .done = endpoints, .netns = fd};
-    return join_one(&j, network, wanted, err); /* with the first name that is free */
+    if (!ref->internal && !*choose_gateway(c, endpoints, ""))
+        j.gateway = ref->name; /* the first way out, where its ports are published */
+    int rc = join_one(&j, ref->name, wanted, err); /* with the first name that is free */
+    if (j.published) {
+        show_ports(c, config, j.published);
+        json_object_put(j.published);
+    }
+    return rc;
 }
 
 /** Call with op held: what the user asked for waits in `endpoints` for the start. */
@@ -485,7 +535,7 @@ static int connect_locked(struct dray_container *c, const struct dray_network_re
     if (there)
         return 0; /* what was said before stays */
     if (alive)
-        rc = connect_running(c, endpoints, ref->name, wanted, err);
+        rc = connect_running(c, endpoints, ref, wanted, err);
     else
         connect_stopped(c, endpoints, ref, dray_steal(wanted));
     return rc ? rc : store_endpoints(c, endpoints, err);
@@ -534,7 +584,10 @@ static int disconnect_locked(struct dray_container *c, const struct dray_network
     }
     if (rc != 0)
         return rc;
+    bool published = dray_json_bool(ep, PUBLISHES, false);
     json_object_object_del(endpoints, ref->name);
+    if (alive && published)
+        publish_elsewhere(c, endpoints);
     return store_endpoints(c, endpoints, err);
 }
 

@@ -186,7 +186,8 @@ static void *keeper(void *arg)
     return NULL;
 }
 
-/** A link, not a mount that would stay behind: to the namespace of the machine where that is ours. */
+/** A link, not a mount that would stay behind: to the namespace of the machine where that is ours.
+ */
 static void link_host(const char *dir)
 {
     struct stat ours, first;

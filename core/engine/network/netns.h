@@ -25,7 +25,8 @@ int dray_netns_get_owned(struct dray_netns_pool *p, const char *within, char **p
                          struct dray_err *err);
 /** Path of the user namespace that owns it (caller's); NULL: the host's does. */
 char *dray_netns_owner(const char *path);
-/** The file of the host's own namespace, for those who look for it where Docker has it (caller's). */
+/** The file of the host's own namespace, for those who look for it where Docker has it (caller's).
+ */
 char *dray_netns_host(struct dray_netns_pool *p);
 /** 64 digits that name the sandbox whose namespace is at `path` and belongs to `owner`: the file's
  *  name, filled up. */

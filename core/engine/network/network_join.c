@@ -254,6 +254,29 @@ static int publish_ports(struct joining *j, struct dray_err *err)
     return DRAY_E_INTERNAL;
 }
 
+int dray_networks_publish(struct dray_networks *ns, struct json_object *endpoint,
+                          struct json_object *ports, struct json_object **ports_out,
+                          struct dray_err *err)
+{
+    const struct dray_join_req req = {.ports = ports};
+    struct joining j = {.ns = ns, .req = &req};
+    dray_autonet *n = NULL;
+    int rc = dray_net_find(ns, dray_json_str(endpoint, "NetworkID", ""), &n, err);
+    if (rc)
+        return rc;
+    const char *id = dray_json_str(endpoint, "EndpointID", "");
+    pthread_mutex_lock(&n->lock);
+    for (j.ep = n->eps; j.ep && strcmp(j.ep->id, id) != 0;)
+        j.ep = j.ep->next;
+    pthread_mutex_unlock(&n->lock);
+    j.net = n;
+    if (!j.ep || !n->driver)
+        return dray_fail(err, DRAY_E_NOTFOUND, "endpoint %s not found", id);
+    rc = publish_ports(&j, err);
+    *ports_out = j.ports;
+    return rc;
+}
+
 static int connect_all(struct joining *j, struct dray_err *err)
 {
     struct dray_net *n = j->net;

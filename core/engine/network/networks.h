@@ -77,10 +77,15 @@ struct dray_join_req {
 int dray_networks_join(struct dray_networks *ns, const struct dray_join_req *req,
                        struct json_object **endpoint_out, struct json_object **ports_out,
                        struct dray_err *err);
-/** The names of an endpoint on a user-defined network: the container's name, aliases (array or NULL),
- *  short id, host name (may be NULL). The caller's. */
+/** The names of an endpoint on a user-defined network: the container's name, aliases (array or
+ * NULL), short id, host name (may be NULL). The caller's. */
 struct json_object *dray_endpoint_dns_names(const char *name, const char *id, const char *hostname,
                                             struct json_object *aliases);
+/** Publish HostConfig.PortBindings at an endpoint that has joined; as join does, what it returned
+ *  says how. Call with the container's op held. */
+int dray_networks_publish(struct dray_networks *ns, struct json_object *endpoint,
+                          struct json_object *ports, struct json_object **ports_out,
+                          struct dray_err *err);
 /** Undo a join: endpoint is what join returned. netns -1: the namespace has gone or will. Emits
  *  "disconnect". */
 int dray_networks_leave(struct dray_networks *ns, const char *container_id,
@@ -98,7 +103,8 @@ void dray_networks_renamed(struct dray_networks *ns, const char *container_id,
 /** A container that is created refers to a network (for prune and "active endpoints"). */
 #define DRAY_HOST_GATEWAY 64 /* room for an address as text */
 /** What "host-gateway" in ExtraHosts stands for: the configuration's addresses, or else the default
- *  bridge's gateways, IPv4 before IPv6. How many there are: at most 2, 0 without a default bridge. */
+ *  bridge's gateways, IPv4 before IPv6. How many there are: at most 2, 0 without a default bridge.
+ */
 size_t dray_networks_host_gateways(struct dray_networks *ns, char out[2][DRAY_HOST_GATEWAY]);
 
 #endif
