@@ -154,6 +154,16 @@ refused() { # TEXT OPTIONS...
     docker logs rr | awk '{ if (n && $2 != n + 1) exit 1; n = $2 } END { exit n != 2000 }'
 }
 
+@test "who follows slowly gets the whole log of a container that is removed meanwhile" {
+    local id got
+    id=$(docker run -d --rm --network none --log-opt max-size=500k --log-opt max-file=30 busybox \
+        sh -c 'sleep 0.3; yes "$(printf %0200d 0)" | head -n 20000')
+    got=$(curl -sN --unix-socket "$T/dray.sock" "http://d/containers/$id/logs?stdout=1&follow=1" |
+        { wait_until 10 eval '[ "$(status_of GET "/containers/$id/json")" = 404 ]' && grep -ac 00000; })
+    [ "$got" -eq 20000 ]
+    wait_until 5 [ ! -e "$T/data/containers/$id" ]
+}
+
 @test "none keeps nothing and says so" {
     docker run --name nn --log-driver none busybox echo hi
     run docker logs nn

@@ -115,6 +115,8 @@ struct dray_container {
     uint64_t start_serial; /* counts starts, so that late timers know they are late */
     struct dray_health *health; /* NULL without a health check */
     unsigned execs_running;
+    unsigned log_readers; /* who read its folder; the last of them drops it if folder_left */
+    bool folder_left;
 
     bool has_dns; /* the embedded resolver knows of it; guarded by op */
 };
@@ -234,6 +236,9 @@ void dray_container_start_cancel(struct dray_container *c);
 /** The container stopped, was removed: answer those who wait. Call with lock held. */
 void dray_waiters_stopped(struct dray_container *c);
 void dray_waiters_removed(struct dray_container *c);
+/** Its logs are being read: its folder outlives its removal until release. */
+void dray_container_folder_hold(struct dray_container *c);
+void dray_container_folder_release(struct dray_container *c);
 /** It is about to be removed because it has ended: a client that starts it and then waits may come
  *  too late for it, and is answered for a while all the same. */
 void dray_waiters_depart(struct dray_container *c);

@@ -219,14 +219,11 @@ static int stream(struct logs *l, struct reader *r, struct dray_err *err)
     return rc == DRAY_E_CANCELED ? 0 : rc;
 }
 
-int dray_containers_logs(struct dray_containers *cs, const char *name,
-                         const struct dray_logs_req *req, dray_write_fn fn, void *ctx,
-                         struct dray_err *err)
+static int read_logs(struct dray_containers *cs, struct dray_container *c,
+                     const struct dray_logs_req *req, dray_write_fn fn, void *ctx,
+                     struct dray_err *err)
 {
-    dray_autocontainer *c = NULL;
-    int rc = dray_container_find(cs, name, &c, err);
-    if (rc != 0)
-        return rc;
+    int rc = 0;
     dray_autojson *host = dray_container_json(c, &c->host);
     bool own = false;
     struct dray_driver *d = reading_driver(cs, host, &own, err);
@@ -265,5 +262,19 @@ int dray_containers_logs(struct dray_containers *cs, const char *name,
     dray_buf_free(&l.in);
     dray_buf_free(&l.out);
     dray_waiter_free(end);
+    return rc;
+}
+
+int dray_containers_logs(struct dray_containers *cs, const char *name,
+                         const struct dray_logs_req *req, dray_write_fn fn, void *ctx,
+                         struct dray_err *err)
+{
+    dray_autocontainer *c = NULL;
+    int rc = dray_container_find(cs, name, &c, err);
+    if (rc != 0)
+        return rc;
+    dray_container_folder_hold(c);
+    rc = read_logs(cs, c, req, fn, ctx, err);
+    dray_container_folder_release(c);
     return rc;
 }

@@ -71,6 +71,32 @@ static void drop_folder_later(struct dray_container *c)
     dray_workq_add(c->set->work, remove_folder, free, f);
 }
 
+void dray_container_folder_hold(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->log_readers++;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void dray_container_folder_release(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool last = --c->log_readers == 0 && c->folder_left;
+    c->folder_left = c->folder_left && !last;
+    pthread_mutex_unlock(&c->lock);
+    if (last)
+        drop_folder_later(c);
+}
+
+/** Who follows its logs may be behind, with files of them still to be opened. */
+static bool leave_to_readers(struct dray_container *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool left = c->folder_left = c->log_readers > 0;
+    pthread_mutex_unlock(&c->lock);
+    return left;
+}
+
 /** Call with op held, the container not running. */
 int dray_container_remove_locked(struct dray_container *c, bool volumes, struct dray_err *err)
 {
@@ -106,7 +132,8 @@ int dray_container_remove_locked(struct dray_container *c, bool volumes, struct 
     dray_waiters_removed(c);
     pthread_mutex_unlock(&c->lock);
     dray_execs_forget(cs, c, true); /* after the mark: who adds one now sees it */
-    drop_folder_later(c);
+    if (!leave_to_readers(c))
+        drop_folder_later(c);
     return 0;
 }
 
