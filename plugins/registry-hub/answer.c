@@ -64,6 +64,23 @@ static void read_number(struct hub_answer *a, const char *line, size_t len)
     }
 }
 
+/* Of several challenges in one line, which commas separate as they do parameters: the bearer's. */
+static void prefer_bearer(char *challenge)
+{
+    bool quoted = false;
+    for (char *at = challenge; *at; at++) {
+        if (*at == '"')
+            quoted = !quoted;
+        if (quoted || *at != ',')
+            continue;
+        const char *next = at + 1 + strspn(at + 1, " ");
+        if (strncasecmp(next, "Bearer ", 7) == 0) {
+            memmove(challenge, next, strlen(next) + 1);
+            return;
+        }
+    }
+}
+
 void hub_answer_header(struct hub_answer *a, const char *line, size_t len)
 {
     const struct {
@@ -86,7 +103,9 @@ void hub_answer_header(struct hub_answer *a, const char *line, size_t len)
             copy_value(texts[i].to, texts[i].size, line + n, len - n);
     }
     if (len > 17 && strncasecmp(line, "WWW-Authenticate:", 17) == 0 &&
-        strncasecmp(a->challenge, "Bearer", 6) != 0) /* of several, this is the best */
+        strncasecmp(a->challenge, "Bearer", 6) != 0) { /* of several, this is the best */
         copy_value(a->challenge, sizeof a->challenge, line + 17, len - 17);
+        prefer_bearer(a->challenge);
+    }
     read_number(a, line, len);
 }

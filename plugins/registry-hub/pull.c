@@ -119,6 +119,8 @@ static int write_out(void *ctx, const void *data, size_t len, struct dray_err *e
     return 0;
 }
 
+#define REFUSED_ATTEMPTS 3
+
 /** What is fetched, and how far it is. */
 struct fetch {
     struct hub_route route;
@@ -223,9 +225,13 @@ int32_t hub_fetch(struct dray_self *s, const struct dray_call *call, const char 
             return 0;
         if (f.sink.written > before)
             attempt = 1, pause = HUB_PAUSE_FIRST_MS;
-        /* A server that never sent a byte was asked often enough by hub_call(). */
-        bool again =
-            (why.flags & DRAY_ERR_TRANSIENT) && f.sink.written > 0 && attempt < HUB_ATTEMPTS;
+        /* A server that never sent a byte was asked often enough by hub_call(). One that the
+         * registry sent us to may refuse what was signed for too short a time: the registry signs
+         * anew. */
+        bool refused = a.elsewhere && (a.status == 401 || a.status == 403);
+        bool again = refused ? attempt < REFUSED_ATTEMPTS
+                             : (why.flags & DRAY_ERR_TRANSIENT) && f.sink.written > 0 &&
+                                   attempt < HUB_ATTEMPTS;
         if (!again) {
             if (err)
                 *err = why;
@@ -281,14 +287,14 @@ static int emit_tags(struct dray_self *s, const struct dray_call *call, const st
     return rc;
 }
 
-/** "</v2/x/tags/list?last=b&n=2>; rel="next"": what follows "tags/" of it. */
+/** "</v2/x/tags/list?last=b&n=2>; rel="next"", or relative in another way: its query matters. */
 static bool next_page(const struct hub_answer *a, char *path, size_t size)
 {
     const char *begin = strchr(a->link, '<'), *end = strchr(a->link, '>');
-    const char *tags = begin ? strstr(begin, "/tags/list") : NULL;
-    if (!tags || !end || tags > end || !strstr(end, "next"))
+    const char *query = begin ? strchr(begin, '?') : NULL;
+    if (!query || !end || query > end || !strstr(end, "next"))
         return false;
-    (void)snprintf(path, size, "%.*s", (int)(end - tags - 1), tags + 1);
+    (void)snprintf(path, size, "tags/list%.*s", (int)(end - query), query);
     return true;
 }
 

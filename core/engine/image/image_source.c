@@ -66,11 +66,11 @@ static int set_desc(struct img_desc *out, const char *type, const char *digest, 
 int img_desc_parse(struct json_object *o, struct img_desc *out, struct dray_err *err)
 {
     *out = (struct img_desc){0};
-    int64_t size = dray_json_int(o, "size", -1);
+    int64_t size = dray_json_int(o, "size", 0);
     if (size < 0)
         return dray_fail(err, DRAY_E_CORRUPT, "a descriptor of the manifest has no valid size");
     int rc = set_desc(out, dray_json_str(o, "mediaType", ""), dray_json_str(o, "digest", ""),
-                      (uint64_t)size, err);
+                      size ? (uint64_t)size : UINT64_MAX, err); /* some leave it open */
     struct json_object *urls = dray_json_arr(o, "urls");
     if (!rc && urls)
         rc = dray_json_to_strlist(urls, &out->urls, err);
