@@ -64,11 +64,6 @@ struct kit_fs_req {
 /** Fetch a tree of the client's. UNAVAIL when the session ends. */
 int kit_fs_receive(struct grpc_conn *c, const struct kit_fs_req *req,
                    const struct kit_fs_sink *sink, int cancel_fd, struct dray_err *err);
-/** The same, as a tar that is written to fd (borrowed); progress as above. */
-int kit_fs_receive_tar(struct grpc_conn *c, const struct kit_fs_req *req, int fd,
-                       void (*progress)(void *ctx, int64_t bytes), void *ctx, int cancel_fd,
-                       struct dray_err *err);
-
 /**
  * The same, as a file that holds a tar from its start: *fd_out, the caller's. With a key it is
  * kept, and what the client still has as it was is not sent again; "": it is not.
@@ -76,6 +71,17 @@ int kit_fs_receive_tar(struct grpc_conn *c, const struct kit_fs_req *req, int fd
 int kit_fs_receive_kept(struct grpc_conn *c, const struct kit_fs_req *req, struct dray_builds *bs,
                         const char *key, void (*progress)(void *ctx, int64_t bytes), void *ctx,
                         int cancel_fd, int *fd_out, struct dray_err *err);
+
+struct kit_fs_keeping {
+    struct dray_builds *builds;
+    const char *key; /**< "": it is not kept */
+    void (*progress)(void *ctx, int64_t bytes);
+    void *ctx;
+};
+/** The same, as a tar that is written to fd (borrowed). */
+int kit_fs_receive_tar(struct grpc_conn *c, const struct kit_fs_req *req,
+                       const struct kit_fs_keeping *keeping, int fd, int cancel_fd,
+                       struct dray_err *err);
 
 /* exporter: the client's name for one of several places for results, or NULL. */
 

@@ -7,6 +7,8 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #define BUFFER ((size_t)256 << 10)
@@ -209,9 +211,9 @@ static void tar_fini(struct tar_sink *t)
     kit_kept_close(&t->old);
 }
 
-int kit_fs_receive_tar(struct grpc_conn *c, const struct kit_fs_req *req, int fd,
-                       void (*progress)(void *ctx, int64_t bytes), void *ctx, int cancel_fd,
-                       struct dray_err *err)
+static int receive_plain(struct grpc_conn *c, const struct kit_fs_req *req, int fd,
+                         void (*progress)(void *ctx, int64_t bytes), void *ctx, int cancel_fd,
+                         struct dray_err *err)
 {
     struct tar_sink t = {.fd = fd, .progress = progress, .ctx = ctx, .old.fd = -EBADF};
     const struct kit_fs_sink sink = {
@@ -279,4 +281,38 @@ int kit_fs_receive_kept(struct grpc_conn *c, const struct kit_fs_req *req, struc
     }
     tar_fini(&t);
     return rc;
+}
+
+/* The tar that a file holds, without the index. */
+static int pass_tar(int from, int to, struct dray_err *err)
+{
+    struct kit_kept k;
+    struct stat st;
+    off_t at = 0, end = 0;
+    if (fstat(from, &st) != 0)
+        return dray_fail_errno(err, "read the kept build context");
+    end = st.st_size;
+    if (kit_kept_open(&k, fcntl(from, F_DUPFD_CLOEXEC, 0))) {
+        end = k.first - k.map;
+        kit_kept_close(&k);
+    }
+    while (at < end) {
+        ssize_t n = sendfile(to, from, &at, (size_t)(end - at));
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return n == 0 ? dray_fail(err, DRAY_E_IO, "the kept build context has become shorter")
+                          : dray_fail_errno(err, "pass on the build context");
+    }
+    return 0;
+}
+
+int kit_fs_receive_tar(struct grpc_conn *c, const struct kit_fs_req *req,
+                       const struct kit_fs_keeping *keeping, int fd, int cancel_fd,
+                       struct dray_err *err)
+{
+    dray_autofd int kept = -EBADF;
+    if (!*keeping->key)
+        return receive_plain(c, req, fd, keeping->progress, keeping->ctx, cancel_fd, err);
+    int rc = kit_fs_receive_kept(c, req, keeping->builds, keeping->key, keeping->progress,
+                                 keeping->ctx, cancel_fd, &kept, err);
+    return rc ? rc : pass_tar(kept, fd, err);
 }

@@ -274,6 +274,10 @@ int kit_source_folder(void *job, const char *name, int fd, struct dray_err *err)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     if (!kit_job_session(j))
         return dray_fail(err, DRAY_E_INVAL, "this build needs a session");
+    dray_autofree char *dir = dray_strf("named:%s", name);
+    dray_autofree char *key = dir ? kept_key(j, dir) : NULL;
+    if (!key)
+        return dray_fail(err, DRAY_E_NOMEM, "out of memory");
     struct folder_trace t = {.job = j, .title = title};
     kit_trace_begin(&j->trace, title, title);
     int rc = fetch_ignore(j, name, &files, &ignore, err);
@@ -281,8 +285,9 @@ int kit_source_folder(void *job, const char *name, int fd, struct dray_err *err)
         rc = read_ignore(&excludes, ignore, err);
     if (!rc) {
         const struct kit_fs_req req = {.dir = name, .exclude = dray_strlist_view(&excludes)};
-        rc = kit_fs_receive_tar(kit_session_conn(j->session), &req, fd, on_folder_bytes, &t,
-                                j->cancel, err);
+        const struct kit_fs_keeping keeping = {
+            .builds = j->kit->engine->builds, .key = key, .progress = on_folder_bytes, .ctx = &t};
+        rc = kit_fs_receive_tar(kit_session_conn(j->session), &req, &keeping, fd, j->cancel, err);
     }
     if (!rc)
         kit_trace_progress(&j->trace, title, "transferring files:", t.bytes, 0, true);

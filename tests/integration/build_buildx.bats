@@ -168,6 +168,7 @@ Dockerfile:2
 
 @test "named contexts: folders and images, for COPY, RUN --mount and FROM" {
     mkdir extra extra/sub root ctx
+    head -c 1000000 /dev/urandom >extra/sub/big
     echo one >extra/f && echo two >extra/sub/g && echo no >extra/secret && echo secret >extra/.dockerignore
     echo base >root/base
     docker tag busybox other:7
@@ -195,9 +196,11 @@ END
     run build "${contexts[@]}" -t named:1 ctx
     echo "$output" | grep -v transf;     [ "$(grep -c CACHED <<<"$output")" -ge 4 ]
     echo three >extra/f
-    quiet "${contexts[@]}" -t named:1 ctx
+    run build "${contexts[@]}" -t named:1 ctx
+    [ "$status" -eq 0 ] && [[ $output == *"transferring files: 6B"* && $output != *MB* ]]
     docker rm "$id" && id=$(docker create named:1 x)
     [ "$(docker cp "$id:/got" - | tar -xOf -)" = $'three\ntwo' ]
+    docker cp "$id:/sub/big" - | tar -xOf - | cmp - extra/sub/big
     docker rm "$id"
     docker rmi named:1 other:7
     run build --build-context "extra=nosuch" ctx
