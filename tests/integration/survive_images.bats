@@ -281,6 +281,28 @@ refuses_import() {
     [ "$status" -eq 0 ] || { echo "$output"; false; }
 }
 
+# The kernel tells of a failed write once: another import, which is told, must not hide it from the first.
+told_to_another() {
+    on_its_way || return 1
+    tar -C "$T/l" -c big1.tar | docker import - other >"$T/other" 2>&1 && touch "$T/hidden"
+    mount -o remount,size=390m "$T/tiny"
+}
+
+refuses_both() {
+    rm -f "$T/hidden"
+    ! an_import told_to_another || { echo "the second: $(cat "$T/other")"; return 1; }
+    is_refused "$T/out" || { cat "$T/out"; return 1; }
+    [ ! -e "$T/hidden" ]
+    [ -z "$(docker images -aq)" ]
+}
+
+@test "a disk that failed to write is said to each that wrote to it" {
+    a_disk 400M 40m
+    run on_disk refuses_both
+    no_disk
+    [ "$status" -eq 0 ] || { echo "$output"; false; }
+}
+
 @test "round trips with dockerd and skopeo: the same ids, diff ids and digests" {
     command -v dockerd >/dev/null || skip "dockerd is not installed"
     peer() { docker -H "unix://$T/peer.sock" "$@"; }

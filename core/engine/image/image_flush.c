@@ -16,6 +16,11 @@ struct img_flusher {
     int layers;              /* the storage driver's folder, if that is another file system */
     _Atomic uint64_t made;   /* bytes since the last early flush began */
     _Atomic bool asked;      /* for an early flush */
+
+    pthread_mutex_t lock; /* guards what follows. order: leaf */
+    pthread_cond_t ended; /* a flush has */
+    unsigned running;     /* flushes */
+    unsigned faults;      /* failed writes that a flush was told of */
 };
 
 /* The storage driver's folder where that is another file system; -EBADF otherwise. */
@@ -36,6 +41,8 @@ int img_flusher_open(struct dray_images *im, struct dray_err *err)
     struct img_flusher *f = calloc(1, sizeof *f);
     if (!f)
         return dray_fail(err, DRAY_E_NOMEM, "out of memory");
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->ended, NULL);
     im->flusher = f;
     f->data = im->data_fd;
     f->layers = open_layers(im);
@@ -48,15 +55,45 @@ void img_flusher_close(struct img_flusher *f)
         return;
     dray_workq_close(f->work);
     dray_cleanup_fd(&f->layers);
+    pthread_cond_destroy(&f->ended);
+    pthread_mutex_destroy(&f->lock);
     free(f);
 }
 
-int img_flush(struct dray_images *im, struct dray_err *err)
+static int sync_all(struct dray_images *im, struct dray_err *err)
 {
     int rc = dray_blobs_sync(im->blobs, err);
     if (!rc && im->flusher->layers >= 0 && syncfs(im->flusher->layers) != 0)
         rc = dray_fail_errno(err, "sync the image layers");
     return rc;
+}
+
+/* The kernel tells a descriptor of a failed write once, and all flushes share theirs: what one is
+ * told is for whoever has written before. So a flush that went well waits for those beside it, and
+ * the faults are counted. */
+int img_flush(struct dray_images *im, struct dray_err *err)
+{
+    struct img_flusher *f = im->flusher;
+    pthread_mutex_lock(&f->lock);
+    f->running++;
+    pthread_mutex_unlock(&f->lock);
+    int rc = sync_all(im, err);
+    pthread_mutex_lock(&f->lock);
+    f->faults += rc != 0;
+    f->running--;
+    pthread_cond_broadcast(&f->ended);
+    while (!rc && f->running > 0)
+        pthread_cond_wait(&f->ended, &f->lock);
+    pthread_mutex_unlock(&f->lock);
+    return rc;
+}
+
+unsigned img_flush_faults(struct dray_images *im)
+{
+    pthread_mutex_lock(&im->flusher->lock);
+    unsigned faults = im->flusher->faults;
+    pthread_mutex_unlock(&im->flusher->lock);
+    return faults;
 }
 
 /* By a descriptor of its own: each is told of a failed write once, and img_flush() must be. */

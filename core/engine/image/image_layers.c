@@ -312,6 +312,7 @@ int img_layer_claim(struct dray_images *im, struct img_layer *parent, const char
     char chain[DRAY_DIGEST_LEN];
     img_chain_next(parent ? parent->chain : "", diff, chain);
     int rc = 0;
+    unsigned faults = img_flush_faults(im);
     pthread_mutex_lock(&im->lock);
     struct img_layer *l = enter_layer(im, chain, diff);
     while (l && !rc && (l->state == LAYER_BUILDING || l->state == LAYER_REMOVING))
@@ -325,6 +326,8 @@ int img_layer_claim(struct dray_images *im, struct img_layer *parent, const char
         l->parent = parent;
         l->init_id[0] = '\0';
         l->size = l->tar_size = 0;
+        l->flushed = false;
+        l->faults = faults;
         if (parent)
             parent->refs++;
     }
@@ -376,6 +379,7 @@ static struct img_layer *new_anon(struct dray_images *im)
     l->driver = im->engine->storage;
     l->refs = 1;
     l->state = LAYER_BUILDING;
+    l->faults = img_flush_faults(im);
     return l;
 }
 
@@ -459,6 +463,8 @@ int img_layer_anon_done(struct dray_images *im, struct img_layer *l /* takes */,
         known->parent = l->parent; /* with its reference */
         memcpy(known->id, l->id, sizeof known->id);
         known->tar_size = l->tar_size;
+        known->flushed = false;
+        known->faults = l->faults;
         known->init_id[0] = '\0';
         known->state = LAYER_BUILDING;
     }
@@ -510,6 +516,7 @@ static void load_layer(struct dray_images *im, const char *name)
     l->key = key;
     l->driver = d;
     l->state = LAYER_READY;
+    l->flushed = true;
     l->size = (uint64_t)dray_json_int(o, "size", 0);
     l->tar_size = (uint64_t)dray_json_int(o, "tar", 0);
     (void)snprintf(l->chain, sizeof l->chain, "%s", chain);

@@ -73,6 +73,8 @@ struct img_layer {
     uint64_t tar_size; /**< of the plain tar it was unpacked from; 0: not known */
     unsigned refs;
     enum img_layer_state state;
+    bool flushed;    /**< it is on the disk */
+    unsigned faults; /**< img_flush_faults() when it was begun */
 };
 
 /**
@@ -137,6 +139,9 @@ int img_flusher_open(struct dray_images *im, struct dray_err *err);
 void img_flusher_close(struct img_flusher *f);
 /** Flush blobs, documents and layers to the disk: once for all of an image. */
 int img_flush(struct dray_images *im, struct dray_err *err);
+/** How many flushes were told of a failed write. What was begun when there were fewer, and is not
+ *  known to be on the disk, may be what was not written. */
+unsigned img_flush_faults(struct dray_images *im);
 /** len more bytes of blobs or layers were made. They are sent to the disk now and then, in the
  *  background and without a promise, so that img_flush() has little left to do. Any thread. */
 void img_flush_early(struct dray_images *im, size_t len);

@@ -406,6 +406,22 @@ static void merge_known(struct img *known, struct img *g)
     }
 }
 
+/* After a flush that went well: the layers are on the disk, unless another's was told that they are
+ * not. */
+static int note_flushed(struct dray_images *im, struct img_layer *top, struct dray_err *err)
+{
+    unsigned faults = img_flush_faults(im);
+    bool lost = false;
+    pthread_mutex_lock(&im->lock);
+    for (struct img_layer *l = top; l; l = l->parent)
+        lost = lost || (!l->flushed && l->faults != faults);
+    for (struct img_layer *l = top; l && !lost; l = l->parent)
+        l->flushed = true;
+    pthread_mutex_unlock(&im->lock);
+    return lost ? dray_fail(err, DRAY_E_IO, "sync the image store: input/output error meanwhile")
+                : 0;
+}
+
 int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_err *err)
 {
     pthread_mutex_lock(&im->lock);
@@ -415,6 +431,8 @@ int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_
     pthread_mutex_unlock(&im->lock);
     dray_autofree char *text = img_doc_text(g);
     int rc = img_flush(im, err);
+    if (!rc)
+        rc = note_flushed(im, g->top, err);
     if (!rc)
         rc = img_save(im, g->id, text, true, err);
     struct img_layer *drop = g->top;
