@@ -324,6 +324,14 @@ used() { jq -rc "select(.authorization != null) | .authorization" "$1" | sort -u
         docker pull -q "$TOKENS/odd:1"
         docker rmi "$TOKENS/odd:1"
     done
+    # What is no image leaves nothing.
+    local blobs
+    blobs=$(ls "$T/data/blobs/sha256")
+    jq -c '.config.mediaType = "application/vnd.oci.empty.v1+json"' <<<"$doc" >"$T/odd.json"
+    rules "[{\"match\":\"(GET|HEAD) .*/manifests/\",\"status\":200,\"headers\":{\"Content-Type\":\"$(jq -r .mediaType "$T/odd.json")\"},\"body\":$(jq -Rs 'rtrimstr("\n")' "$T/odd.json")}]"
+    run docker pull -q "$TOKENS/odd:1"
+    [[ $status -ne 0 && $output == *"this is not a container image"* ]]
+    [ "$(ls "$T/data/blobs/sha256")" = "$blobs" ]
     for link in '<?last=1>' '<list?last=1>' '</v2/odd/tags/list?last=1>' "<http://$TOKENS/v2/odd/tags/list?last=1>"; do
         rules "[{\"match\":\"/tags/list.*last=1\",\"status\":200,\"body\":\"{\\\"tags\\\":[\\\"1\\\"]}\"},
                 {\"match\":\"/tags/list\",\"status\":200,\"headers\":{\"Link\":\"$link; rel=\\\"next\\\"\"},\"body\":\"{\\\"tags\\\":[]}\"}]"

@@ -231,6 +231,14 @@ static int enter(struct pull *p, const struct found *f, const struct pull_layers
     return img_register(p->im, g, err);
 }
 
+/* May another try go better, so that what has come is worth its room? A full disk needs it at once.
+ */
+static bool worth_keeping(int rc)
+{
+    return rc != 0 && rc != DRAY_E_NOTSUP && rc != DRAY_E_INVAL && rc != DRAY_E_LIMIT &&
+           rc != DRAY_E_NOSPACE;
+}
+
 static int bring_once(struct pull *p, const struct img_desc *root, char id_out[DRAY_DIGEST_LEN],
                       bool *again_out, struct dray_err *err)
 {
@@ -251,8 +259,8 @@ static int bring_once(struct pull *p, const struct img_desc *root, char id_out[D
     if (!rc)
         memcpy(id_out, f.config.digest, DRAY_DIGEST_LEN);
     *again_out = rc && layers.distrusted;
-    img_pull_layers_drop(&layers, rc != 0);
-    found_free(p, &f, rc != 0);
+    img_pull_layers_drop(&layers, worth_keeping(rc));
+    found_free(p, &f, worth_keeping(rc));
     return rc;
 }
 

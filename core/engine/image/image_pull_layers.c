@@ -222,6 +222,8 @@ static int fetch_blob(struct pull_layers *p, struct pull_layer *l, bool tee, str
         rc = finish_blob(&in, err);
     if (rc && in.ingest)
         rc = distrust(&in, rc, err);
+    if (rc == DRAY_E_NOSPACE && in.ingest)
+        (void)dray_ingest_restart(in.ingest, NULL); /* its part would keep the disk full */
     img_unpack_abort(in.unpack);
     dray_ingest_close(in.ingest);
     free(in.buf);
