@@ -207,6 +207,11 @@ def item_archives(engines, n):
         measure(engines, n, "load of plain layers", lambda e: curl(
             e, "POST", "/images/load?quiet=1", "-H", "Content-Type: application/x-tar", "-T", tmp + "/plain.tar"),
                 lambda e: remove(e, f"{REGISTRY}/bench:latest"))
+        subprocess.run(["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{REGISTRY}/bench",
+                        f"oci-archive:{tmp}/gzip.tar:{REGISTRY}/bench:latest"], check=True)
+        measure(engines, n, "load of gzip layers", lambda e: curl(
+            e, "POST", "/images/load?quiet=1", "-H", "Content-Type: application/x-tar", "-T", tmp + "/gzip.tar"),
+                lambda e: remove(e, f"{REGISTRY}/bench:latest"))
         measure(engines, n, "import", lambda e: curl(e, "POST", "/images/create?fromSrc=-&repo=imported", "-T", tree),
                 lambda e: remove(e, "imported:latest"))
 
