@@ -73,5 +73,6 @@ dray_fuzz(remote INCLUDES ${plugins}/lib-remote ${plugins}/net-remote
     SOURCES ${bridges} ${plugins}/lib-remote/answer.c ${plugins}/net-remote/store.c ${plugins}/net-remote/link.c
     LIBS dray_plugin_netlink PkgConfig::JSONC Threads::Threads)
 dray_fuzz(cgroup LIBS dray_plugin_runtime)
+dray_fuzz(userdb LIBS dray_plugin_runtime)
 dray_fuzz(log_files INCLUDES ${plugins}/log-json-file ${plugins}/log-local
     SOURCES ${plugins}/log-json-file/decode.c ${plugins}/log-local/format.c LIBS dray_plugin_log)
