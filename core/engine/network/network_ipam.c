@@ -313,7 +313,7 @@ static int request_fixed(struct dray_net *n, struct dray_net_pool_state *p, bool
 /* Those of IPv4 come first, whatever the order they were given in. */
 static void order_pools(struct dray_net *n)
 {
-    struct dray_net_pool_state sorted[DRAY_NET_POOLS];
+    struct dray_net_pool_state sorted[DRAY_NET_POOLS] = {0};
     size_t k = 0;
     for (uint32_t family = 4; family <= 6; family += 2)
         for (size_t i = 0; i < n->n_pools; i++)
