@@ -121,9 +121,11 @@ int32_t build_image_name(const struct dray_call *call, const char *ref, const ch
 {
     struct build *b = build_of(call, err);
     DRAY_AUTO(dray_ref) r = {0};
-    *name_out = b ? build_context_url(b, ref) : NULL;
-    if (*name_out)
+    const char *url = b ? build_context_url(b, ref) : NULL;
+    if (url) {
+        *name_out = url;
         return 0;
+    }
     bool folder = b && (build_context_folder(b, ref) || build_context_input(b, ref));
     int rc = b ? 0 : DRAY_E_INVAL;
     if (b && !folder)
