@@ -56,8 +56,10 @@ static void test_cgroup_path(void)
         {"/a//b/./c/", "/a/b/c"},
         {"rel/x", "/rel/x"},
         {"system.slice:dray:abc", "/system.slice/dray-abc.scope"},
-        {"/a/../b", NULL},
+        {"/a/../b", "/b"},
+        {"/../a/../../b/c/..", "/b"},
         {"/", NULL},
+        {"/a/..", NULL},
         {"/a\nb", NULL},
     };
     char out[PATH_MAX];
