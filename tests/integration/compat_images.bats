@@ -66,15 +66,16 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
     [ "$(api POST "/commit?container=$id" -H 'Content-Type: application/json' -d '{"Cmd":[1]}' | jq -r .message)" = \
         'invalid JSON: json: cannot unmarshal number into Go struct field Config.Cmd of type string' ]
     docker rm "$id"
+    docker rmi joined
     # [] asks for no entrypoint, null for the container's.
     id=$(docker create --entrypoint e busybox echo made)
     for entry in '[]' null; do
         api POST "/commit?container=$id&repo=joined" -H 'Content-Type: application/json' -d "{\"Entrypoint\":$entry,\"Cmd\":[\"c\"]}"
         docker inspect -f '{{.Config.Entrypoint}} {{.Config.Cmd}}' joined
+        docker rmi joined >/dev/null
     done >"$T/entries"
     [ "$(grep -v Id "$T/entries" | paste -sd,)" = '[] [c],[e] [c]' ]
     docker rm "$id"
-    docker rmi joined
 }
 
 @test "what is no archive and what is no image is told in the stream" {

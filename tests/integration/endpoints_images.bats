@@ -329,6 +329,7 @@ PY
         'images --format {{.Repository}}:{{.Tag}}@{{.Digest}}' 'images --format json' 'image inspect b:1' 'history b:1'; do
         # shellcheck disable=SC2086
         # docker's order of one image's names is that of a Go map
-        dray $args | sort >"$T/a"; docker $args | sort >"$T/b"; cmp "$T/a" "$T/b" || { echo "dray $args"; diff "$T/a" "$T/b"; false; }
+        # containers are counted since API 1.51
+        dray $args | sort | sed 's/"Containers":"[^"]*"//' >"$T/a"; docker $args | sort | sed 's/"Containers":"[^"]*"//' >"$T/b"; cmp "$T/a" "$T/b" || { echo "dray $args"; diff "$T/a" "$T/b"; false; }
     done
 }

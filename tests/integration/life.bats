@@ -229,6 +229,8 @@ END
     LD_PRELOAD=$T/wall_clock.so WALL_CLOCK=$T/wall daemon_start
     docker run -d --name early --health-cmd 'echo x >>/n; false' --health-interval 100ms --health-start-interval 100ms \
         --health-start-period 60s --health-retries 2 busybox sleep 1000 >/dev/null
+    checked() { docker exec early test -s /n; }
+    wait_until 5 checked
     docker run -d --name deaf busybox sh -c 'trap "" TERM; sleep 1000' >/dev/null
     for jump in -7200 7200; do
         docker start deaf >/dev/null

@@ -159,6 +159,26 @@ kill_amid() {
     nothing_left
 }
 
+@test "an image that comes from an archive and a registry keeps what its document names" {
+    local first second
+    docker pull -q "$REGISTRY/large:1"
+    docker save -o "$T/large.tar" "$REGISTRY/large:1"
+    for first in pull load; do
+        docker image prune -af >/dev/null
+        if [ $first = pull ]; then second=load; else second=pull; fi
+        for how in $first $second; do
+            if [ $how = pull ]; then docker pull -q "$REGISTRY/large:1"; else docker load -q -i "$T/large.tar"; fi
+        done
+        verify_store
+        daemon_kill
+        daemon_start
+        verify_store
+        content_is_right "$REGISTRY/large:1"
+    done
+    docker rmi "$REGISTRY/large:1"
+    nothing_left
+}
+
 @test "a full disk is said, nothing broken stays, and the repeat succeeds" {
     truncate -s 60M "$T/small.img"
     mkfs.ext4 -q -O ^has_journal "$T/small.img"

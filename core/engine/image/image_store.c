@@ -422,31 +422,52 @@ static int note_flushed(struct dray_images *im, struct img_layer *top, struct dr
                 : 0;
 }
 
+/* The document of an image that is known, as one that is not deleted. Lock held. */
+static char *known_text(struct img *known)
+{
+    bool deleted = known->deleted;
+    known->deleted = false;
+    char *text = img_doc_text(known);
+    known->deleted = deleted;
+    return text;
+}
+
+/* An image that is known keeps its manifest and its blobs, and so its document: those of another
+ * archive of the same image are not kept with it. */
 int img_register(struct dray_images *im, struct img *g /* takes */, struct dray_err *err)
 {
-    pthread_mutex_lock(&im->lock);
-    const struct img *was = img_find(im, g->id);
-    if (was && !g->parent[0]) /* it is made once */
-        memcpy(g->parent, was->parent, sizeof g->parent);
-    pthread_mutex_unlock(&im->lock);
-    dray_autofree char *text = img_doc_text(g);
+    dray_autofree char *text = img_doc_text(g), *known_doc = NULL;
     int rc = img_flush(im, err);
     if (!rc)
         rc = note_flushed(im, g->top, err);
-    if (!rc)
-        rc = img_save(im, g->id, text, true, err);
+    pthread_mutex_lock(&im->lock);
+    struct img *known = img_find(im, g->id);
+    bool was_known = known != NULL;
+    bool comes_back = known && known->deleted;
+    if (comes_back)
+        known_doc = known_text(known);
+    pthread_mutex_unlock(&im->lock);
+    if (!rc && (comes_back || !was_known))
+        rc = img_save(im, g->id, comes_back ? known_doc : text, true, err);
     struct img_layer *drop = g->top;
     bool entered = false;
     if (!rc) {
+        free(dray_steal(known_doc));
         pthread_mutex_lock(&im->lock);
-        struct img *known = img_find(im, g->id);
+        known = img_find(im, g->id);
         if (known)
             merge_known(known, g);
         else
             entered = insert_locked(im, g);
+        if (known && !was_known) /* somebody was quicker */
+            known_doc = known_text(known);
         drop = entered ? NULL : g->top;
         pthread_mutex_unlock(&im->lock);
     }
+    if (!rc && entered && was_known) /* it went meanwhile, and its document with it */
+        rc = img_save(im, g->id, text, true, err);
+    else if (!rc && known_doc)
+        rc = img_save(im, g->id, known_doc, true, err);
     img_layer_unref(im, drop);
     if (!entered)
         img_free(g);
