@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # compat_images.bats - small behaviours of images and builds that clients' own test suites look for.
 
+bats_require_minimum_version 1.5.0
 load lib.bash
 
 setup_file() {
@@ -155,7 +156,7 @@ build() { DOCKER_BUILDKIT=0 docker build "$@" 2>&1; }
     docker tag spare:z busybox:latest
     docker rmi spare:z
     docker image prune -af >"$T/pruned"
-    ! grep busybox "$T/pruned"
+    run ! grep busybox "$T/pruned"
     docker image inspect busybox:latest
     docker rm "$id"
 }

@@ -136,7 +136,7 @@ log_process_of() { # CONTAINER
     [ "$(docker logs l1 2>/dev/null | sed -n '1p;2p;$p' | paste -sd,)" = "out,line 0,line 19999" ]
     [ "$(docker logs l1 2>&1 >/dev/null)" = err ]
     [ "$(docker logs --tail 2 l1 | head -n 1)" = "line 19998" ]
-    ! docker run --log-driver local --log-opt colour=red busybox true
+    run ! docker run --log-driver local --log-opt colour=red busybox true
     docker rm -f l1
     [ "$(docker run --name l2 --log-driver local busybox echo quick)" = quick ]
     [ "$(docker logs -f l2)" = quick ]
