@@ -28,6 +28,7 @@
 #define EVENTS_AT_ONCE 32
 #define KILL_WAIT_MS 5000
 #define ZYGOTE_WAIT_MS 10000
+#define LOST_MS 200
 
 /** A shim that is listened to. Owned by the listening thread. */
 struct watch {
@@ -155,10 +156,18 @@ static bool zygote_reads(struct dray_shims *s)
 }
 
 /** What was on its way to a zygote that has gone is lost, and seen by the other end as closed. */
-static bool is_lost(int sock)
+static bool is_lost(int sock, int wait_ms)
 {
     struct pollfd p = {.fd = sock};
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+    return poll(&p, 1, wait_ms) == 1 && (p.revents & POLLHUP);
+}
+
+static pid_t zygote_of(struct dray_shims *s)
+{
+    pthread_mutex_lock(&s->lock);
+    pid_t pid = s->zygote_pid;
+    pthread_mutex_unlock(&s->lock);
+    return pid;
 }
 
 static void replace_zygote(struct dray_shims *s)
@@ -175,13 +184,16 @@ int dray_shims_await(struct dray_shims *s, const char *id, int *sock, struct dra
 {
     struct timespec pause = {.tv_nsec = 5000000};
     int64_t end = dray_clock_mono() + (int64_t)ZYGOTE_WAIT_MS * 1000000;
-    while (!zygote_reads(s) && !is_lost(*sock)) {
+    pid_t asked = zygote_of(s);
+    while (!zygote_reads(s) && !is_lost(*sock, 0)) {
         if (dray_clock_mono() > end)
             replace_zygote(s);
         else
             (void)nanosleep(&pause, NULL);
     }
-    if (!is_lost(*sock))
+    /* Another who waited may have replaced it: the kernel closes what was on its way a bit later.
+     */
+    if (!is_lost(*sock, zygote_of(s) == asked ? 0 : LOST_MS))
         return 0;
     (void)close(dray_steal_fd(sock));
     return dray_shims_spawn(s, id, sock, err);
