@@ -73,6 +73,13 @@ static void keep_fd(const struct msghdr *msg, int *fd_out)
         (void)close(fd);
 }
 
+bool rn_chan_ready(int chan, uint64_t deadline_ns, int ms)
+{
+    struct pollfd p = {.fd = chan, .events = POLLIN};
+    int left = deadline_ns != 0 ? time_left(deadline_ns) : ms;
+    return poll(&p, 1, left < ms ? left : ms) != 0 || (deadline_ns != 0 && left <= ms);
+}
+
 int rn_chan_recv(int chan, uint64_t deadline_ns, enum rn_word *word, struct dray_err *failed,
                  int *fd_out, struct dray_err *err)
 {

@@ -5,6 +5,7 @@
 #define RN_CHAN_H
 
 #include <dray/util.h>
+#include <stdbool.h>
 
 enum rn_word {
     /* from the new process */
@@ -24,6 +25,8 @@ enum rn_word {
 int rn_chan_open(int ends[2], struct dray_err *err);
 /** fd: a descriptor to pass, or -1. err: with FAILED. 0 or -1. */
 int rn_chan_send(int chan, enum rn_word word, const struct dray_err *failed, int fd);
+/** Wait for something to hear, for at most ms. False: there is nothing, and time is left. */
+bool rn_chan_ready(int chan, uint64_t deadline_ns, int ms);
 /**
  * Next word. failed is filled with FAILED's error; *fd_out (may be NULL) becomes a passed
  * descriptor. Waits till deadline_ns (CLOCK_MONOTONIC, 0: forever): TIMEOUT.

@@ -9,12 +9,16 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#define REAP_MS 200
+#define LOOK_MS 250 /* how soon a pause is noticed */
 
 /** What the making of an exec holds. */
 struct work {
@@ -165,6 +169,12 @@ static int clone_exec(struct work *w, struct dray_err *err)
     return 0;
 }
 
+static int fail_paused(const struct work *w, struct dray_err *err)
+{
+    return dray_fail(err, DRAY_E_CONFLICT,
+                     "Container %s is paused, unpause the container before exec", w->id);
+}
+
 static int prepare(struct work *w, struct dray_err *err)
 {
     const char *id = w->id;
@@ -184,8 +194,7 @@ static int prepare(struct work *w, struct dray_err *err)
     w->cgroup = (struct rn_cgroup){
         .layout = &w->self->cgroups, .path = w->state.cgroup, .host = w->self->host};
     if (rn_cg_frozen(&w->cgroup))
-        return dray_fail(err, DRAY_E_CONFLICT,
-                         "Container %s is paused, unpause the container before exec", id);
+        return fail_paused(w, err);
     w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (w->proc < 0)
         return dray_fail_errno(err, "open /proc");
@@ -209,6 +218,16 @@ static void give_streams(const struct work *w)
         rn_task_give(&w->spec->io, uid, gid);
 }
 
+/** Until there is something to hear, or the time is over. A pause that came meanwhile holds the
+ *  process up as well, and is not waited for. */
+static int listen_to(const struct work *w, uint64_t deadline_ns, struct dray_err *err)
+{
+    while (!rn_chan_ready(w->chan[0], deadline_ns, LOOK_MS))
+        if (rn_cg_frozen(&w->cgroup))
+            return fail_paused(w, err);
+    return 0;
+}
+
 /** Until the exec has closed the channel. The terminal comes before the process shows up in the
  *  container: what comes later may be others' words. */
 static int await(struct work *w, uint64_t deadline_ns, int *terminal, struct dray_err *err)
@@ -217,8 +236,10 @@ static int await(struct work *w, uint64_t deadline_ns, int *terminal, struct dra
     for (;;) {
         enum rn_word word = RN_WORD_END;
         bool wanted = w->spec->terminal && *terminal < 0;
-        int rc =
-            rn_chan_recv(w->chan[0], deadline_ns, &word, &failed, wanted ? terminal : NULL, err);
+        int rc = listen_to(w, deadline_ns, err);
+        if (rc == 0)
+            rc = rn_chan_recv(w->chan[0], deadline_ns, &word, &failed, wanted ? terminal : NULL,
+                              err);
         if (rc != 0)
             return rc;
         if (word != RN_WORD_END)
@@ -229,10 +250,14 @@ static int await(struct work *w, uint64_t deadline_ns, int *terminal, struct dra
     }
 }
 
-static void reap(pid_t pid)
+/** Wait for the end of a process, but not of one that the container's pause keeps from it: it ends
+ *  when that does, and whoever has called waits for all of its children. */
+static void reap(pid_t pid, int pidfd)
 {
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    struct pollfd gone = {.fd = pidfd, .events = POLLIN};
+    while (poll(&gone, 1, REAP_MS) < 0 && errno == EINTR)
         ;
+    (void)waitpid(pid, NULL, WNOHANG);
 }
 
 /** The one that joined has ended or is ended, and the one that goes on takes its place. */
@@ -242,7 +267,7 @@ static int follow(struct work *w, int rc, struct dray_err *err)
         return rc;
     if (rc != 0)
         (void)rn_pidfd_signal(w->pidfd, SIGKILL);
-    reap(w->pid);
+    reap(w->pid, w->pidfd);
     w->pid = *w->goes > 0 ? *w->goes : -1;
     (void)close(dray_steal_fd(&w->pidfd));
     if (w->pid < 0)
@@ -280,7 +305,7 @@ int32_t rn_exec(struct dray_self *self, const struct dray_call *call, const char
             (void)close(terminal);
         if (w.pid > 0) {
             (void)kill(w.pid, SIGKILL); /* a child that nobody has waited for */
-            reap(w.pid);
+            reap(w.pid, w.pidfd);
         }
         return rc;
     }
