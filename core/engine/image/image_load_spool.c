@@ -12,6 +12,7 @@
 #define ENTRIES_MAX 200000
 #define BAR_STEP (512u << 10)
 #define BLOCK ((size_t)256 << 10)
+#define TAR_BLOCK ((size_t)512)
 #define TAR_MAGIC_AT 257u
 
 /** "./a//b" -> "a/b"; false for what leaves the archive. */
@@ -83,10 +84,10 @@ static int first_block(struct member *m, struct dray_err *err)
     return rc;
 }
 
-/* Is it a layer as a plain tar? Blocks of the archive are whole ones, see read_full(). */
+/* Is it a layer as a plain tar? Blocks of the archive are whole ones, see read_blocks(). */
 static bool is_tar(const struct member *m)
 {
-    return m->size >= 512 && m->offset == 0 &&
+    return m->size >= TAR_BLOCK && m->offset == 0 &&
            dray_compression_of(m->block, m->size) == DRAY_PLAIN &&
            memcmp((const char *)m->block + TAR_MAGIC_AT, "ustar", 5) == 0;
 }
@@ -225,13 +226,14 @@ struct source {
     char *buf;
 };
 
-/* Whole blocks, however the bytes come. */
-static la_ssize_t read_full(struct archive *a, void *ctx, const void **out)
+/* Whole blocks of a tar, however the bytes come, and no more than are there: what has come in is
+ * worked on, though the rest is long in coming. */
+static la_ssize_t read_blocks(struct archive *a, void *ctx, const void **out)
 {
     const struct source *src = ctx;
     size_t have = 0;
     *out = src->buf;
-    while (have < BLOCK) {
+    while (have == 0 || have % TAR_BLOCK != 0) {
         ssize_t n = read(src->fd, src->buf + have, BLOCK - have);
         if (n < 0 && errno == EINTR)
             continue;
@@ -256,7 +258,7 @@ int img_load_spool(struct img_load *l, int fd, struct dray_err *err)
     (void)archive_read_support_filter_all(a);
     (void)archive_read_support_format_tar(a);
     int rc = 0;
-    if (archive_read_open(a, &src, NULL, read_full, NULL) != ARCHIVE_OK)
+    if (archive_read_open(a, &src, NULL, read_blocks, NULL) != ARCHIVE_OK)
         rc = dray_fail(err, DRAY_E_INVAL, "read the archive: %s", archive_error_string(a));
     while (!rc) {
         struct archive_entry *e;
