@@ -23,8 +23,10 @@ static void *room(struct ck_values *v, size_t n)
     return p;
 }
 
+/* A copy; "" of null. */
 static const char *keep(struct ck_values *v, const char *text)
 {
+    text = text ? text : "";
     size_t n = strlen(text) + 1;
     return memcpy(room(v, n), text, n);
 }

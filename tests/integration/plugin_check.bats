@@ -80,6 +80,8 @@ faulty() {
     [[ $output == *"a word is missing"*"usage: mount TEXT TEXT"* ]]
     run "$DRAY_STAGE/bin/dray-plugin" run "$(own ipam-default)" pool_request '{"famly":4}'
     [[ $output == *"none of: family, subnet, range"* ]]
+    "$DRAY_STAGE/bin/dray-plugin" run "$(own ipam-default)" pool_request '{"family":4,"subnet":"10.9.0.0/24","options":{"a":null},"avoid":[null]}' |
+        jq -e '.gives[0] == "LocalDefault/10.9.0.0/24"'
     "$DRAY_STAGE/bin/dray-plugin" run "$(own log-json-file)" | grep -q '^log.write TEXT \[{time_ns,data,stream}...\]$'
 }
 
